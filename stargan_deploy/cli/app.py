@@ -1,0 +1,41 @@
+"""Puts the sub-commands together."""
+
+from typing import Annotated
+
+import typer
+
+from stargan_deploy import __version__
+from stargan_deploy.cli.batch import batch
+from stargan_deploy.cli.convert import convert
+from stargan_deploy.cli.demo import demo
+from stargan_deploy.cli.export import export
+from stargan_deploy.cli.train import train
+
+app = typer.Typer(
+    name="stargan-deploy",
+    help="StarGAN from training to production: train, export, prove, translate folders of photos.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (train, export, batch, convert, demo):
+    app.command()(command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"stargan-deploy {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """StarGAN from training to production: train, export, prove, translate folders of photos."""

@@ -1,0 +1,61 @@
+"""Which model a command takes when the user names none."""
+
+from pathlib import Path
+
+from stargan_deploy.cli.console import say
+from stargan_deploy.errors import ModelError
+
+RUNS = Path("runs")
+DEMO_MODEL = Path(__file__).parent.parent / "assets" / "demo.safetensors"
+
+
+def find_model(model: Path | None) -> Path:
+    """The model given, else the newest run's newest whole checkpoint, else the demo model.
+
+    Says in one line which it took where none was given. A run's folder stands for its newest
+    whole checkpoint.
+
+    Raises:
+        ModelError: there is no such file or no whole checkpoint in the folder.
+    """
+    if model is None:
+        found = _newest_in_runs() or DEMO_MODEL
+        say(f"model: {_describe(found)}")
+        return found
+    if model.is_dir():
+        return _newest_in(model)
+    if not model.is_file():
+        raise ModelError(f"no such model: {model}")
+    return model
+
+
+def is_demo_model(model: Path) -> bool:
+    """Whether a path is the demo model inside the package."""
+    return model.resolve() == DEMO_MODEL.resolve()
+
+
+def _newest_in_runs() -> Path | None:
+    from stargan_deploy.models.checkpoint import newest_whole
+
+    if not RUNS.is_dir():
+        return None
+    folders = sorted(RUNS.glob("*/checkpoints"), key=lambda f: f.stat().st_mtime, reverse=True)
+    found = (newest_whole(folder.glob("*.safetensors")) for folder in folders)
+    return next((path for path in found if path), None)
+
+
+def _newest_in(folder: Path) -> Path:
+    from stargan_deploy.models.checkpoint import newest_whole
+
+    found = newest_whole(folder.glob("checkpoints/*.safetensors")) or newest_whole(
+        folder.glob("*.safetensors")
+    )
+    if found is None:
+        raise ModelError(f"{folder} holds no whole checkpoint")
+    return found
+
+
+def _describe(found: Path) -> str:
+    if is_demo_model(found):
+        return "the demo model in the package (synthetic faces, 64x64)"
+    return f"{found} (newest run)"

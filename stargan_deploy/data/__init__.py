@@ -1,0 +1,1 @@
+"""Data sets as labelled images, and the way from there to batches."""

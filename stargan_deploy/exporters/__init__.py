@@ -1,0 +1,1 @@
+"""Turns checkpoints into artefacts, and proves each artefact against PyTorch before it appears."""

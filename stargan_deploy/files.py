@@ -1,0 +1,76 @@
+"""Writing files so that a reader never sees half of one, and naming their content by hash."""
+
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from stargan_deploy.errors import OutputError
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yields a temporary path in the same folder that becomes `path` when the block succeeds.
+
+    The content is fsynced before the rename, so that after a crash `path` holds either the old
+    content or the new one. When the block raises, nothing is left behind.
+
+    Raises:
+        OutputError: the folder cannot be made or written, or the disk is full.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.parent / f".{path.name[:80]}.{secrets.token_hex(6)}.tmp"
+        temporary.open("xb").close()
+    except OSError as error:
+        raise OutputError(_cannot_write(path, error)) from error
+    try:
+        yield temporary
+        _publish(temporary, path)
+    except OSError as error:
+        raise OutputError(_cannot_write(path, error)) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Writes a UTF-8 text file atomically."""
+    write_bytes(path, content.encode("utf-8"))
+
+
+def make_folder(path: Path) -> Path:
+    """Makes a folder with its parents.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(_cannot_write(Path(path), error)) from error
+    return Path(path)
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's content, as hexadecimal digits."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _publish(temporary: Path, path: Path) -> None:
+    with open(temporary, "rb+") as stream:
+        os.fsync(stream.fileno())
+    temporary.replace(path)
+
+
+def _cannot_write(path: Path, error: OSError) -> str:
+    return f"cannot write {path}: {error.strerror or error}; free space or choose another folder"

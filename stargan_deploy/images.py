@@ -1,0 +1,168 @@
+"""Pixels in and out: decoding any photo to RGB, the two value ranges, and writing files.
+
+Two forms of an image occur: *pixels*, uint8 in [0, 255], (H, W, 3) or (N, H, W, 3); and *tensors*,
+float32 in [-1, 1], (N, 3, H, W). They map by x / 127.5 - 1, and back with rounding and clamping.
+"""
+
+import io
+import threading
+import warnings
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from stargan_deploy.errors import ImageError
+from stargan_deploy.files import write_bytes
+
+Pixels = npt.NDArray[np.uint8]
+
+IMAGE_SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
+)
+"""Endings, in lower case, of the files that are taken for images."""
+
+KEPT_FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
+"""Formats that an output keeps from its input; all others become PNG."""
+
+JPEG_QUALITY = 95
+
+
+def load_image(path: Path) -> Image.Image:
+    """Decodes a file to an upright RGB image.
+
+    EXIF orientation is applied, transparency laid over white, 16-bit and float grey scaled to
+    8 bits, CMYK and palettes converted, and of an animation the first frame taken.
+
+    Raises:
+        ImageError: there is no such file, or it is not an image, truncated, or unreasonably large.
+    """
+    try:
+        with _quiet_decoders, Image.open(path) as image:
+            return to_rgb(image)
+    except FileNotFoundError as error:
+        raise ImageError(f"no such image: {path}") from error
+    except UnidentifiedImageError as error:
+        raise ImageError(f"{path} is not an image that can be read") from error
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"{path} is too large: {error}") from error
+    except Exception as error:  # a decoder raises whatever hostile bytes make it trip over
+        raise ImageError(f"{path} is broken: {str(error) or type(error).__name__}") from error
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """An upright RGB copy of any image."""
+    image.load()
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode.startswith("I;16") or upright.mode in ("I", "F"):
+        upright = _grey_to_8_bit(upright)
+    if upright.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in upright.info:
+        layer = upright.convert("RGBA")
+        white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
+        upright = Image.alpha_composite(white, layer)
+    return upright.convert("RGB")
+
+
+def to_pixels(image: Image.Image) -> Pixels:
+    """RGB pixels (H, W, 3), uint8."""
+    return np.asarray(to_rgb(image), dtype=np.uint8)
+
+
+def pixels_to_tensor(pixels: Pixels) -> npt.NDArray[np.float32]:
+    """Pixels (N, H, W, 3) in [0, 255] to a tensor (N, 3, H, W) in [-1, 1]."""
+    scaled = pixels.astype(np.float32) / np.float32(127.5) - np.float32(1.0)
+    return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
+
+
+def tensor_to_pixels(tensor: npt.NDArray[np.floating]) -> Pixels:
+    """A tensor (N, 3, H, W) in [-1, 1] to pixels (N, H, W, 3) in [0, 255], rounded and clamped."""
+    scaled = np.rint((tensor.astype(np.float32) + 1.0) * np.float32(127.5))
+    return np.ascontiguousarray(scaled.clip(0, 255).astype(np.uint8).transpose(0, 2, 3, 1))
+
+
+def output_suffix(path: Path) -> str:
+    """The ending that a translated file gets: its own where the format is kept, else `.png`."""
+    return path.suffix if path.suffix.lower() in KEPT_FORMATS else ".png"
+
+
+def save_image(image: Image.Image, path: Path) -> None:
+    """Encodes by the file's ending and writes atomically.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    write_bytes(path, encode_image(image, KEPT_FORMATS.get(path.suffix.lower(), "PNG")))
+
+
+def encode_image(image: Image.Image, file_format: str) -> bytes:
+    """The bytes of an image file in one of `KEPT_FORMATS`' formats."""
+    buffer = io.BytesIO()
+    options = {"JPEG": {"quality": JPEG_QUALITY, "subsampling": 0}, "WEBP": {"quality": 95}}
+    image.save(buffer, file_format, **options.get(file_format, {}))
+    return buffer.getvalue()
+
+
+def centre_crop_resize(image: Image.Image, *, crop_size: int | None, size: int) -> Image.Image:
+    """Centre square, then an antialiased bilinear resize, as the official code does.
+
+    Args:
+        image: any RGB image.
+        crop_size: side of the centre square in pixels; None takes the largest that fits.
+            Where the image is smaller than `crop_size`, the largest square that fits is taken.
+        size: side of the result in pixels.
+    """
+    side = min(image.size) if crop_size is None else min(crop_size, *image.size)
+    left = round((image.width - side) / 2)
+    top = round((image.height - side) / 2)
+    square = image.crop((left, top, left + side, top + side))
+    return square.resize((size, size), Image.Resampling.BILINEAR)
+
+
+class _QuietDecoders:
+    """Hides Pillow's warnings while any thread decodes.
+
+    `warnings.catch_warnings` changes the filters of the whole process: threads that leave it in
+    another order than they entered it would leave the filters changed. So the first one in saves
+    them and the last one out restores them.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._depth = 0
+        self._saved = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._depth == 0:
+                self._saved = warnings.catch_warnings()
+                self._saved.__enter__()
+                warnings.filterwarnings("ignore", module="PIL")
+            self._depth += 1
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with self._lock:
+            self._depth -= 1
+            if self._depth == 0:
+                self._saved.__exit__(kind, error, traceback)
+
+
+_quiet_decoders = _QuietDecoders()
+
+
+def _grey_to_8_bit(image: Image.Image) -> Image.Image:
+    """16-bit grey divided by 257; 32-bit by its content: [0, 1], [0, 255] or [0, 65535]."""
+    with np.errstate(invalid="ignore"):
+        values = np.nan_to_num(np.asarray(image).astype(np.float64))
+    top = values.max(initial=0.0)
+    if image.mode.startswith("I;16") or top > 255:
+        values = values / 257.0
+    elif image.mode == "F" and top <= 1:
+        values = values * 255.0
+    return Image.fromarray(np.rint(values.clip(0, 255)).astype(np.uint8))

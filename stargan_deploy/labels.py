@@ -1,0 +1,234 @@
+"""What a label vector means, and how words such as `Blond_Hair,-Male` become one.
+
+A label space is one or more label sets. A set is either *multilabel* (independent attributes, of
+which groups may exclude one another, such as hair colours) or *onehot* (exactly one domain at a
+time). With several sets, training is joint (StarGAN section 3.2): the generator's label is
+
+    [labels of set 1 | labels of set 2 | ... | mask],   mask[k] = 1 for the set that is known,
+
+the unknown parts zero, while the classifier predicts the labels of all sets without the mask.
+
+Shapes: D = `label_width` (generator label), K = `num_labels` (classifier outputs, no mask).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from stargan_deploy.errors import LabelError, unknown_name
+
+FloatArray = npt.NDArray[np.float32]
+
+HAIR_COLOURS = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair")
+"""CelebA attributes that exclude one another (official StarGAN, `create_labels`)."""
+
+Wish = Literal["on", "off", "flip"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelSet:
+    """The labels of one data set."""
+
+    name: str
+    """Name of the data set, used where several are joined."""
+    kind: Literal["multilabel", "onehot"]
+    names: tuple[str, ...]
+    """Attribute or domain names in the order of the label vector."""
+    exclusive_groups: tuple[tuple[str, ...], ...] = ()
+    """Groups of multilabel attributes of which at most one holds."""
+
+    def __post_init__(self) -> None:
+        if not self.names:
+            raise LabelError(f"label set {self.name!r} has no labels")
+        doubled = sorted({name for name in self.names if self.names.count(name) > 1})
+        if doubled:
+            raise LabelError(f"label {doubled[0]!r} is named twice in {', '.join(self.names)}")
+        for name in (name for group in self.exclusive_groups for name in group):
+            if name not in self.names:
+                raise LabelError(unknown_name("label in an exclusive group", name, self.names))
+
+    def rivals(self, name: str) -> tuple[str, ...]:
+        """The labels that cannot hold together with `name`."""
+        groups = (self.names,) if self.kind == "onehot" else self.exclusive_groups
+        return tuple(other for group in groups if name in group for other in group if other != name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """A wish in words, resolved to label names: what to switch on, off or over."""
+
+    text: str
+    set_index: int
+    wishes: Mapping[str, Wish]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelSpace:
+    """All labels that a model knows."""
+
+    sets: tuple[LabelSet, ...]
+
+    def __post_init__(self) -> None:
+        if not self.sets:
+            raise LabelError("a label space needs at least one label set")
+        names = self.names
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        if doubled:
+            raise LabelError(f"label {doubled[0]!r} stands in two label sets; rename one")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All label names in vector order, without the mask."""
+        return tuple(name for label_set in self.sets for name in label_set.names)
+
+    @property
+    def num_labels(self) -> int:
+        """Width K of the classifier's output."""
+        return len(self.names)
+
+    @property
+    def is_joint(self) -> bool:
+        """Whether several label sets share the vector, so that it carries a mask."""
+        return len(self.sets) > 1
+
+    @property
+    def label_width(self) -> int:
+        """Width D of the generator's label: all labels, and the mask when joint."""
+        return self.num_labels + (len(self.sets) if self.is_joint else 0)
+
+    def slice_of(self, set_index: int) -> slice:
+        """The columns of one label set."""
+        start = sum(len(label_set.names) for label_set in self.sets[:set_index])
+        return slice(start, start + len(self.sets[set_index].names))
+
+    def parse(self, text: str) -> Target:
+        """Resolves `Blond_Hair`, `Blond_Hair,Young`, `-Male`, `flip:Smiling` or `happy`.
+
+        Raises:
+            LabelError: an unknown name, a contradiction, or labels of two sets in one wish.
+        """
+        words = [word.strip() for word in text.split(",") if word.strip()]
+        if not words:
+            raise LabelError(f"empty target {text!r}; this model knows: {', '.join(self.names)}")
+        wishes: dict[str, Wish] = {}
+        for word in words:
+            name, wish = _split_word(word)
+            if name not in self.names:
+                raise LabelError(unknown_name("attribute", name, self.names, where="this model"))
+            if wishes.setdefault(name, wish) != wish:
+                raise LabelError(f"target {text!r} asks for {name!r} in two ways")
+        set_index = self._only_set_of(text, wishes)
+        _refuse_contradictions(text, self.sets[set_index], wishes)
+        return Target(text=text, set_index=set_index, wishes=wishes)
+
+    def target_vector(self, target: Target, source: FloatArray | None = None) -> FloatArray:
+        """The label (D,) to translate to.
+
+        Args:
+            target: a parsed wish.
+            source: the image's own labels (K,) of zeros and ones; what the wish does not
+                name stays as it is here. None means all zeros.
+
+        Raises:
+            LabelError: the source has the wrong length.
+        """
+        label_set = self.sets[target.set_index]
+        columns = self.slice_of(target.set_index)
+        own = self._checked_source(source)[columns].copy()
+        for name, wish in target.wishes.items():
+            index = label_set.names.index(name)
+            switched_on = wish == "on" or (wish == "flip" and own[index] < 0.5)
+            if switched_on:
+                for rival in label_set.rivals(name):
+                    own[label_set.names.index(rival)] = 0.0
+            own[index] = float(switched_on)
+        return self.embed(own, target.set_index)
+
+    def embed(self, labels: npt.NDArray[np.generic], set_index: int) -> FloatArray:
+        """Places labels (..., K_set) of one set into generator labels (..., D) with their mask."""
+        vector = np.zeros((*labels.shape[:-1], self.label_width), np.float32)
+        vector[..., self.slice_of(set_index)] = labels
+        if self.is_joint:
+            vector[..., self.num_labels + set_index] = 1.0
+        return vector
+
+    def predicted(self, logits: npt.NDArray[np.floating]) -> FloatArray:
+        """Turns classifier logits (N, K) into labels (N, K) of zeros and ones.
+
+        An attribute holds where its logit is positive; of an exclusive group at most the
+        strongest holds; of one-hot domains exactly the strongest holds.
+        """
+        labels = np.zeros(logits.shape, np.float32)
+        for set_index, label_set in enumerate(self.sets):
+            columns = self.slice_of(set_index)
+            own = logits[:, columns]
+            if label_set.kind == "onehot":
+                labels[np.arange(len(own)), columns.start + own.argmax(axis=1)] = 1.0
+                continue
+            labels[:, columns] = own > 0
+            for group in label_set.exclusive_groups:
+                indices = [columns.start + label_set.names.index(name) for name in group]
+                weaker = logits[:, indices] < logits[:, indices].max(axis=1, keepdims=True)
+                labels[:, indices] *= ~weaker
+        return labels
+
+    def single_targets(self) -> tuple[Target, ...]:
+        """One target a label, as the official code tests: exclusive ones set, others flipped."""
+        words = []
+        for label_set in self.sets:
+            for name in label_set.names:
+                flips = label_set.kind == "multilabel" and not label_set.rivals(name)
+                words.append(f"flip:{name}" if flips else name)
+        return tuple(self.parse(word) for word in words)
+
+    def _only_set_of(self, text: str, wishes: Mapping[str, Wish]) -> int:
+        touched = {i for i, s in enumerate(self.sets) if any(name in s.names for name in wishes)}
+        if len(touched) > 1:
+            owners = ", ".join(self.sets[i].name for i in sorted(touched))
+            raise LabelError(f"target {text!r} mixes labels of {owners}; ask for one set at a time")
+        return touched.pop()
+
+    def _checked_source(self, source: FloatArray | None) -> FloatArray:
+        if source is None:
+            return np.zeros(self.num_labels, np.float32)
+        if source.shape != (self.num_labels,):
+            raise LabelError(
+                f"a source label has {self.num_labels} values ({', '.join(self.names)}), "
+                f"not shape {source.shape}"
+            )
+        return source
+
+
+def multilabel_space(names: Sequence[str], *, name: str = "celeba") -> LabelSpace:
+    """A space of CelebA-like attributes in which the hair colours exclude one another."""
+    hair = tuple(n for n in names if n in HAIR_COLOURS)
+    groups = (hair,) if len(hair) > 1 else ()
+    only = LabelSet(name=name, kind="multilabel", names=tuple(names), exclusive_groups=groups)
+    return LabelSpace(sets=(only,))
+
+
+def onehot_space(names: Sequence[str], *, name: str = "folders") -> LabelSpace:
+    """A space of domains of which exactly one holds."""
+    return LabelSpace(sets=(LabelSet(name=name, kind="onehot", names=tuple(names)),))
+
+
+def _split_word(word: str) -> tuple[str, Wish]:
+    if word.startswith("flip:"):
+        return word.removeprefix("flip:"), "flip"
+    if word.startswith("-"):
+        return word.removeprefix("-"), "off"
+    return word.removeprefix("+"), "on"
+
+
+def _refuse_contradictions(text: str, label_set: LabelSet, wishes: Mapping[str, Wish]) -> None:
+    for name, wish in wishes.items():
+        if label_set.kind == "onehot" and wish != "on":
+            raise LabelError(f"{name!r} is one of several domains: name the one wanted instead")
+        if wish == "off":
+            continue
+        rivals = [rival for rival in label_set.rivals(name) if wishes.get(rival, "off") != "off"]
+        if rivals:
+            raise LabelError(f"target {text!r} asks for {name!r} and {rivals[0]!r} at once")

@@ -1,0 +1,1 @@
+"""Engines that run an artefact, all behind `runtimes.base.Runtime`."""

@@ -1,0 +1,134 @@
+"""What every runtime has in common: named inputs as the card lists them, checked, split, padded.
+
+A runtime touches no library and no device until it is entered, and serves one thread:
+
+    with open_runtime(Path("model.onnx"), batch_size=16) as runtime:
+        outputs = runtime.run({"image": image, "label": label})
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from stargan_deploy.card import EntryPoint, ModelCard, TensorSpec
+from stargan_deploy.errors import UsageError
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+
+class Runtime(ABC):
+    """One loaded artefact; subclasses open it, run one batch, and close it.
+
+    Args:
+        card: the artefact's card, whose entry points name inputs and outputs.
+        batch_size: fixed size of every call to the engine: larger inputs are split, smaller ones
+            padded by repeating their last row, so that a result does not depend on how many
+            rows came with it. None runs inputs as they are.
+    """
+
+    backend = ""
+    """Name of the backend, as `--backend` takes it."""
+
+    def __init__(self, card: ModelCard, *, batch_size: int | None = None) -> None:
+        if batch_size is not None and batch_size < 1:
+            raise UsageError(f"a batch holds at least one image, not {batch_size}")
+        self.card = card
+        self.batch_size = batch_size
+        self._entered = False
+
+    @property
+    @abstractmethod
+    def device(self) -> str:
+        """The device that the engine really runs on, such as "cpu" or "cuda:0"."""
+
+    @abstractmethod
+    def _open(self) -> None:
+        """Loads the artefact."""
+
+    @abstractmethod
+    def _close(self) -> None:
+        """Lets go of everything that `_open` took."""
+
+    @abstractmethod
+    def _execute(self, entry_point: str, inputs: Arrays) -> dict[str, npt.NDArray[Any]]:
+        """Runs one checked batch."""
+
+    def __enter__(self) -> Self:
+        self._open()
+        self._entered = True
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._entered = False
+        self._close()
+
+    def run(self, inputs: Arrays, *, entry_point: str = "translate") -> dict[str, npt.NDArray[Any]]:
+        """Runs any number of rows through an entry point.
+
+        Args:
+            inputs: one array for each input that the card names, batch first.
+            entry_point: what to do, as the card names it.
+
+        Returns:
+            One array for each output that the card names, as many rows as went in.
+
+        Raises:
+            UsageError: missing, surplus or ill-shaped inputs, or a runtime that is not entered.
+        """
+        if not self._entered:
+            raise UsageError("this runtime is closed; use it inside a with block")
+        num_rows = _check_inputs(self.card.entry_point(entry_point), inputs)
+        size = self.batch_size or num_rows
+        parts = []
+        for start in range(0, num_rows, size):
+            rows = {
+                name: _padded(array[start : start + size], size) for name, array in inputs.items()
+            }
+            parts.append(self._execute(entry_point, rows))
+        return {name: np.concatenate([p[name] for p in parts])[:num_rows] for name in parts[0]}
+
+
+def _padded(rows: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
+    missing = size - len(rows)
+    return np.concatenate([rows, np.repeat(rows[-1:], missing, axis=0)]) if missing else rows
+
+
+def _check_inputs(point: EntryPoint, inputs: Arrays) -> int:
+    """Compares inputs with the card; returns their number of rows."""
+    wanted = {spec.name for spec in point.inputs}
+    if set(inputs) != wanted:
+        raise UsageError(f"inputs must be {sorted(wanted)}, not {sorted(inputs)}")
+    counts = {_check_input(spec, inputs[spec.name]) for spec in point.inputs}
+    if len(counts) != 1 or 0 in counts:
+        raise UsageError(f"all inputs need the same number of rows, at least one, not {counts}")
+    return counts.pop()
+
+
+def _check_input(spec: TensorSpec, array: npt.NDArray[Any]) -> int:
+    fits = array.ndim == len(spec.shape) and all(
+        size == wanted if isinstance(wanted, int) else wanted.accepts(size)
+        for size, wanted in zip(array.shape[1:], spec.shape[1:], strict=False)
+    )
+    if not fits or str(array.dtype) != spec.dtype:
+        wanted_shape = "x".join(_describe(dim) for dim in spec.shape)
+        raise UsageError(
+            f"input {spec.name!r} must be {spec.dtype} {wanted_shape} ({spec.layout}), "
+            f"not {array.dtype} {'x'.join(map(str, array.shape))}"
+        )
+    return int(array.shape[0])
+
+
+def _describe(dim: object) -> str:
+    if isinstance(dim, int):
+        return str(dim)
+    symbol, multiple = getattr(dim, "symbol", "?"), getattr(dim, "multiple", 1)
+    return f"{symbol}(multiple of {multiple})" if multiple > 1 else f"{symbol}"

@@ -1,0 +1,111 @@
+"""Chooses the backend for a file: the one place that knows which backend runs what."""
+
+import importlib
+from pathlib import Path
+from typing import Literal, Protocol, cast
+
+from stargan_deploy.card import ModelCard
+from stargan_deploy.errors import ModelError, UsageError, unknown_name
+from stargan_deploy.runtimes.base import Runtime
+
+BACKENDS = {
+    "eager": "stargan_deploy.runtimes.eager",
+    "onnx": "stargan_deploy.runtimes.onnxrt",
+}
+"""Module of each backend, imported on use; each satisfies `Backend`."""
+
+RUN_BY = {".safetensors": ("eager",), ".onnx": ("onnx",)}
+"""Backends that run a kind of file, by its ending; `auto` takes the first."""
+
+CHECKPOINT_SUFFIX = ".safetensors"
+
+
+class Backend(Protocol):
+    """What a module in `runtimes` offers under the name of its backend."""
+
+    def read_card(self, path: Path) -> ModelCard:
+        """Reads the card in a file that this backend runs."""
+
+    def open_file(
+        self,
+        path: Path,
+        *,
+        device: str | None,
+        batch_size: int | None,
+        weights: Literal["ema", "raw"] | None,
+    ) -> Runtime:
+        """Makes a runtime, not yet entered."""
+
+
+def open_runtime(
+    path: Path,
+    *,
+    backend: str = "auto",
+    device: str | None = None,
+    batch_size: int | None = None,
+    weights: Literal["ema", "raw"] | None = None,
+) -> Runtime:
+    """Makes the runtime for a checkpoint or artefact, to be entered by the caller.
+
+    Args:
+        path: a checkpoint (`.safetensors`) or an artefact (`.onnx`).
+        backend: a name in `BACKENDS`; "auto" takes what the file is made for, and no artefact
+            that was not proven equal to PyTorch on that backend.
+        device: "cpu", "cuda", "cuda:N" or "mps"; None lets the backend take the best usable one.
+        batch_size: fixed size of every call to the engine; None runs inputs as they are.
+        weights: of a checkpoint with both kinds, which; None takes the card's choice.
+
+    Raises:
+        UsageError: no such backend, or one that does not run this kind of file.
+        ModelError: the file is not usable, or not proven.
+        BackendError: the backend's library is not usable.
+    """
+    names = _backends_for(path)
+    if backend not in ("auto", *BACKENDS):
+        raise UsageError(unknown_name("backend", backend, ("auto", *BACKENDS)))
+    if backend not in ("auto", *names):
+        raise UsageError(f"backend {backend!r} does not run {path.name}; {' or '.join(names)} does")
+    name = names[0] if backend == "auto" else backend
+    module = _load_backend(name)
+    runtime = module.open_file(path, device=device, batch_size=batch_size, weights=weights)
+    if backend == "auto" and path.suffix.lower() != CHECKPOINT_SUFFIX:
+        _check_proven(path, runtime.card, name)
+    return runtime
+
+
+def read_card_of(path: Path) -> ModelCard:
+    """Reads the card of a checkpoint or an artefact of any kind.
+
+    Raises:
+        ModelError: no such file, or not one of this tool's.
+    """
+    return _load_backend(_backends_for(path)[0]).read_card(path)
+
+
+def is_proven(card: ModelCard, backend: str) -> bool:
+    """Whether an artefact was compared with PyTorch on a backend, and always passed."""
+    results = [verdict.passed for verdict in card.verdicts if verdict.runtime == backend]
+    return bool(results) and all(results)
+
+
+def _backends_for(path: Path) -> tuple[str, ...]:
+    names = RUN_BY.get(path.suffix.lower())
+    if names is None:
+        raise ModelError(
+            f"{path} is neither a checkpoint nor an artefact; known endings: {', '.join(RUN_BY)} "
+            "(an official .ckpt becomes a checkpoint with: stargan-deploy convert)"
+        )
+    return names
+
+
+def _check_proven(path: Path, card: ModelCard, backend: str) -> None:
+    if not is_proven(card, backend):
+        reason = f" ({card.unverified})" if card.unverified else ""
+        raise ModelError(
+            f"{path} was not proven equal to PyTorch{reason}; export it again, or take it as it is "
+            f"with --backend {backend}"
+        )
+
+
+def _load_backend(name: str) -> Backend:
+    return cast(Backend, importlib.import_module(BACKENDS[name]))

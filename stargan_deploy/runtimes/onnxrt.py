@@ -1,0 +1,277 @@
+"""Runs ONNX artefacts, and knows how an ONNX file carries its card and how its graph is hashed.
+
+The card stands in the model's `metadata_props`. An artefact with several entry points is several
+files side by side that carry the same card; opening any of them opens them all.
+"""
+
+import contextlib
+import ctypes
+import hashlib
+import io
+import logging
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy.typing as npt
+import onnx
+import onnxruntime
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+from stargan_deploy.card import CARD_KEY, EntryPoint, ModelCard, TensorSpec, parse_card
+from stargan_deploy.devices import pick_device
+from stargan_deploy.errors import BackendError, CardError, ModelError, UsageError
+from stargan_deploy.runtimes.base import Arrays, Runtime
+
+SILENT = 4
+"""onnxruntime's log level that prints fatal errors only; the others also come as exceptions."""
+
+_log = logging.getLogger(__name__)
+
+
+class OnnxRuntime(Runtime):
+    """An ONNX artefact in onnxruntime, on the CPU or through its CUDA provider.
+
+    The file that is given may have been renamed: what it holds is told by its graph's hash. The
+    files of the other entry points are opened on first use, under the names in the card.
+
+    Args:
+        path: an `.onnx` file that this tool exported; only its card is read until entered.
+        device: "cpu", "cuda" or "cuda:N". None takes a GPU where onnxruntime can use one, else the
+            CPU, and logs a warning where there is a GPU that onnxruntime cannot use.
+        batch_size: as in `Runtime`.
+
+    Raises:
+        ModelError: not an ONNX file of this tool; on entry or first use: a changed, missing or
+            unloadable file.
+        BackendError: on entry, onnxruntime cannot use the device.
+    """
+
+    backend = "onnx"
+
+    def __init__(
+        self, path: Path, *, device: str | None = None, batch_size: int | None = None
+    ) -> None:
+        super().__init__(read_card(path), batch_size=batch_size)
+        self._path = path
+        self._wanted_device = device
+        self._device = device or "cpu"
+        self._sessions: dict[str, onnxruntime.InferenceSession] = {}
+
+    @property
+    def device(self) -> str:
+        """The device that the session's provider computes on."""
+        return self._device
+
+    def _open(self) -> None:
+        model = read_model(self._path)
+        payload = payload_sha256(model)
+        points = self.card.entry_points.items()
+        held = [name for name, point in points if point.payload_sha256 == payload]
+        if not held:
+            raise CardError(_changed(self._path))
+        self._device = _pick_device(self._wanted_device)
+        self._open_session(held[0], self._path, model)
+        self._sessions |= dict.fromkeys(held, self._sessions[held[0]])
+
+    def _close(self) -> None:
+        self._sessions = {}
+
+    def _execute(self, entry_point: str, inputs: Arrays) -> dict[str, npt.NDArray[Any]]:
+        if entry_point not in self._sessions:
+            self._open_companion(entry_point)
+        names = [spec.name for spec in self.card.entry_point(entry_point).outputs]
+        try:
+            outputs = self._sessions[entry_point].run(names, dict(inputs))
+        except Exception as error:  # onnxruntime's errors share no base class
+            raise BackendError(
+                f"onnxruntime failed on {entry_point!r} ({self.device}): {_brief(error)}; "
+                "where memory ran out, take a smaller batch size"
+            ) from error
+        return dict(zip(names, outputs, strict=True))
+
+    def _open_companion(self, entry_point: str) -> None:
+        path = self._path.parent / Path(self.card.entry_point(entry_point).file).name
+        if not path.is_file():
+            raise ModelError(
+                f"{self._path} keeps its entry point {entry_point!r} in {path.name}, which is not "
+                "beside it; copy the files of an export together"
+            )
+        model = read_model(path)
+        if payload_sha256(model) != self.card.entry_point(entry_point).payload_sha256:
+            raise CardError(_changed(path, f"{entry_point!r} in {self._path}"))
+        self._open_session(entry_point, path, model)
+
+    def _open_session(self, entry_point: str, path: Path, model: onnx.ModelProto) -> None:
+        session = _create_session(path, model, self._device)
+        if self._device != "cpu" and "CUDAExecutionProvider" not in session.get_providers():
+            reason = f"onnxruntime cannot use {self._device}: {_missing_for_cuda()}"
+            if self._wanted_device is not None:
+                raise BackendError(f"{reason}, or use --device cpu")
+            _log.warning("%s; computing on the CPU", reason)
+            self._device = "cpu"
+        _check_interface(self.card.entry_point(entry_point), session, path)
+        self._sessions[entry_point] = session
+
+
+def open_file(
+    path: Path,
+    *,
+    device: str | None = None,
+    batch_size: int | None = None,
+    weights: Literal["ema", "raw"] | None = None,
+) -> OnnxRuntime:
+    """What `runtimes.choose` calls; see `OnnxRuntime`.
+
+    Raises:
+        UsageError: other weights asked for than the artefact holds.
+    """
+    runtime = OnnxRuntime(path, device=device, batch_size=batch_size)
+    held = runtime.card.weights
+    if weights not in (None, held):
+        raise UsageError(f"{path} holds the {held} weights; export again with --weights {weights}")
+    return runtime
+
+
+def read_card(path: Path) -> ModelCard:
+    """Reads the card in an ONNX file.
+
+    Raises:
+        ModelError: no such file, or not ONNX.
+        CardError: no card of ours in it, or a damaged one.
+    """
+    for entry in read_model(path).metadata_props:
+        if entry.key == CARD_KEY:
+            return parse_card(entry.value, where=str(path))
+    raise CardError(
+        f"{path} carries no model card, so it was not exported by this tool; make an artefact from "
+        "a checkpoint with: stargan-deploy export"
+    )
+
+
+def read_model(path: Path) -> onnx.ModelProto:
+    """Reads an ONNX file whose weights are all inside it.
+
+    Raises:
+        ModelError: no such file, not ONNX, or weights kept in other files, which no hash covers.
+    """
+    try:
+        model = onnx.load_model(path, load_external_data=False)
+    except FileNotFoundError as error:
+        raise ModelError(f"no such artefact: {path}") from error
+    except (DecodeError, OSError) as error:
+        raise ModelError(f"{path} is not a whole ONNX file: {_brief(error)}") from error
+    if not model.graph.node:
+        raise ModelError(f"{path} is not an ONNX file: there is no graph in it")
+    if any(tensor.data_location == tensor.EXTERNAL for tensor in model.graph.initializer):
+        raise ModelError(f"{path} keeps weights in other files; this tool writes single files")
+    return model
+
+
+def payload_sha256(model: onnx.ModelProto) -> str:
+    """SHA-256 of a model without its card, so that a verdict can be added later."""
+    bare = onnx.ModelProto()
+    bare.CopyFrom(model)
+    drop_card(bare)
+    return hashlib.sha256(bare.SerializeToString(deterministic=True)).hexdigest()
+
+
+def drop_card(model: onnx.ModelProto) -> None:
+    """Takes the card out of a model, if there is one."""
+    kept = [entry for entry in model.metadata_props if entry.key != CARD_KEY]
+    del model.metadata_props[:]
+    model.metadata_props.extend(kept)
+
+
+def _create_session(
+    path: Path, model: onnx.ModelProto, device: str
+) -> onnxruntime.InferenceSession:
+    """Builds a session from the very model that was checked, not from a second reading."""
+    onnxruntime.set_default_logger_severity(SILENT)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = SILENT
+    if device != "cpu":
+        _preload_cuda_libraries()
+    try:
+        return onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=_providers(device)
+        )
+    except Exception as error:  # onnxruntime's errors share no base class
+        raise ModelError(f"onnxruntime cannot load {path}: {_brief(error)}") from error
+
+
+def _providers(device: str) -> list[tuple[str, dict[str, str]]]:
+    cpu: tuple[str, dict[str, str]] = ("CPUExecutionProvider", {})
+    if device == "cpu":
+        return [cpu]
+    # TF32 is on by default there and would undo the proof against FP32.
+    options = {"device_id": device.partition(":")[2], "use_tf32": "0"}
+    return [("CUDAExecutionProvider", options), cpu]
+
+
+def _pick_device(wanted: str | None) -> str:
+    """The device to ask onnxruntime for: "cpu" or "cuda:N"."""
+    offered = onnxruntime.get_available_providers()
+    if wanted == "cpu" or (wanted is None and "CUDAExecutionProvider" not in offered):
+        return "cpu"  # without importing torch to look for a GPU
+    device = str(pick_device(wanted))
+    if device == "mps":
+        raise BackendError("the onnx backend computes on cpu or cuda, not on mps; use --device cpu")
+    if device != "cpu" and "CUDAExecutionProvider" not in offered:
+        raise BackendError(
+            "this onnxruntime is built for the CPU only; pip install onnxruntime-gpu in its place, "
+            "or use --device cpu"
+        )
+    return device
+
+
+def _preload_cuda_libraries() -> None:
+    """Loads the CUDA libraries that pip installed, where the linker would not look for them."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        onnxruntime.preload_dlls(directory="")
+
+
+def _missing_for_cuda() -> str:
+    """What keeps the CUDA provider from loading, in the linker's own words where it has any."""
+    folder = Path(onnxruntime.__file__).parent / "capi"
+    try:
+        ctypes.CDLL(str(folder / "libonnxruntime_providers_shared.so"), mode=ctypes.RTLD_GLOBAL)
+        ctypes.CDLL(str(folder / "libonnxruntime_providers_cuda.so"))
+    except OSError as error:
+        return (
+            f"{_brief(error)}; install CUDA's libraries with: pip install 'onnxruntime-gpu[cuda,"
+            "cudnn]'"
+        )
+    return "its CUDA provider loads, but refused the device; check the driver's version"
+
+
+def _check_interface(point: EntryPoint, session: onnxruntime.InferenceSession, path: Path) -> None:
+    """Compares a graph's real inputs and outputs with the card's."""
+    for what, real, listed in (
+        ("inputs", session.get_inputs(), point.inputs),
+        ("outputs", session.get_outputs(), point.outputs),
+    ):
+        found = [(arg.name, arg.type, list(arg.shape)) for arg in real]
+        wanted = [(spec.name, _onnx_type(spec), _onnx_shape(spec)) for spec in listed]
+        if found != wanted:
+            raise CardError(f"the {what} of {path} are {found}, but its model card says {wanted}")
+
+
+def _onnx_type(spec: TensorSpec) -> str:
+    names = {"float32": "float", "uint8": "uint8", "int64": "int64"}
+    return f"tensor({names[spec.dtype]})"
+
+
+def _onnx_shape(spec: TensorSpec) -> list[int | str]:
+    return [dim if isinstance(dim, int) else dim.symbol for dim in spec.shape]
+
+
+def _changed(path: Path, owner: str = "its model card") -> str:
+    return (
+        f"the graph in {path} is not the one that {owner} was written for; the file was changed or "
+        "belongs to another export: export again"
+    )
+
+
+def _brief(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text[:300] or type(error).__name__

@@ -1,0 +1,1 @@
+"""Training: what is optimised (objectives), how (trainer), and what a run leaves behind."""

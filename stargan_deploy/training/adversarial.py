@@ -1,0 +1,60 @@
+"""Adversarial terms: what the critic and the generator make of patch scores.
+
+    name           critic minimises                        generator minimises     source
+    wgan-gp        E[D(fake)] - E[D(real)]                 -E[D(fake)]             Gulrajani 2017
+    minimax        -E[log s(real)] - E[log(1 - s(fake))]   E[log(1 - s(fake))]     Goodfellow 2014
+    nonsaturating  as minimax                              -E[log s(fake)]         Goodfellow 2014
+    lsgan          1/2 E[(D(real)-1)^2] + 1/2 E[D(fake)^2] 1/2 E[(D(fake)-1)^2]    Mao 2017
+    hinge          E[relu(1-D(real))] + E[relu(1+D(fake))] -E[D(fake)]             Lim 2017
+
+with s the logistic function. The gradient penalty belongs to wgan-gp, and can be added to any.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import relu, softplus
+
+AdversarialName = Literal["wgan-gp", "minimax", "nonsaturating", "lsgan", "hinge"]
+
+
+def critic_terms(name: AdversarialName, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+    """The critic's terms on real and on fake scores, each a scalar."""
+    if name == "wgan-gp":
+        return -real.mean(), fake.mean()
+    if name == "lsgan":
+        return 0.5 * (real - 1).square().mean(), 0.5 * fake.square().mean()
+    if name == "hinge":
+        return relu(1 - real).mean(), relu(1 + fake).mean()
+    return softplus(-real).mean(), softplus(fake).mean()
+
+
+def generator_term(name: AdversarialName, fake: Tensor) -> Tensor:
+    """The generator's term on the scores of its fakes, a scalar."""
+    if name == "minimax":
+        return -softplus(fake).mean()
+    if name == "nonsaturating":
+        return softplus(-fake).mean()
+    if name == "lsgan":
+        return 0.5 * (fake - 1).square().mean()
+    return -fake.mean()
+
+
+def gradient_penalty(
+    critic: Callable[[Tensor], Tensor], real_BCHW: Tensor, fake_BCHW: Tensor, alpha_B111: Tensor
+) -> Tensor:
+    """E[(|grad D(x)|_2 - 1)^2] on lines between real and fake images (Gulrajani 2017, eq. 3).
+
+    Args:
+        critic: scores images; its outputs are summed, so any shape will do.
+        real_BCHW: real images.
+        fake_BCHW: fake images, detached here.
+        alpha_B111: where on the line each point lies, in [0, 1], 1 at the real image.
+    """
+    between = alpha_B111 * real_BCHW.detach() + (1 - alpha_B111) * fake_BCHW.detach()
+    between.requires_grad_(True)
+    (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+    penalty: Tensor = (gradient.flatten(1).norm(dim=1) - 1).square().mean()
+    return penalty

@@ -1,0 +1,121 @@
+"""What a family of models is to the trainer.
+
+The trainer knows networks, players, phases and losses; it does not know StarGAN. All randomness of
+a step is drawn from a generator that the trainer seeds from (seed, step) and handed to the losses.
+"""
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, cast
+
+import torch
+from torch import Tensor, nn
+
+from stargan_deploy.errors import ConfigError, unknown_name
+from stargan_deploy.labels import LabelSpace
+
+Tensors = dict[str, Tensor]
+"""Named tensors: a batch as the data gives it, or the draws of a step."""
+
+OBJECTIVES = {"stargan": "stargan_deploy.training.stargan"}
+"""Module of each family's objective, imported on use; each satisfies `ObjectiveModule`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Player:
+    """One side of the game: the networks that one optimizer moves."""
+
+    name: str
+    networks: tuple[str, ...]
+    """Roles of its networks."""
+    learning_rate: float
+    betas: tuple[float, float]
+    """Adam's."""
+    every: int = 1
+    """The player moves at every so many steps."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """A stretch of training at one image size and batch size."""
+
+    num_steps: int
+    image_size: int
+    batch_size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Losses:
+    """What one player minimises, and the terms it is made of."""
+
+    total: Tensor
+    terms: Mapping[str, Tensor]
+    """Unweighted terms by their names in the metrics."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Samples:
+    """Pictures that show how far the training is."""
+
+    images: Tensor
+    """(rows, columns, 3, H, W) in [-1, 1]."""
+    headings: tuple[str, ...] = field(default_factory=tuple)
+    """One a column."""
+
+
+class Objective(Protocol):
+    """The game of one family: who plays, on which networks, for what."""
+
+    networks: dict[str, nn.Module]
+    """Trainable networks by role."""
+    frozen: dict[str, nn.Module]
+    """Networks that the losses use and nobody trains."""
+    averaged: tuple[str, ...]
+    """Roles of the networks of which a moving average is kept."""
+    players: tuple[Player, ...]
+    """In the order of their moves within a step."""
+
+    def phases(self) -> tuple[Phase, ...]:
+        """The stretches of the training, in order."""
+
+    def draw(self, batch: Tensors, random: torch.Generator) -> Tensors:
+        """Draws all that is random in a step, on the CPU."""
+
+    def losses(self, player: str, batch: Tensors, draws: Tensors) -> Losses:
+        """Computes what a player minimises on a batch with images in [-1, 1]."""
+
+    def sample(self, networks: Mapping[str, nn.Module], batch: Tensors) -> Samples:
+        """Makes pictures with the networks given (averaged where there are averages)."""
+
+    def network_table(self) -> dict[str, Any]:
+        """The card's `network` table, from which the family rebuilds the networks."""
+
+    def state_dict(self) -> Tensors:
+        """What else must survive a stop."""
+
+    def load_state_dict(self, state: Tensors) -> None:
+        """Takes back what `state_dict` gave."""
+
+
+class ObjectiveModule(Protocol):
+    """What a family's module in `training` offers."""
+
+    ModelConfig: type[Any]
+    """Dataclass of the recipe's `model` table."""
+    LossConfig: type[Any]
+    """Dataclass of the recipe's `loss` table."""
+
+    def create_objective(self, recipe: Any, labels: LabelSpace, *, num_steps: int) -> Objective:
+        """Builds the objective that a resolved recipe asks for."""
+
+
+def load_objective_module(family: str) -> ObjectiveModule:
+    """Imports a family's objective by name.
+
+    Raises:
+        ConfigError: there is no such family.
+    """
+    if family not in OBJECTIVES:
+        raise ConfigError(unknown_name("model family", family, OBJECTIVES))
+    return cast(ObjectiveModule, importlib.import_module(OBJECTIVES[family]))

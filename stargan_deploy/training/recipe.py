@@ -1,0 +1,203 @@
+"""Recipes: the whole of a training's settings, and the presets that recipes start from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from stargan_deploy.config import (
+    from_mapping,
+    merge,
+    parse_overrides,
+    read_toml,
+    to_mapping,
+)
+from stargan_deploy.data.source import DataConfig
+from stargan_deploy.errors import ConfigError, unknown_name
+from stargan_deploy.training.objective import load_objective_module
+
+ScheduleName = Literal["paper", "official", "constant"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How long, how fast and on what to train."""
+
+    steps: int = 200_000
+    """Length in steps of the discriminator, one batch each."""
+    epochs: float | None = None
+    """Length in passes over the data; replaces `steps` where given."""
+    batch_size: int = 16
+    """Images a step."""
+    generator_lr: float = 1e-4
+    """Adam's learning rate for the generator."""
+    discriminator_lr: float = 1e-4
+    """Adam's learning rate for the discriminator."""
+    beta1: float = 0.5
+    """Adam's decay of the first moment."""
+    beta2: float = 0.999
+    """Adam's decay of the second moment."""
+    critic_steps: int = 5
+    """Steps of the discriminator for each step of the generator."""
+    schedule: ScheduleName = "paper"
+    """Learning rates: "paper" falls linearly to zero over the second half; "official" does what
+    the official code's last version does, lr / 100,000 less once every 1,000 steps, which is
+    hardly a decay; "constant" stays."""
+    ema_decay: float = 0.999
+    """Decay a generator step of the moving average of its weights; 0 keeps no average."""
+    device: str = ""
+    """cpu, cuda, cuda:N or mps; empty takes a usable GPU, else the CPU."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "critic_steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.epochs is not None and self.epochs <= 0:
+            raise ValueError(f"epochs must be positive, not {self.epochs}")
+        for name in ("generator_lr", "discriminator_lr"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
+        for name in ("beta1", "beta2", "ema_decay"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must lie in [0, 1), not {getattr(self, name)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputConfig:
+    """What a run leaves behind, and how often."""
+
+    log_every: int = 10
+    """Steps between two lines of metrics."""
+    sample_every: int = 1000
+    """Steps between two sample grids."""
+    checkpoint_every: int = 1000
+    """Steps between two checkpoints; the last step always makes one."""
+    keep_checkpoints: int = 3
+    """Number of newest checkpoints kept; 0 keeps all."""
+    num_samples: int = 8
+    """Rows of a sample grid."""
+
+    def __post_init__(self) -> None:
+        for name in ("log_every", "sample_every", "checkpoint_every", "num_samples"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.keep_checkpoints < 0:
+            raise ValueError(f"keep_checkpoints cannot be negative: {self.keep_checkpoints}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """All settings of a training."""
+
+    name: str = "run"
+    """Start of the run folder's name."""
+    family: str = "stargan"
+    seed: int = 0
+    """Decides weights, order of the data, mirroring and every draw."""
+    data: DataConfig = field(default_factory=DataConfig)
+    model: Any = field(default_factory=dict)
+    """The family's `ModelConfig`."""
+    loss: Any = field(default_factory=dict)
+    """The family's `LossConfig`."""
+    train: TrainConfig = field(default_factory=TrainConfig)
+    output: OutputConfig = field(default_factory=OutputConfig)
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ValueError(f"seed cannot be negative: {self.seed}")
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "celeba128": {
+        "name": "celeba128",
+        "data": {"kind": "celeba", "image_size": 128, "crop_size": 178},
+        "train": {"steps": 200_000},
+    },
+    "demo": {
+        "name": "demo",
+        "data": {"kind": "synthetic", "image_size": 64, "crop_size": 0, "num_synthetic": 4000},
+        "model": {
+            "generator_conv_dim": 16,
+            "generator_blocks": 6,
+            "discriminator_conv_dim": 24,
+            "discriminator_layers": 4,
+        },
+        "train": {"steps": 8000, "generator_lr": 2e-4, "discriminator_lr": 2e-4, "critic_steps": 3},
+        "output": {"sample_every": 500, "checkpoint_every": 500, "log_every": 50},
+    },
+}
+"""Settings by name, from which recipes start; "celeba128" is the paper's run."""
+
+LENGTH_SETTINGS = ("train.steps", "train.epochs")
+FREE_ON_RESUME = (
+    *LENGTH_SETTINGS,
+    "name",
+    "data.root",
+    "data.num_workers",
+    "data.cache_mib",
+    "train.device",
+    "output",
+)
+"""Settings that may differ between a run and its continuation."""
+
+
+def resolve_recipe(mapping: Mapping[str, Any]) -> Recipe:
+    """Builds a recipe from tables whose `preset`, if any, they change.
+
+    Raises:
+        ConfigError: an unknown preset, family or key, or a value that does not fit.
+    """
+    tables = dict(mapping)
+    preset = tables.pop("preset", None)
+    if preset is not None:
+        if preset not in PRESETS:
+            raise ConfigError(unknown_name("preset", str(preset), PRESETS))
+        tables = merge(PRESETS[preset], tables)
+    recipe = from_mapping(Recipe, tables)
+    module = load_objective_module(recipe.family)
+    return replace(
+        recipe,
+        model=from_mapping(module.ModelConfig, recipe.model, path="model"),
+        loss=from_mapping(module.LossConfig, recipe.loss, path="loss"),
+    )
+
+
+def read_recipe(
+    path: Path | None, changes: Mapping[str, Any], assignments: Sequence[str]
+) -> Recipe:
+    """A recipe from a file (or the preset "demo"), changed by flags and by `--set` words.
+
+    Raises:
+        ConfigError: anything in them does not fit.
+    """
+    tables = read_toml(path) if path else {"preset": "demo"}
+    if path and "name" not in tables:
+        tables["name"] = path.stem
+    return resolve_recipe(merge(merge(tables, changes), parse_overrides(assignments)))
+
+
+def differences(old: Recipe, new: Recipe) -> list[str]:
+    """Settings, as `key: old -> new`, that a continuation may not change."""
+    old_flat, new_flat = _flatten(to_mapping(old)), _flatten(to_mapping(new))
+    changed = [key for key in old_flat | new_flat if old_flat.get(key) != new_flat.get(key)]
+    fixed = [key for key in changed if not _is_free(key)]
+    return [f"{key}: {old_flat.get(key)} -> {new_flat.get(key)}" for key in fixed]
+
+
+def num_steps(train: TrainConfig, num_images: int) -> int:
+    """Length of a training in steps."""
+    if train.epochs is None:
+        return train.steps
+    return max(1, round(train.epochs * num_images / train.batch_size))
+
+
+def _flatten(table: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        full = f"{path}{key}"
+        flat |= _flatten(value, f"{full}.") if isinstance(value, Mapping) else {full: value}
+    return flat
+
+
+def _is_free(key: str) -> bool:
+    return any(key == free or key.startswith(f"{free}.") for free in FREE_ON_RESUME)

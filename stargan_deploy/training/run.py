@@ -1,0 +1,143 @@
+"""The folder of one training run and everything in it.
+
+<run>/recipe.toml              the resolved settings; `train <run>/recipe.toml` repeats them
+<run>/environment.json         versions, device, git revision
+<run>/metrics.jsonl            a line every `log_every` steps
+<run>/samples/step-0001000.jpg
+<run>/checkpoints/step-0001000.safetensors
+<run>/tensorboard/             where tensorboard is installed
+"""
+
+import contextlib
+import json
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from stargan_deploy.card import library_versions
+from stargan_deploy.config import to_mapping, to_toml
+from stargan_deploy.errors import OutputError, TrainingError
+from stargan_deploy.files import make_folder, write_text
+from stargan_deploy.images import save_image
+from stargan_deploy.models.checkpoint import newest_whole
+from stargan_deploy.training.recipe import Recipe
+
+RUNS = Path("runs")
+
+
+class Run:
+    """Where a run's files stand, and how they are written."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+        self.checkpoints = self.folder / "checkpoints"
+        self._metrics = self.folder / "metrics.jsonl"
+        self._scalars: Any = None
+
+    def begin(self, recipe: Recipe, *, device: str, first_step: int) -> None:
+        """Writes settings and surroundings, and drops metrics from after the first step.
+
+        Raises:
+            OutputError: the folder cannot be written.
+        """
+        make_folder(self.checkpoints)
+        write_text(self.folder / "recipe.toml", to_toml(to_mapping(recipe)))
+        versions = library_versions("torch", "torchvision", "numpy", "pillow", "safetensors")
+        surroundings = {"versions": versions, "device": device, "git_revision": git_revision()}
+        write_text(self.folder / "environment.json", json.dumps(surroundings, indent=2))
+        self._keep_metrics_before(first_step)
+        self._scalars = _scalar_writer(self.folder / "tensorboard", first_step)
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        """Appends a line of metrics."""
+        line = json.dumps({"step": step} | dict(values))
+        try:
+            with open(self._metrics, "a", encoding="utf-8") as stream:
+                stream.write(f"{line}\n")
+        except OSError as error:
+            raise OutputError(f"cannot write {self._metrics}: {error.strerror}") from error
+        if self._scalars is not None:
+            for name, value in values.items():
+                self._scalars.add_scalar(name, value, step)
+
+    def save_sample(self, step: int, grid: Image.Image) -> Path:
+        """Writes a sample grid."""
+        path = self.folder / "samples" / f"step-{step:07d}.jpg"
+        save_image(grid, path)
+        return path
+
+    def checkpoint_path(self, step: int) -> Path:
+        """Where the checkpoint of a step stands."""
+        return self.checkpoints / f"step-{step:07d}.safetensors"
+
+    def newest_checkpoint(self) -> Path | None:
+        """The newest whole checkpoint, or None."""
+        return newest_whole(self.checkpoints.glob("step-*.safetensors"))
+
+    def drop_old_checkpoints(self, keep: int) -> None:
+        """Deletes all but the newest checkpoints; keep = 0 deletes none."""
+        old = sorted(self.checkpoints.glob("step-*.safetensors"))[:-keep] if keep else []
+        for path in old:
+            path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Finishes what is written in the background."""
+        if self._scalars is not None:
+            self._scalars.close()
+
+    def _keep_metrics_before(self, first_step: int) -> None:
+        if not self._metrics.exists():
+            return
+        kept = []
+        for line in self._metrics.read_text(encoding="utf-8").splitlines():
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                if json.loads(line)["step"] <= first_step:
+                    kept.append(line)
+        write_text(self._metrics, "".join(f"{line}\n" for line in kept))
+
+
+def new_run_folder(name: str) -> Path:
+    """A folder under `runs` that does not exist yet, named by recipe and time."""
+    stem = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    candidates = (RUNS / f"{stem}{suffix}" for suffix in ("", *(f"-{i}" for i in range(2, 1000))))
+    return next(path for path in candidates if not path.exists())
+
+
+def newest_run_folder() -> Path | None:
+    """The folder under `runs` that was written last, or None."""
+    folders = [path.parent for path in RUNS.glob("*/recipe.toml")]
+    return max(folders, key=lambda folder: folder.stat().st_mtime, default=None)
+
+
+def check_new_folder(folder: Path) -> None:
+    """Refuses a folder that already holds a run.
+
+    Raises:
+        TrainingError: there are checkpoints in it.
+    """
+    if any(folder.glob("checkpoints/step-*.safetensors")):
+        raise TrainingError(
+            f"{folder} already holds a run; go on with --resume --out {folder}, or choose another"
+        )
+
+
+def git_revision() -> str:
+    """The commit of the folder that the package stands in, or an empty string."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip()
+
+
+def _scalar_writer(folder: Path, first_step: int) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(folder), purge_step=first_step + 1)

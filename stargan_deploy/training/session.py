@@ -1,0 +1,117 @@
+"""From a recipe to a trainer: data opened, objective built, weights taken over."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from stargan_deploy.data.source import open_source
+from stargan_deploy.errors import TrainingError
+from stargan_deploy.files import file_sha256
+from stargan_deploy.models.checkpoint import load_checkpoint
+from stargan_deploy.training.objective import load_objective_module
+from stargan_deploy.training.recipe import Recipe, differences, num_steps, resolve_recipe
+from stargan_deploy.training.run import Run
+from stargan_deploy.training.trainer import Progress, Trainer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a training will do, known before it does anything."""
+
+    recipe: Recipe
+    num_images: int
+    num_steps: int
+    num_parameters: dict[str, int]
+    attributes: tuple[str, ...]
+
+
+def plan_training(recipe: Recipe) -> Plan:
+    """Opens the data and builds the networks, and writes nothing.
+
+    Raises:
+        StarganDeployError: whatever would stop the training before its first step.
+    """
+    source = open_source(recipe.data, "train")
+    steps = num_steps(recipe.train, len(source))
+    objective = load_objective_module(recipe.family).create_objective(
+        recipe, source.label_space, num_steps=steps
+    )
+    sizes = {r: sum(p.numel() for p in n.parameters()) for r, n in objective.networks.items()}
+    return Plan(
+        recipe=recipe,
+        num_images=len(source),
+        num_steps=steps,
+        num_parameters=sizes,
+        attributes=source.label_space.names,
+    )
+
+
+def create_trainer(
+    recipe: Recipe,
+    run: Run,
+    *,
+    init_from: Path | None = None,
+    report: Callable[[Progress], None] = lambda _: None,
+) -> Trainer:
+    """Builds a trainer at its first step.
+
+    Args:
+        recipe: the resolved settings.
+        run: where to write.
+        init_from: a checkpoint whose weights to start from.
+        report: called after each line of metrics.
+    """
+    source = open_source(recipe.data, "train")
+    steps = num_steps(recipe.train, len(source))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        objective = load_objective_module(recipe.family).create_objective(
+            recipe, source.label_space, num_steps=steps
+        )
+    trainer = Trainer(
+        recipe,
+        objective,
+        train_source=source,
+        sample_source=open_source(recipe.data, "test"),
+        run=run,
+        parents={"initial weights": file_sha256(init_from)} if init_from else {},
+        report=report,
+    )
+    if init_from:
+        trainer.start_from(load_checkpoint(init_from))
+    return trainer
+
+
+def resume_trainer(
+    checkpoint_path: Path,
+    run: Run,
+    *,
+    recipe: Recipe | None = None,
+    report: Callable[[Progress], None] = lambda _: None,
+) -> Trainer:
+    """Builds a trainer that goes on from a checkpoint.
+
+    Args:
+        checkpoint_path: a whole checkpoint of a training.
+        run: where to write on.
+        recipe: settings given anew; None takes the checkpoint's own.
+        report: called after each line of metrics.
+
+    Raises:
+        TrainingError: the settings contradict those of the checkpoint, or it holds none.
+    """
+    checkpoint = load_checkpoint(checkpoint_path, with_training_state=True)
+    if checkpoint.recipe is None:
+        raise TrainingError(f"{checkpoint_path} is no checkpoint of a training: no recipe in it")
+    saved = resolve_recipe(checkpoint.recipe)
+    changed = differences(saved, recipe) if recipe else []
+    if changed:
+        raise TrainingError(
+            f"cannot resume {checkpoint_path} with other settings ({'; '.join(changed)}); "
+            "start a new run with --init-from instead"
+        )
+    trainer = create_trainer(recipe or saved, run, report=report)
+    trainer.restore(checkpoint)
+    return trainer
