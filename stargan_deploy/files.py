@@ -23,7 +23,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.parent / f".{path.name[:80]}.{secrets.token_hex(6)}.tmp"
+        temporary = path.parent / f".{path.name[:40]}.{secrets.token_hex(6)}.tmp"
         temporary.open("xb").close()
     except OSError as error:
         raise OutputError(_cannot_write(path, error)) from error

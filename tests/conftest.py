@@ -1,5 +1,6 @@
 """Tiny real models that most tests share."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,8 +38,6 @@ def make_checkpoint(path: Path, *, image_size: int = 32, discriminator: bool = T
         preprocessing=Preprocessing(image_size=image_size),
         entry_points={},
     )
-    from dataclasses import replace
-
     card = replace(card, entry_points=entry_points(networks, card))
     save_checkpoint(path, card, network_tensors(networks))
     return path
@@ -48,3 +47,9 @@ def make_checkpoint(path: Path, *, image_size: int = 32, discriminator: bool = T
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny checkpoint with generator and discriminator for 32x32 images."""
     return make_checkpoint(tmp_path_factory.mktemp("model") / "tiny.safetensors")
+
+
+@pytest.fixture(scope="session")
+def official() -> Path:
+    """Tiny checkpoints, outputs and training steps computed by the official code."""
+    return Path(__file__).parent / "fixtures"

@@ -138,7 +138,7 @@ def _changes(
     """The settings that flags stand for."""
     tables: dict[str, Any] = {}
     if data is not None:
-        tables["root"] = str(data)
+        tables["root"] = str(data.resolve())
         if recipe is None:
             tables["kind"] = "auto"
     if attrs is not None:

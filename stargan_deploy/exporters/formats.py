@@ -4,10 +4,9 @@ import importlib
 from pathlib import Path
 from typing import Protocol, cast
 
-from torch import nn
-
 from stargan_deploy.card import EntryPoint, ModelCard
 from stargan_deploy.errors import UsageError, unknown_name
+from stargan_deploy.exporters.pixels import PixelModule
 
 FORMATS = {"onnx": "stargan_deploy.exporters.to_onnx"}
 """Module of each format, imported on use; each satisfies `Format`."""
@@ -21,11 +20,11 @@ class Format(Protocol):
     BACKEND: str
     """The backend that will run the artefact, and that therefore has to prove it."""
 
-    def write_graph(self, module: nn.Module, point: EntryPoint, path: Path) -> None:
+    def write_graph(self, module: PixelModule, point: EntryPoint, path: Path) -> None:
         """Writes one entry point, without a card.
 
         Args:
-            module: in eval mode; its arguments are the entry point's inputs, in their order.
+            module: in eval mode.
             point: the names, types and dimensions that the graph must have.
             path: where to write.
 

@@ -26,33 +26,29 @@ def with_io(point: EntryPoint, io: PixelIO) -> EntryPoint:
     )
 
 
-def wrap(module: nn.Module, point: EntryPoint, io: PixelIO) -> nn.Module:
-    """A module that takes and gives images as `io` says.
+class PixelModule(nn.Module):
+    """A network with an entry point's inputs in their order, and its images as `io` says.
 
     Args:
-        module: takes and gives float images.
-        point: the checkpoint's own entry point, as the module is.
-        io: what the graph shall take and give.
+        module: the network; it takes and gives float images.
+        point: the checkpoint's own entry point, which says where the images are.
+        io: with `uint8`, pixels are converted to [-1, 1] on the way in, and back with rounding and
+            clamping on the way out.
     """
-    return module if io == "float" else PixelModule(module, point).eval()
 
-
-class PixelModule(nn.Module):
-    """A network between two conversions: pixels to [-1, 1], and back with rounding and clamping."""
-
-    def __init__(self, module: nn.Module, point: EntryPoint) -> None:
+    def __init__(self, module: nn.Module, point: EntryPoint, io: PixelIO) -> None:
         super().__init__()
         self.module = module
-        self.takes_image = [spec.kind == "image" for spec in point.inputs]
-        self.gives_image = [spec.kind == "image" for spec in point.outputs]
+        self.takes_pixels = [io == "uint8" and spec.kind == "image" for spec in point.inputs]
+        self.gives_pixels = [io == "uint8" and spec.kind == "image" for spec in point.outputs]
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Takes the entry point's inputs in their order, and gives its outputs in theirs."""
-        pairs = zip(inputs, self.takes_image, strict=True)
-        outputs = self.module(*(_to_unit(x) if is_image else x for x, is_image in pairs))
-        listed = (outputs,) if isinstance(outputs, Tensor) else outputs
-        pairs = zip(listed, self.gives_image, strict=True)
-        return tuple(_to_pixels(y) if is_image else y for y, is_image in pairs)
+        taken = zip(inputs, self.takes_pixels, strict=True)
+        outputs = self.module(*(_to_unit(x) if pixels else x for x, pixels in taken))
+        given = (outputs,) if isinstance(outputs, Tensor) else outputs
+        pairs = zip(given, self.gives_pixels, strict=True)
+        return tuple(_to_pixels(y) if pixels else y for y, pixels in pairs)
 
 
 def _to_unit(pixels_BHWC: Tensor) -> Tensor:

@@ -10,10 +10,11 @@ from typing import Any
 
 import onnx
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from stargan_deploy.card import CARD_KEY, Dim, EntryPoint, ModelCard, TensorSpec
 from stargan_deploy.errors import ExportError
+from stargan_deploy.exporters.pixels import PixelModule
 from stargan_deploy.runtimes import onnxrt
 
 SUFFIX = ".onnx"
@@ -36,11 +37,11 @@ _EXAMPLE_STEPS = 6
 """Size of an example input in steps of its dimension; small, and unlike any size in a network."""
 
 
-def write_graph(module: nn.Module, point: EntryPoint, path: Path) -> None:
+def write_graph(module: PixelModule, point: EntryPoint, path: Path) -> None:
     """Writes one entry point as an ONNX file without a card.
 
     Args:
-        module: in eval mode; its arguments are the entry point's inputs, in their order.
+        module: in eval mode.
         point: the names, types and dimensions that the graph shall have.
         path: where to write.
 
@@ -60,7 +61,9 @@ def write_graph(module: nn.Module, point: EntryPoint, path: Path) -> None:
                 verbose=False,
             )
     except (torch.onnx.errors.OnnxExporterError, RuntimeError) as error:
-        raise ExportError(f"torch cannot write this model as ONNX: {_brief(error)}") from error
+        raise ExportError(
+            f"torch cannot write this model as ONNX: {_first_cause(error)}"
+        ) from error
     if program is None:
         raise ExportError("torch gave no ONNX model for this module")
     model = _cleaned(program.model_proto, point)
@@ -106,18 +109,20 @@ def _example_size(dim: Dim) -> int:
 
 
 def _dynamic_shapes(point: EntryPoint) -> tuple[Any, ...]:
-    """What `torch.export` needs to know of the inputs' dimensions; equal symbols stay equal."""
+    """What `torch.export` needs to know of the inputs' dimensions; equal symbols stay equal.
+
+    All inputs are one item, because the module takes them as one variable argument.
+    """
     known: dict[str, Any] = {}
     for spec in point.inputs:
         for dim in spec.shape:
             if isinstance(dim, Dim) and dim.symbol not in known:
                 known[dim.symbol] = _torch_dim(dim)
-    shapes = [
+    shapes = (
         {i: known[dim.symbol] for i, dim in enumerate(spec.shape) if isinstance(dim, Dim)}
         for spec in point.inputs
-    ]
-    # A module with variable arguments takes them all as one.
-    return tuple(shapes)
+    )
+    return (tuple(shapes),)
 
 
 def _torch_dim(dim: Dim) -> Any:
@@ -147,11 +152,10 @@ def _name_dims(value: onnx.ValueInfoProto, spec: TensorSpec) -> None:
     """Writes the card's symbols where the exporter wrote terms such as `4*height`."""
     pairs = zip(value.type.tensor_type.shape.dim, spec.shape, strict=True)
     for found, wanted in pairs:
-        is_dynamic = bool(found.dim_param)
-        if is_dynamic != isinstance(wanted, Dim) or (not is_dynamic and found.dim_value != wanted):
-            raise ExportError(f"the graph's {spec.name!r} came out with other sizes than its card's")
-        if isinstance(wanted, Dim):
+        if isinstance(wanted, Dim) and found.dim_param:
             found.dim_param = wanted.symbol
+        elif found.dim_value != wanted:
+            raise ExportError(f"the graph has other sizes for {spec.name!r} than {spec.shape}")
 
 
 @contextlib.contextmanager
@@ -171,5 +175,8 @@ def _type_name(elem_type: int) -> str:
     return str(onnx.helper.tensor_dtype_to_np_dtype(elem_type))
 
 
-def _brief(error: Exception) -> str:
+def _first_cause(error: BaseException) -> str:
+    """What went wrong at the bottom of the exporter's chain of errors."""
+    while error.__cause__ is not None:
+        error = error.__cause__
     return " ".join(str(error).split())[:300] or type(error).__name__

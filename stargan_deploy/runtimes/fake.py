@@ -85,28 +85,46 @@ def fake_card(
 
 
 def _entry_points(space: LabelSpace, io: str, classifier: bool) -> dict[str, EntryPoint]:
-    label = _vector("label", "label", space.label_width)
-    logits = _vector("logits", "logits", space.num_labels)
-    image, translated = _image("image", io), _image("translated", io)
-    points = {"translate": EntryPoint("", "", (image, label), (translated,))}
+    image = _image("image", io)
+    points = {
+        "translate": _point(
+            image, _vector("label", "label", space.label_width), _image("translated", io)
+        )
+    }
     if classifier:
-        points["classify"] = EntryPoint("", "", (image,), (logits,))
+        points["classify"] = _point(image, _vector("logits", "logits", space.num_labels))
     return points
+
+
+def _point(*specs: TensorSpec) -> EntryPoint:
+    return EntryPoint(file="", payload_sha256="", inputs=specs[:-1], outputs=specs[-1:])
 
 
 def _image(name: str, io: str) -> TensorSpec:
     batch, height, width = (Dim(symbol=symbol) for symbol in ("batch", "height", "width"))
     if io == "uint8":
-        shape = (batch, height, width, 3)
-        return TensorSpec(name, "image", "uint8", "NHWC", shape, (0.0, 255.0))
-    shape = (batch, 3, height, width)
-    return TensorSpec(name, "image", "float32", "NCHW", shape, (-1.0, 1.0))
+        return TensorSpec(
+            name=name,
+            kind="image",
+            dtype="uint8",
+            layout="NHWC",
+            shape=(batch, height, width, 3),
+            value_range=(0.0, 255.0),
+        )
+    return TensorSpec(
+        name=name,
+        kind="image",
+        dtype="float32",
+        layout="NCHW",
+        shape=(batch, 3, height, width),
+        value_range=(-1.0, 1.0),
+    )
 
 
 def _vector(name: str, kind: Literal["label", "logits"], width: int) -> TensorSpec:
-    letters = {"label": "ND", "logits": "NK"}
+    layout = {"label": "ND", "logits": "NK"}[kind]
     shape = (Dim(symbol="batch"), width)
-    return TensorSpec(name, kind, "float32", letters[kind], shape)
+    return TensorSpec(name=name, kind=kind, dtype="float32", layout=layout, shape=shape)
 
 
 def _colours(label_ND: Array) -> Array:
