@@ -12,7 +12,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from stargan_deploy.errors import DataError
-from stargan_deploy.labels import FloatArray, LabelSpace
+from stargan_deploy.labels import FloatArray, LabelSpace, Target
+from stargan_deploy.translation.targets import depends_on_source
 
 VALUES = {"1": 1.0, "+1": 1.0, "0": 0.0, "-1": 0.0}
 
@@ -57,6 +58,12 @@ def read_label_table(path: Path, space: LabelSpace, *, needed: Sequence[str]) ->
         if not np.array_equal(table.setdefault(name, labels), labels):
             raise DataError(f"{path}, line {number} contradicts an earlier row of {name!r}")
     return LabelTable(path=path, rows=table)
+
+
+def needed_names(space: LabelSpace, targets: Sequence[Target]) -> tuple[str, ...]:
+    """The labels that must be known of a photo to reach the targets: those of whole label sets."""
+    sets = {target.set_index for target in targets if depends_on_source(space, target)}
+    return tuple(name for index in sorted(sets) for name in space.sets[index].names)
 
 
 def _read_rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:

@@ -5,6 +5,8 @@ import unicodedata
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from stargan_deploy.errors import UsageError
 from stargan_deploy.labels import LabelSpace, Target
 
@@ -54,6 +56,13 @@ def folder_name(target: Target) -> str:
     text = re.sub(r"[^\w.+-]", "-", text).strip(".")
     text = text.encode()[:MAX_FOLDER_BYTES].decode(errors="ignore").rstrip(".") or "target"
     return f"{text}_" if RESERVED_STEM.fullmatch(text) else text
+
+
+def depends_on_source(space: LabelSpace, target: Target) -> bool:
+    """Whether a target's label vector differs between images with different labels."""
+    bare = space.target_vector(target, np.zeros(space.num_labels, np.float32))
+    full = space.target_vector(target, np.ones(space.num_labels, np.float32))
+    return not np.array_equal(bare, full)
 
 
 def _unlike(name: str, taken: Collection[str]) -> str:

@@ -10,23 +10,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, overload
+from typing import Literal, Self, overload
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
-from stargan_deploy.card import ModelCard, TensorSpec
+from stargan_deploy.card import ModelCard
 from stargan_deploy.errors import CardError, UsageError
-from stargan_deploy.images import (
-    Pixels,
-    centre_crop_resize,
-    pixels_to_tensor,
-    tensor_to_pixels,
-    to_rgb,
-)
-from stargan_deploy.labels import FloatArray, LabelSpace, Target
+from stargan_deploy.images import Pixels, centre_crop_resize, to_rgb
+from stargan_deploy.labels import FloatArray, Target
 from stargan_deploy.runtimes.base import Runtime
+from stargan_deploy.translation.specs import from_spec, to_spec
+from stargan_deploy.translation.targets import depends_on_source
 
 SourceOrigin = Literal["given", "predicted", "zeros", "unused"]
 
@@ -140,7 +135,7 @@ class Translator:
         size = self.classifier.batch_size or ROWS_A_CALL
         logits = []
         for start in range(0, len(pixels_NHWC), size):
-            image = _to_spec(pixels_NHWC[start : start + size], point.inputs[0])
+            image = to_spec(pixels_NHWC[start : start + size], point.inputs[0])
             outputs = self.classifier.run({point.inputs[0].name: image}, entry_point="classify")
             logits.append(outputs[point.outputs[0].name])
         return self.card.labels.predicted(np.concatenate(logits))
@@ -170,9 +165,9 @@ class Translator:
         for start in range(0, len(label_RD), size):
             labels = label_RD[start : start + size]
             images = pixels_NHWC[np.arange(start, start + len(labels)) % len(pixels_NHWC)]
-            inputs = {image_spec.name: _to_spec(images, image_spec), label_spec.name: labels}
+            inputs = {image_spec.name: to_spec(images, image_spec), label_spec.name: labels}
             output = self.runtime.run(inputs)[point.outputs[0].name]
-            translated[start : start + len(labels)] = _from_spec(output, point.outputs[0])
+            translated[start : start + len(labels)] = from_spec(output, point.outputs[0])
         return translated
 
 
@@ -260,7 +255,8 @@ class Model:
         result = self._translator.translate(images, [target])
         if result.source_origin == "zeros" and len(images):
             warnings.warn(ZEROS_NOTE, stacklevel=3)
-        return result.pixels[0]
+        pixels: Pixels = result.pixels[0]
+        return pixels
 
 
 ZEROS_NOTE = (
@@ -288,13 +284,6 @@ def load(path: str | Path, *, backend: str = "auto", device: str | None = None) 
     return Model(open_runtime(Path(path), backend=backend, device=device))
 
 
-def depends_on_source(space: LabelSpace, target: Target) -> bool:
-    """Whether a target's label vector differs between images with different labels."""
-    bare = space.target_vector(target, np.zeros(space.num_labels, np.float32))
-    full = space.target_vector(target, np.ones(space.num_labels, np.float32))
-    return not np.array_equal(bare, full)
-
-
 def is_beyond_crop(photo: Image.Image, card: ModelCard) -> bool:
     """Whether the card's crop would cut a scrap out of a photo far larger than the training's.
 
@@ -311,28 +300,3 @@ def _from_array(array: Pixels) -> Image.Image:
         described = f"{getattr(array, 'dtype', type(array).__name__)} {np.shape(array)}"
         raise UsageError(f"an image array must be RGB uint8 (H, W, 3), not {described}")
     return Image.fromarray(array)
-
-
-def _to_spec(pixels_NHWC: Pixels, spec: TensorSpec) -> npt.NDArray[Any]:
-    """Pixels as the engine takes them."""
-    if _form(spec) == "pixels":
-        return pixels_NHWC
-    return pixels_to_tensor(pixels_NHWC)
-
-
-def _from_spec(array: npt.NDArray[Any], spec: TensorSpec) -> Pixels:
-    """Pixels (N, H, W, 3) from what the engine gave."""
-    pixels: Pixels = array if _form(spec) == "pixels" else tensor_to_pixels(array)
-    return pixels
-
-
-def _form(spec: TensorSpec) -> Literal["pixels", "tensor"]:
-    """Which of the two forms of an image (see `images`) a spec describes."""
-    if (spec.dtype, spec.layout) == ("uint8", "NHWC"):
-        return "pixels"
-    if (spec.dtype, spec.layout, spec.value_range) == ("float32", "NCHW", (-1.0, 1.0)):
-        return "tensor"
-    raise CardError(
-        f"{spec.name!r} is {spec.dtype} {spec.layout} in {spec.value_range}; images are "
-        "uint8 NHWC, or float32 NCHW in (-1.0, 1.0)"
-    )

@@ -1,0 +1,250 @@
+"""`stargan-deploy batch`."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, cast
+
+import typer
+
+from stargan_deploy import __version__
+from stargan_deploy.cli.console import say, show, show_json
+from stargan_deploy.cli.find import find_model
+from stargan_deploy.cli.options import Device, Json, Quiet
+from stargan_deploy.cli.progress import progress
+from stargan_deploy.errors import IncompleteError, StarganDeployError, UsageError, unknown_name
+
+if TYPE_CHECKING:
+    from stargan_deploy.labels import LabelSpace
+    from stargan_deploy.translation.plan import BatchPlan
+    from stargan_deploy.translation.report import BatchReport
+    from stargan_deploy.translation.sources import LabelTable
+    from stargan_deploy.translation.targets import NamedTarget
+
+Weights = Literal["ema", "raw"]
+
+MAX_SHOWN_FAILURES = 20
+
+
+Input = Annotated[
+    Path,
+    typer.Option(
+        "--input",
+        "-i",
+        metavar="DIR_OR_FILE",
+        help="Photos: a folder with its subfolders, or one file.",
+    ),
+]
+Attrs = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="TARGET",
+        help="Blond_Hair; Blond_Hair,Young; -Male; flip:Smiling. Given several times, every photo "
+        "is translated to each, in a folder of its own.",
+        show_default=False,
+    ),
+]
+Model = Annotated[
+    Path | None,
+    typer.Option(
+        help="Checkpoint, a run's folder, or an exported model.",
+        show_default="the newest run's newest checkpoint, else the demo model",
+    ),
+]
+Output = Annotated[
+    Path,
+    typer.Option(
+        "--output",
+        "-o",
+        help="Folder for the pictures, which keep the tree of the photos, and report.json.",
+    ),
+]
+Backend = Annotated[
+    str,
+    typer.Option(
+        help="auto (by the model's file), eager (PyTorch) or onnx; a checkpoint is exported for "
+        "onnx first."
+    ),
+]
+Source = Annotated[
+    str,
+    typer.Option(
+        metavar="predict|zeros|FILE",
+        help="The photos' own labels: from the model's classifier, all absent, or from a CSV file "
+        "(file,Attr1,Attr2,...) or a CelebA attribute list.",
+    ),
+]
+WeightsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--weights", help="ema (moving average) or raw.", show_default="ema where there are any"
+    ),
+]
+
+
+def batch(
+    input_: Input,
+    attrs: Attrs = None,
+    model: Model = None,
+    output: Output = Path("translated"),
+    backend: Backend = "auto",
+    source: Source = "predict",
+    batch_size: Annotated[int, typer.Option(help="Photos a call of the engine.")] = 16,
+    device: Device = None,
+    weights: WeightsOption = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")
+    ] = False,
+    json_output: Json = False,
+    quiet: Quiet = False,  # noqa: ARG001 - its callback silences
+) -> None:
+    """Translates a photo or a folder of photos.
+
+    JPEG, PNG and WebP files keep their format, others become PNG. A broken file is reported and
+    does not stop the rest; the exit code is 0 only if all succeeded, else 10.
+    """
+    _check_weights(weights)
+    path = find_model(model)
+    plan = _plan(path, input_, output, attrs or [], source)
+    if dry_run:
+        _show_plan(plan, path, json_output)
+        return
+    if backend == "onnx":
+        path = _as_onnx(path, cast(Weights | None, weights))
+    from stargan_deploy.runtimes.choose import open_runtime
+    from stargan_deploy.translation.batch import run_batch
+    from stargan_deploy.translation.translator import Translator
+
+    runtime = open_runtime(
+        path,
+        backend=backend,
+        device=device,
+        batch_size=batch_size,
+        weights=cast(Weights | None, weights),
+    )
+    with runtime, progress("photos") as on_progress:
+        say(f"{_describe(plan)} with {path.name} ({runtime.backend} on {runtime.device})")
+        translator = Translator(runtime.card, runtime)
+        report = run_batch(plan, translator, model=str(path), on_progress=on_progress)
+    _show(report, json_output)
+
+
+def _check_weights(weights: str | None) -> None:
+    if weights not in (None, "ema", "raw"):
+        raise UsageError(unknown_name("value for --weights:", str(weights), ("ema", "raw")))
+
+
+def _plan(model: Path, source: Path, output: Path, words: list[str], origin: str) -> "BatchPlan":
+    from stargan_deploy.runtimes.choose import read_card_of
+    from stargan_deploy.translation.plan import BatchJob, plan_batch
+    from stargan_deploy.translation.targets import name_targets
+
+    space = read_card_of(model).labels
+    targets = name_targets(space, words)
+    return plan_batch(
+        BatchJob(
+            input=source,
+            output=output,
+            targets=targets,
+            source=_read_source(origin, space, targets),
+        )
+    )
+
+
+def _read_source(
+    source: str, space: "LabelSpace", targets: "tuple[NamedTarget, ...]"
+) -> "Literal['predict', 'zeros'] | LabelTable":
+    from stargan_deploy.translation.sources import needed_names, read_label_table
+
+    if source in ("predict", "zeros"):
+        return cast(Literal["predict", "zeros"], source)
+    needed = needed_names(space, [named.target for named in targets])
+    return read_label_table(Path(source), space, needed=needed)
+
+
+def _as_onnx(model: Path, weights: Weights | None) -> Path:
+    """An ONNX file as it is; a checkpoint's proven export, made once and kept in the user's cache.
+
+    Raises:
+        ExportError: the checkpoint cannot be exported.
+        OutputError: the cache cannot be written; the variable XDG_CACHE_HOME moves it.
+    """
+    from stargan_deploy.exporters.export import export
+    from stargan_deploy.files import file_sha256
+    from stargan_deploy.runtimes.choose import CHECKPOINT_SUFFIX, read_card_of
+
+    if model.suffix.lower() != CHECKPOINT_SUFFIX:
+        return model
+    kind = weights or read_card_of(model).weights
+    name = f"{file_sha256(model)[:20]}-{kind}-uint8-{__version__}.onnx"
+    path = _cache_folder() / name
+    if _is_artefact(path):
+        say(f"using the ONNX export of {model} in {path}")
+    else:
+        say(f"exporting {model} to ONNX first, to be kept in {path}")
+        export(model, out=path, weights=weights, io="uint8")
+    return path
+
+
+def _cache_folder() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "stargan-deploy"
+
+
+def _is_artefact(path: Path) -> bool:
+    from stargan_deploy.runtimes.choose import read_card_of
+
+    try:
+        read_card_of(path)
+    except StarganDeployError:
+        return False
+    return True
+
+
+def _describe(plan: "BatchPlan") -> str:
+    wishes = "; ".join(named.target.text for named in plan.job.targets)
+    return f"translating {len(plan.photos)} photos to {wishes}"
+
+
+def _show_plan(plan: "BatchPlan", model: Path, json_output: bool) -> None:
+    from stargan_deploy.translation.listing import printable
+
+    photos = [
+        {"photo": printable(photo.path), "pictures": [printable(path) for path in photo.outputs]}
+        for photo in plan.photos
+    ]
+    if json_output:
+        show_json({"dry_run": True, "model": str(model), "photos": photos})
+        return
+    for photo in photos:
+        for picture in photo["pictures"]:
+            show(f"{photo['photo']} -> {picture}")
+    show(f"dry run: would be {_describe(plan)}")
+
+
+def _show(report: "BatchReport", json_output: bool) -> None:
+    """Prints the outcome.
+
+    Raises:
+        IncompleteError: a photo failed.
+    """
+    if json_output:
+        show_json(report.to_mapping())
+    else:
+        _show_words(report)
+    if report.num_failed:
+        rate = f"{report.num_failed} of {report.num_photos}" if report.num_translated else "all"
+        raise IncompleteError(f"{rate} photos failed; {report.output}/report.json names them")
+
+
+def _show_words(report: "BatchReport") -> None:
+    for note in report.notes:
+        say(f"note: {note}")
+    for failure in report.failures[:MAX_SHOWN_FAILURES]:
+        show(f"failed: {failure.reason}")
+    if report.num_failed > MAX_SHOWN_FAILURES:
+        show(f"... and {report.num_failed - MAX_SHOWN_FAILURES} more in report.json")
+    show(
+        f"translated {report.num_translated} of {report.num_photos} photos: "
+        f"{report.num_pictures} pictures of {report.image_size}x{report.image_size} in "
+        f"{report.output}/, {report.seconds:.1f} s, {report.images_per_s:.1f} images/s"
+    )

@@ -1,0 +1,47 @@
+"""A bar on a terminal, and a plain line now and then elsewhere; always on stderr."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from stargan_deploy.cli.console import is_quiet, say
+
+LINE_EVERY_S = 10.0
+"""Seconds between two plain lines."""
+
+OnProgress = Callable[[int, int], None]
+"""Called with the number done and the number of all."""
+
+
+@contextmanager
+def progress(unit: str) -> Iterator[OnProgress]:
+    """Yields a function that shows how far some work is.
+
+    Args:
+        unit: what is counted, in the plural.
+    """
+    if is_quiet() or not sys.stderr.isatty():
+        yield _PlainLines(unit)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as Remaining
+
+    columns = (TextColumn(unit), BarColumn(), MofNCompleteColumn(), Remaining())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(unit, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+class _PlainLines:
+    def __init__(self, unit: str) -> None:
+        self._unit = unit
+        self._start = self._last = time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now - self._last >= LINE_EVERY_S and done < total:
+            self._last = now
+            rate = done / (now - self._start)
+            say(f"{done} of {total} {self._unit}, {rate:.1f} {self._unit}/s")

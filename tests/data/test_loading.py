@@ -1,0 +1,98 @@
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from stargan_deploy.data.celeba import CelebA
+from stargan_deploy.data.loading import BatchLoader, StreamOrder, first_images, to_model_range
+from stargan_deploy.data.source import DataConfig, open_source
+from stargan_deploy.data.synthetic import write_celeba
+from stargan_deploy.errors import DataError
+
+CONFIG = DataConfig(num_synthetic=7, image_size=32, crop_size=0)
+
+
+def take(loader, first_step, count):
+    return list(islice(loader.batches(first_step), count))
+
+
+def test_batches_hold_pixels_and_labels():
+    source = open_source(CONFIG, "train")
+    batch = take(BatchLoader(source, CONFIG, batch_size=3, seed=0), 0, 1)[0]
+    assert batch["image"].shape == (3, 3, 32, 32)
+    assert batch["image"].dtype == torch.uint8
+    assert batch["label"].shape == (3, 7)
+
+
+def test_the_stream_goes_on_where_it_would_have_been():
+    source = open_source(CONFIG, "train")
+    whole = take(BatchLoader(source, CONFIG, batch_size=3, seed=0), 0, 6)
+    rest = take(BatchLoader(source, CONFIG, batch_size=3, seed=0), 4, 2)
+    for expected, found in zip(whole[4:], rest, strict=True):
+        assert torch.equal(expected["image"], found["image"])
+        assert torch.equal(expected["label"], found["label"])
+
+
+def test_workers_and_memory_give_the_same_batches(tmp_path):
+    write_celeba(tmp_path, 6, size=32)
+    names = ("Blond_Hair", "Male")
+    kept = DataConfig(root=str(tmp_path), image_size=32, crop_size=0, split="none")
+    streamed = DataConfig(
+        root=str(tmp_path), image_size=32, crop_size=0, split="none", cache_mib=0, num_workers=2
+    )
+    source = CelebA(tmp_path, attributes=names, scheme="none")
+    first = take(BatchLoader(source, kept, batch_size=4, seed=1), 0, 4)
+    second = take(BatchLoader(source, streamed, batch_size=4, seed=1), 0, 4)
+    for a, b in zip(first, second, strict=True):
+        assert torch.equal(a["image"], b["image"])
+
+
+@given(
+    num_images=st.integers(1, 30),
+    batch_size=st.integers(1, 12),
+    seed=st.integers(0, 99),
+    epochs=st.integers(1, 3),
+)
+def test_every_epoch_shows_every_image_once(num_images, batch_size, seed, epochs):
+    order = StreamOrder(num_images, batch_size=batch_size, seed=seed, flip=True)
+    steps = -(-num_images * epochs // batch_size)
+    seen = [index for step in range(steps) for index, _ in order.at_step(step)]
+    for epoch in range(epochs):
+        part = seen[epoch * num_images : (epoch + 1) * num_images]
+        assert sorted(part) == list(range(num_images))
+
+
+def test_half_of_the_images_are_mirrored_unless_switched_off():
+    flips = [f for s in range(50) for _, f in StreamOrder(8, batch_size=8, seed=0, flip=True).at_step(s)]
+    assert 0.4 < np.mean(flips) < 0.6
+    plain = StreamOrder(8, batch_size=8, seed=0, flip=False)
+    assert not any(f for s in range(9) for _, f in plain.at_step(s))
+
+
+def test_broken_images_are_all_named_before_the_first_step(tmp_path):
+    write_celeba(tmp_path, 5, size=32)
+    (tmp_path / "images" / "000002.png").write_bytes(b"")
+    (tmp_path / "images" / "000004.png").unlink()
+    source = CelebA(tmp_path, attributes=("Male",), scheme="none")
+    with pytest.raises(DataError) as caught:
+        BatchLoader(source, CONFIG, batch_size=2, seed=0)
+    message = str(caught.value)
+    assert "2 image(s) cannot be read" in message
+    assert "000002.png" in message
+    assert "000004.png" in message
+
+
+def test_the_model_range():
+    assert to_model_range(torch.tensor([0, 255], dtype=torch.uint8)).tolist() == [-1.0, 1.0]
+
+
+def test_sample_images_are_prepared_alike():
+    source = open_source(CONFIG, "test")
+    batch = first_images(source, CONFIG, 3)
+    assert batch["image"].shape == (3, 3, 32, 32)
+    picture = source.load(0).resize((32, 32), Image.Resampling.BILINEAR)
+    assert np.array_equal(batch["image"][0].permute(1, 2, 0).numpy(), np.asarray(picture))
