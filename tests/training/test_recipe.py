@@ -1,0 +1,92 @@
+import pytest
+
+from stargan_deploy.config import to_mapping
+from stargan_deploy.errors import ConfigError, UsageError
+from stargan_deploy.training.averaging import MovingAverage
+from stargan_deploy.training.recipe import PRESETS, differences, read_recipe, resolve_recipe
+from stargan_deploy.training.schedule import learning_rate_factor
+from stargan_deploy.training.session import plan_training
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_resolve_and_survive_being_saved(name):
+    changes = {"data": {"root": "somewhere"}} if name != "demo" else {}
+    recipe = resolve_recipe({"preset": name, **changes} | changes)
+    assert resolve_recipe(to_mapping(recipe)) == recipe
+
+
+def test_the_paper_preset_is_the_paper_s_run():
+    recipe = resolve_recipe({"preset": "celeba128", "data": {"root": "x"}})
+    train, loss, model = recipe.train, recipe.loss, recipe.model
+    assert (train.steps, train.batch_size, train.critic_steps) == (200_000, 16, 5)
+    assert (train.generator_lr, train.discriminator_lr) == (1e-4, 1e-4)
+    assert (train.beta1, train.beta2, train.schedule) == (0.5, 0.999, "paper")
+    assert (loss.lambda_cls, loss.lambda_rec, loss.penalty_weight) == (1, 10, 10)
+    assert (model.generator_conv_dim, model.generator_blocks) == (64, 6)
+    assert (model.discriminator_conv_dim, model.discriminator_layers) == (64, 6)
+    assert (recipe.data.image_size, recipe.data.crop_size) == (128, 178)
+
+
+def test_flags_and_words_change_a_recipe(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('preset = "demo"\n[train]\nsteps = 5\n')
+    recipe = read_recipe(path, {"data": {"attributes": ["Male"]}}, ["loss.lambda_rec=5", "seed=4"])
+    assert (recipe.name, recipe.seed, recipe.train.steps) == ("mine", 4, 5)
+    assert recipe.data.attributes == ("Male",)
+    assert recipe.loss.lambda_rec == 5.0
+
+
+@pytest.mark.parametrize(
+    ("tables", "complaint"),
+    [
+        ({"preset": "deom"}, "unknown preset 'deom'; did you mean 'demo'"),
+        ({"family": "gan3"}, "unknown model family 'gan3'"),
+        ({"model": {"generator_conv": 3}}, "did you mean 'model.generator_conv_dim'"),
+        ({"loss": {"adversarial": "wgan"}}, "did you mean 'wgan-gp'"),
+        ({"train": {"steps": 0}}, "train.steps must be at least 1"),
+        ({"train": {"beta1": 1.0}}, "train.beta1 must lie in"),
+        ({"data": {"kind": "celeba"}}, "data.root is needed"),
+        ({"model": {"generator_blocks": 0}}, "model.generator_blocks must be at least 1"),
+        ({"seed": -1}, "seed cannot be negative"),
+    ],
+)
+def test_what_does_not_fit_is_refused(tables, complaint):
+    with pytest.raises(ConfigError, match=complaint):
+        resolve_recipe(tables)
+
+
+def test_sizes_that_the_networks_cannot_take_are_refused_before_anything_runs():
+    recipe = resolve_recipe({"preset": "demo", "data": {"image_size": 50, "num_synthetic": 2}})
+    with pytest.raises(UsageError, match="the nearest are 48 and 64"):
+        plan_training(recipe)
+
+
+def test_differences_ignore_length_and_output():
+    base = resolve_recipe({"preset": "demo"})
+    longer = resolve_recipe({"preset": "demo", "train": {"steps": 9}, "output": {"log_every": 9}})
+    other = resolve_recipe({"preset": "demo", "loss": {"lambda_gp": 1}})
+    assert differences(base, longer) == []
+    assert differences(base, other) == ["loss.lambda_gp: None -> 1.0"]
+
+
+def test_schedules():
+    factors = [learning_rate_factor("paper", step, 200) for step in (0, 100, 150, 199)]
+    assert factors == [1.0, 1.0, 0.5, pytest.approx(0.01)]
+    assert learning_rate_factor("constant", 199, 200) == 1.0
+    official = [learning_rate_factor("official", s, 200_000) for s in (0, 99_999, 101_000, 199_999)]
+    assert official == [1.0, 1.0, 1 - 1e-5, 1 - 99e-5]
+
+
+def test_the_average_follows_slowly_after_a_quick_start():
+    import torch
+
+    network = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.zeros_(network.weight)
+    average = MovingAverage(network, 0.99)
+    torch.nn.init.ones_(network.weight)
+    average.update(network)
+    assert average.weights["weight"].item() == pytest.approx(0.9)
+    average.num_updates = 10_000
+    torch.nn.init.constant_(network.weight, 2.0)
+    average.update(network)
+    assert average.weights["weight"].item() == pytest.approx(0.9 + 0.01 * 1.1)

@@ -1,0 +1,164 @@
+import json
+import tomllib
+from dataclasses import replace
+
+import pytest
+import torch
+from PIL import Image
+
+from stargan_deploy.errors import ModelError, TrainingError
+from stargan_deploy.models.checkpoint import build_model, load_checkpoint
+from stargan_deploy.training.recipe import resolve_recipe
+from stargan_deploy.training.run import Run
+from stargan_deploy.training.session import create_trainer, resume_trainer
+
+
+def tensors(path):
+    return load_checkpoint(path, with_training_state=True).tensors
+
+
+def test_a_run_leaves_what_it_promises(tiny_trainer, tmp_path):
+    last = tiny_trainer().train()
+    folder = tmp_path / "run"
+    assert last == folder / "checkpoints" / "step-0000006.safetensors"
+    assert len(list((folder / "checkpoints").iterdir())) == 3
+    assert sorted(p.name for p in (folder / "samples").iterdir()) == [
+        "step-0000003.jpg",
+        "step-0000006.jpg",
+    ]
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [2, 4, 6]
+    assert {"d_real", "d_fake", "d_cls", "d_gp", "g_fake", "g_cls", "g_rec"} <= set(lines[0])
+    recipe = resolve_recipe(tomllib.loads((folder / "recipe.toml").read_text()))
+    assert recipe.train.steps == 6
+    assert "torch" in json.loads((folder / "environment.json").read_text())["versions"]
+    assert list((folder / "tensorboard").glob("events*"))
+
+
+def test_the_card_knows_what_was_trained(tiny_trainer):
+    checkpoint = load_checkpoint(tiny_trainer().train())
+    card = checkpoint.card
+    assert (card.step, card.weights, card.training_data) == (6, "ema", "synthetic faces")
+    assert card.labels.names[:3] == ("Black_Hair", "Blond_Hair", "Brown_Hair")
+    assert set(card.entry_points) == {"translate", "classify"}
+    averaged, raw = (build_model(checkpoint, weights=w)["generator"] for w in ("ema", "raw"))
+    assert not torch.equal(averaged.main[0].weight, raw.main[0].weight)
+
+
+def test_the_sample_grid_has_a_column_for_each_target(tiny_trainer, tmp_path):
+    tiny_trainer().train()
+    with Image.open(tmp_path / "run" / "samples" / "step-0000006.jpg") as grid:
+        assert grid.width > 8 * 96
+        assert grid.height > 2 * 96
+
+
+@pytest.mark.parametrize("stop", [2, 4])
+def test_a_resumed_run_ends_bit_identical(tiny_trainer, tiny_recipe, tmp_path, stop):
+    whole = tiny_trainer("whole").train()
+    tiny_trainer("stopped", train={"steps": stop, "schedule": "constant"})
+    cut = create_trainer(tiny_recipe(), Run(tmp_path / "cut"))
+    cut.run.begin(cut.recipe, device="cpu", first_step=0)
+    for batch in cut._batches():
+        cut._set_learning_rates()
+        cut._play(batch)
+        cut.step += 1
+        if cut.step == stop:
+            break
+    resumed = resume_trainer(cut.save(), Run(tmp_path / "cut"))
+    assert resumed.step == stop
+    last = resumed.train()
+    first, second = tensors(whole), tensors(last)
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_metrics_after_the_resumed_step_are_written_anew(tiny_trainer, tmp_path):
+    tiny_trainer().train()
+    run = Run(tmp_path / "run")
+    run.checkpoint_path(6).unlink()
+    resume_trainer(run.newest_checkpoint(), run).train()
+    steps = [json.loads(x)["step"] for x in (run.folder / "metrics.jsonl").read_text().splitlines()]
+    assert steps == [2, 4, 6]
+
+
+def test_other_settings_are_refused_on_resume(tiny_trainer, tiny_recipe, tmp_path):
+    last = tiny_trainer().train()
+    with pytest.raises(TrainingError, match=r"train\.batch_size: 2 -> 5"):
+        resume_trainer(last, Run(tmp_path / "run"), recipe=tiny_recipe(train={"batch_size": 5}))
+
+
+def test_a_longer_run_may_go_on(tiny_trainer, tiny_recipe, tmp_path):
+    last = tiny_trainer().train()
+    recipe = tiny_recipe(train={"steps": 8}, output={"keep_checkpoints": 1})
+    resumed = resume_trainer(last, Run(tmp_path / "run"), recipe=recipe)
+    assert resumed.train().name == "step-0000008.safetensors"
+    assert len(list((tmp_path / "run" / "checkpoints").iterdir())) == 1
+
+
+def test_starting_from_a_checkpoint_keeps_its_weights_and_names_it(
+    tiny_trainer, tiny_recipe, tmp_path
+):
+    last = tiny_trainer().train()
+    trainer = create_trainer(tiny_recipe(), Run(tmp_path / "second"), init_from=last)
+    weights = trainer.objective.networks["generator"].state_dict()
+    assert torch.equal(weights["main.0.weight"], tensors(last)["generator.main.0.weight"])
+    assert trainer.step == 0
+    assert "initial weights" in load_checkpoint(trainer.train()).card.parents
+
+
+def test_starting_from_other_networks_is_refused(tiny_trainer, tiny_recipe, tmp_path):
+    last = tiny_trainer().train()
+    with pytest.raises(ModelError, match="does not fit"):
+        create_trainer(
+            tiny_recipe(model={"generator_blocks": 2}), Run(tmp_path / "x"), init_from=last
+        )
+
+
+def test_a_checkpoint_without_training_state_cannot_be_resumed(checkpoint, tmp_path):
+    with pytest.raises(TrainingError, match="no checkpoint of a training"):
+        resume_trainer(checkpoint, Run(tmp_path))
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tiny_trainer):
+    trainer = tiny_trainer(train={"generator_lr": 1e30, "discriminator_lr": 1e30})
+    with pytest.raises(TrainingError, match=r"is (nan|inf|-inf) at step \d+"):
+        trainer.train()
+
+
+def test_length_in_epochs(tiny_trainer):
+    assert tiny_trainer(train={"epochs": 2.0}).num_steps == 10
+
+
+def test_without_averages_the_last_weights_are_the_model(tiny_trainer):
+    checkpoint = load_checkpoint(tiny_trainer(train={"ema_decay": 0.0}).train())
+    assert checkpoint.card.weights == "raw"
+    assert not checkpoint.part("ema.generator")
+
+
+def test_float_batches_of_one_image(tiny_trainer):
+    assert tiny_trainer(train={"batch_size": 1, "steps": 3}).train().exists()
+
+
+def test_domains_train_too(tmp_path, tiny_recipe):
+    for index, domain in enumerate(("warm", "cold")):
+        (tmp_path / "data" / domain).mkdir(parents=True)
+        for number in range(3):
+            colour = (200, 50 * number, 30) if index else (30, 50 * number, 200)
+            Image.new("RGB", (40, 36), colour).save(tmp_path / "data" / domain / f"{number}.png")
+    recipe = tiny_recipe(data={"kind": "folders", "root": str(tmp_path / "data")})
+    card = load_checkpoint(create_trainer(recipe, Run(tmp_path / "run")).train()).card
+    assert card.labels.sets[0].kind == "onehot"
+    assert card.labels.names == ("cold", "warm")
+
+
+def test_progress_is_reported(tiny_recipe, tmp_path):
+    seen = []
+    trainer = create_trainer(tiny_recipe(), Run(tmp_path / "run"), report=seen.append)
+    trainer.train()
+    assert [progress.step for progress in seen] == [2, 4, 6]
+    assert seen[-1].eta_s == 0
+    assert seen[0].images_per_s == pytest.approx(2 * seen[0].steps_per_s)
+
+
+def test_recipes_are_values():
+    assert replace(resolve_recipe({"preset": "demo"}), seed=3).seed == 3
