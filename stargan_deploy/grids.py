@@ -49,9 +49,7 @@ def _words(heading: str) -> str:
     return heading.replace("_", " ").replace(":", " ").replace(",", "\n")
 
 
-def _fitting_font(
-    headings: Sequence[str], width: int
-) -> tuple[ImageFont.FreeTypeFont, int]:
+def _fitting_font(headings: Sequence[str], width: int) -> tuple[ImageFont.FreeTypeFont, int]:
     """The largest font in which every heading fits its column, and the lines it takes."""
     lines = max(_words(heading).count("\n") + 1 for heading in headings)
     for size in range(max(10, width // 6), 8, -1):

@@ -1,15 +1,22 @@
 """Tiny real models that most tests share."""
 
-from dataclasses import replace
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from stargan_deploy.card import ModelCard, Preprocessing
+from stargan_deploy.cli import main
+from stargan_deploy.cli.console import set_quiet
 from stargan_deploy.labels import multilabel_space
 from stargan_deploy.models.checkpoint import network_tensors, save_checkpoint
 from stargan_deploy.models.stargan import build_networks, entry_points
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    torch.set_num_threads(1)  # the workers share the cores
 
 ATTRIBUTES = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young")
 
@@ -53,3 +60,44 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def official() -> Path:
     """Tiny checkpoints, outputs and training steps computed by the official code."""
     return Path(__file__).parent / "fixtures"
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """The folder of real images that STARGAN_DEPLOY_DATA names; skips where it names none."""
+    folder = os.environ.get("STARGAN_DEPLOY_DATA", "")
+    if not folder:
+        pytest.skip("STARGAN_DEPLOY_DATA is not set")
+    return Path(folder)
+
+
+@dataclass(frozen=True)
+class CommandResult:
+    """What a command left: exit code, stdout and stderr."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., CommandResult]:
+    """Runs `stargan-deploy` with some words, in an empty folder and in this process."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: object) -> CommandResult:
+        monkeypatch.setattr("sys.argv", ["stargan-deploy", *map(str, words)])
+        capsys.readouterr()
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else int(bool(stop.code))
+        finally:
+            set_quiet(False)
+        out, err = capsys.readouterr()
+        return CommandResult(code=code, out=out, err=err)
+
+    return run

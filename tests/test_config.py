@@ -79,7 +79,10 @@ def test_malformed_overrides_are_refused(word):
 
 
 def test_merge_changes_single_values():
-    assert merge({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}, "d": 4}) == {"a": {"b": 1, "c": 3}, "d": 4}
+    assert merge({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}, "d": 4}) == {
+        "a": {"b": 1, "c": 3},
+        "d": 4,
+    }
 
 
 def test_unreadable_recipes_are_refused(tmp_path):
@@ -100,7 +103,9 @@ plain = st.one_of(
 keys = st.from_regex(r"[a-z_]{1,8}", fullmatch=True)
 
 
-@given(st.dictionaries(keys, st.one_of(plain, st.dictionaries(keys, plain, max_size=3)), max_size=4))
+@given(
+    st.dictionaries(keys, st.one_of(plain, st.dictionaries(keys, plain, max_size=3)), max_size=4)
+)
 def test_written_toml_reads_back(tmp_path_factory, tables):
     path = tmp_path_factory.mktemp("toml") / "x.toml"
     path.write_text(to_toml(tables), encoding="utf-8")

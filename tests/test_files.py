@@ -26,8 +26,9 @@ def test_a_failure_leaves_the_old_content_and_nothing_else(tmp_path):
 
 
 def test_a_full_disk_is_one_clear_error(tmp_path):
-    with pytest.raises(OutputError, match=r"cannot write .*No space left"), atomic_path(
-        tmp_path / "big.bin"
+    with (
+        pytest.raises(OutputError, match=r"cannot write .*No space left"),
+        atomic_path(tmp_path / "big.bin"),
     ):
         raise OSError(28, "No space left on device")
     assert not list(tmp_path.iterdir())

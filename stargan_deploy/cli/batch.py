@@ -103,28 +103,25 @@ def batch(
     does not stop the rest; the exit code is 0 only if all succeeded, else 10.
     """
     _check_weights(weights)
-    path = find_model(model)
-    plan = _plan(path, input_, output, attrs or [], source)
-    if dry_run:
-        _show_plan(plan, path, json_output)
-        return
-    if backend == "onnx":
-        path = _as_onnx(path, cast(Weights | None, weights))
-    from stargan_deploy.runtimes.choose import open_runtime
+    from stargan_deploy.runtimes.choose import CHECKPOINT_SUFFIX, open_runtime
     from stargan_deploy.translation.batch import run_batch
     from stargan_deploy.translation.translator import Translator
 
+    chosen = path = find_model(model)
+    plan = _plan(path, input_, output, attrs or [], source)
+    kind = cast(Weights | None, weights)
+    if backend == "onnx" and path.suffix.lower() == CHECKPOINT_SUFFIX:
+        path, backend = _export_once(path, kind, dry_run), "auto"
     runtime = open_runtime(
-        path,
-        backend=backend,
-        device=device,
-        batch_size=batch_size,
-        weights=cast(Weights | None, weights),
+        path, backend=backend, device=device, batch_size=batch_size, weights=kind
     )
+    if dry_run:
+        _show_plan(plan, chosen, json_output)
+        return
     with runtime, progress("photos") as on_progress:
-        say(f"{_describe(plan)} with {path.name} ({runtime.backend} on {runtime.device})")
+        say(f"{_describe(plan)} with {chosen.name} ({runtime.backend} on {runtime.device})")
         translator = Translator(runtime.card, runtime)
-        report = run_batch(plan, translator, model=str(path), on_progress=on_progress)
+        report = run_batch(plan, translator, model=str(chosen), on_progress=on_progress)
     _show(report, json_output)
 
 
@@ -161,8 +158,11 @@ def _read_source(
     return read_label_table(Path(source), space, needed=needed)
 
 
-def _as_onnx(model: Path, weights: Weights | None) -> Path:
-    """An ONNX file as it is; a checkpoint's proven export, made once and kept in the user's cache.
+def _export_once(checkpoint: Path, weights: Weights | None, dry_run: bool) -> Path:
+    """A checkpoint's proven ONNX export, which is made once and kept in the user's cache.
+
+    Returns:
+        The export; the checkpoint itself where a dry run would have to make the export first.
 
     Raises:
         ExportError: the checkpoint cannot be exported.
@@ -170,19 +170,16 @@ def _as_onnx(model: Path, weights: Weights | None) -> Path:
     """
     from stargan_deploy.exporters.export import export
     from stargan_deploy.files import file_sha256
-    from stargan_deploy.runtimes.choose import CHECKPOINT_SUFFIX, read_card_of
+    from stargan_deploy.runtimes.choose import read_card_of
 
-    if model.suffix.lower() != CHECKPOINT_SUFFIX:
-        return model
-    kind = weights or read_card_of(model).weights
-    name = f"{file_sha256(model)[:20]}-{kind}-uint8-{__version__}.onnx"
+    kind = weights or read_card_of(checkpoint).weights
+    name = f"{file_sha256(checkpoint)[:20]}-{kind}-uint8-{__version__}.onnx"
     path = _cache_folder() / name
     if _is_artefact(path):
-        say(f"using the ONNX export of {model} in {path}")
-    else:
-        say(f"exporting {model} to ONNX first, to be kept in {path}")
-        export(model, out=path, weights=weights, io="uint8")
-    return path
+        say(f"using the ONNX export of {checkpoint} in {path}")
+        return path
+    say(f"exporting {checkpoint} to ONNX first, to be kept in {path}")
+    return checkpoint if dry_run else export(checkpoint, out=path, weights=weights).files[0]
 
 
 def _cache_folder() -> Path:
@@ -202,7 +199,7 @@ def _is_artefact(path: Path) -> bool:
 
 def _describe(plan: "BatchPlan") -> str:
     wishes = "; ".join(named.target.text for named in plan.job.targets)
-    return f"translating {len(plan.photos)} photos to {wishes}"
+    return f"translating {_count(len(plan.photos), 'photo')} to {wishes}"
 
 
 def _show_plan(plan: "BatchPlan", model: Path, json_output: bool) -> None:
@@ -218,7 +215,7 @@ def _show_plan(plan: "BatchPlan", model: Path, json_output: bool) -> None:
     for photo in photos:
         for picture in photo["pictures"]:
             show(f"{photo['photo']} -> {picture}")
-    show(f"dry run: would be {_describe(plan)}")
+    say(f"dry run: {_describe(plan)} was not done")
 
 
 def _show(report: "BatchReport", json_output: bool) -> None:
@@ -227,24 +224,34 @@ def _show(report: "BatchReport", json_output: bool) -> None:
     Raises:
         IncompleteError: a photo failed.
     """
+    from stargan_deploy.translation.report import REPORT_NAME
+
     if json_output:
         show_json(report.to_mapping())
     else:
         _show_words(report)
     if report.num_failed:
-        rate = f"{report.num_failed} of {report.num_photos}" if report.num_translated else "all"
-        raise IncompleteError(f"{rate} photos failed; {report.output}/report.json names them")
+        photos = _count(report.num_photos, "photo")
+        raise IncompleteError(
+            f"{report.num_failed} of {photos} failed; see {report.output}/{REPORT_NAME}"
+        )
 
 
 def _show_words(report: "BatchReport") -> None:
+    from stargan_deploy.translation.report import REPORT_NAME
+
     for note in report.notes:
         say(f"note: {note}")
     for failure in report.failures[:MAX_SHOWN_FAILURES]:
         show(f"failed: {failure.reason}")
     if report.num_failed > MAX_SHOWN_FAILURES:
-        show(f"... and {report.num_failed - MAX_SHOWN_FAILURES} more in report.json")
+        show(f"... and {report.num_failed - MAX_SHOWN_FAILURES} more in {REPORT_NAME}")
     show(
-        f"translated {report.num_translated} of {report.num_photos} photos: "
-        f"{report.num_pictures} pictures of {report.image_size}x{report.image_size} in "
+        f"translated {report.num_translated} of {_count(report.num_photos, 'photo')}: "
+        f"{_count(report.num_pictures, 'picture')} of {report.image_size}x{report.image_size} in "
         f"{report.output}/, {report.seconds:.1f} s, {report.images_per_s:.1f} images/s"
     )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,17 +1,18 @@
 """`stargan-deploy train`."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stargan_deploy.cli.console import is_quiet, say, show, show_json
+from stargan_deploy.cli.console import say, show, show_json
 from stargan_deploy.cli.options import Device, Json, Quiet
 
 if TYPE_CHECKING:
     from stargan_deploy.training.recipe import Recipe
     from stargan_deploy.training.session import Plan
-    from stargan_deploy.training.trainer import Trainer
+    from stargan_deploy.training.trainer import Progress, Trainer
 
 
 def train(
@@ -91,7 +92,7 @@ def _prepare(
     if dry_run:
         return None, plan
     _tell(plan, json_output=False)
-    return create_trainer(recipe, Run(folder), init_from=init_from, report=_Reporter()), plan
+    return create_trainer(recipe, Run(folder), init_from=init_from, report=_report), plan
 
 
 def _prepare_resumed(
@@ -116,7 +117,7 @@ def _prepare_resumed(
     recipe = _resumed_recipe(saved, recipe_path, changes, assignments)
     if dry_run:
         return None, plan_training(recipe)
-    trainer = resume_trainer(checkpoint, Run(folder), recipe=recipe, report=_Reporter())
+    trainer = resume_trainer(checkpoint, Run(folder), recipe=recipe, report=_report)
     return trainer, plan_training(recipe)
 
 
@@ -167,16 +168,11 @@ def _run(trainer: "Trainer") -> Path:
     return trainer.train()
 
 
-class _Reporter:
-    """A line of progress for a log, or one line that is written over on a terminal."""
-
-    def __call__(self, progress: Any) -> None:
-        if is_quiet():
-            return
-        losses = "  ".join(f"{name} {value:.4f}" for name, value in progress.losses.items())
-        minutes, seconds = divmod(round(progress.eta_s), 60)
-        hours, minutes = divmod(minutes, 60)
-        say(
-            f"step {progress.step}/{progress.num_steps}  {progress.steps_per_s:.2f} it/s  "
-            f"{progress.images_per_s:.1f} images/s  ETA {hours}:{minutes:02d}:{seconds:02d}  {losses}"
-        )
+def _report(progress: "Progress") -> None:
+    """Says how far the training is, in a line."""
+    losses = "  ".join(f"{name} {value:.4f}" for name, value in progress.losses.items())
+    eta = timedelta(seconds=round(progress.eta_s))
+    say(
+        f"step {progress.step}/{progress.num_steps}  {progress.steps_per_s:.2f} it/s  "
+        f"{progress.images_per_s:.1f} images/s  ETA {eta}  {losses}"
+    )

@@ -199,9 +199,9 @@ def _write(plan: ExportPlan, target: Format, staged: Mapping[str, Path]) -> Mode
     for name, path in staged.items():
         network = family.entry_module(plan.networks, name)
         module = PixelModule(network, plan.points[name], plan.io).eval()
-        target.write_graph(module, points[name], path)
-        points[name] = dataclasses.replace(points[name], payload_sha256=target.payload_sha256(path))
-        precision = _joined(precision, target.measured_precision(path))
+        written = target.write_graph(module, points[name], path)
+        points[name] = dataclasses.replace(points[name], payload_sha256=written.payload_sha256)
+        precision = _joined(precision, written.precision)
     card = dataclasses.replace(plan.card, entry_points=points, precision=precision)
     for path in staged.values():
         target.attach_card(path, card)

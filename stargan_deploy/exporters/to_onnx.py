@@ -14,6 +14,7 @@ from torch import Tensor
 
 from stargan_deploy.card import CARD_KEY, Dim, EntryPoint, ModelCard, TensorSpec
 from stargan_deploy.errors import ExportError
+from stargan_deploy.exporters.formats import WrittenGraph
 from stargan_deploy.exporters.pixels import PixelModule
 from stargan_deploy.runtimes import onnxrt
 
@@ -37,13 +38,16 @@ _EXAMPLE_STEPS = 6
 """Size of an example input in steps of its dimension; small, and unlike any size in a network."""
 
 
-def write_graph(module: PixelModule, point: EntryPoint, path: Path) -> None:
+def write_graph(module: PixelModule, point: EntryPoint, path: Path) -> WrittenGraph:
     """Writes one entry point as an ONNX file without a card.
 
     Args:
         module: in eval mode.
         point: the names, types and dimensions that the graph shall have.
         path: where to write.
+
+    Returns:
+        What was written.
 
     Raises:
         ExportError: torch cannot express the module in ONNX with these dimensions.
@@ -66,29 +70,26 @@ def write_graph(module: PixelModule, point: EntryPoint, path: Path) -> None:
         ) from error
     if program is None:
         raise ExportError("torch gave no ONNX model for this module")
-    model = _cleaned(program.model_proto, point)
-    onnx.checker.check_model(model, full_check=True)
-    onnx.save_model(model, path)
-
-
-def payload_sha256(path: Path) -> str:
-    """SHA-256 of a graph without its card, by the same function that the runtime checks with."""
-    return onnxrt.payload_sha256(onnxrt.read_model(path))
+    model = program.model_proto
+    precision = _measured_precision(model)
+    graph = onnxrt.graph_bytes(_cleaned(model, point))
+    path.write_bytes(graph)
+    onnx.checker.check_model(path, full_check=True)
+    return WrittenGraph(payload_sha256=onnxrt.payload_sha256(graph), precision=precision)
 
 
 def attach_card(path: Path, card: ModelCard) -> None:
     """Puts a card into an ONNX file, in place of one that is there."""
-    model = onnxrt.read_model(path)
-    onnxrt.drop_card(model)
-    model.metadata_props.add(key=CARD_KEY, value=card.to_json())
-    onnx.save_model(model, path)
+    graph = onnxrt.graph_bytes(onnxrt.read_model(path))
+    entry = onnx.StringStringEntryProto(key=CARD_KEY, value=card.to_json())
+    # Serialised messages one after the other are one message with the fields of both.
+    path.write_bytes(graph + onnx.ModelProto(metadata_props=[entry]).SerializeToString())
 
 
-def measured_precision(path: Path) -> dict[str, str]:
-    """Types of the weights in a graph, by kind of layer; several are joined with a plus."""
-    model = onnx.shape_inference.infer_shapes(onnxrt.read_model(path))
-    types = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
-    types |= {value.name: value.type.tensor_type.elem_type for value in model.graph.value_info}
+def _measured_precision(model: onnx.ModelProto) -> dict[str, str]:
+    """Types of the weights that a graph's layers compute with; several are joined with a plus."""
+    types = {value.name: value.type.tensor_type.elem_type for value in model.graph.value_info}
+    types |= {tensor.name: tensor.data_type for tensor in model.graph.initializer}
     found: dict[str, set[str]] = {}
     for node in model.graph.node:
         if node.op_type in LAYER_KINDS:

@@ -63,14 +63,14 @@ class OnnxRuntime(Runtime):
         return self._device
 
     def _open(self) -> None:
-        model = read_model(self._path)
-        payload = payload_sha256(model)
+        graph = graph_bytes(read_model(self._path))
+        payload = payload_sha256(graph)
         points = self.card.entry_points.items()
         held = [name for name, point in points if point.payload_sha256 == payload]
         if not held:
             raise CardError(_changed(self._path))
         self._device = _pick_device(self._wanted_device)
-        self._open_session(held[0], self._path, model)
+        self._open_session(held[0], self._path, graph)
         self._sessions |= dict.fromkeys(held, self._sessions[held[0]])
 
     def _close(self) -> None:
@@ -96,13 +96,13 @@ class OnnxRuntime(Runtime):
                 f"{self._path} keeps its entry point {entry_point!r} in {path.name}, which is not "
                 "beside it; copy the files of an export together"
             )
-        model = read_model(path)
-        if payload_sha256(model) != self.card.entry_point(entry_point).payload_sha256:
+        graph = graph_bytes(read_model(path))
+        if payload_sha256(graph) != self.card.entry_point(entry_point).payload_sha256:
             raise CardError(_changed(path, f"{entry_point!r} in {self._path}"))
-        self._open_session(entry_point, path, model)
+        self._open_session(entry_point, path, graph)
 
-    def _open_session(self, entry_point: str, path: Path, model: onnx.ModelProto) -> None:
-        session = _create_session(path, model, self._device)
+    def _open_session(self, entry_point: str, path: Path, graph: bytes) -> None:
+        session = _create_session(path, graph, self._device)
         if self._device != "cpu" and "CUDAExecutionProvider" not in session.get_providers():
             reason = f"onnxruntime cannot use {self._device}: {_missing_for_cuda()}"
             if self._wanted_device is not None:
@@ -167,34 +167,29 @@ def read_model(path: Path) -> onnx.ModelProto:
     return model
 
 
-def payload_sha256(model: onnx.ModelProto) -> str:
-    """SHA-256 of a model without its card, so that a verdict can be added later."""
-    bare = onnx.ModelProto()
-    bare.CopyFrom(model)
-    drop_card(bare)
-    return hashlib.sha256(bare.SerializeToString(deterministic=True)).hexdigest()
-
-
-def drop_card(model: onnx.ModelProto) -> None:
-    """Takes the card out of a model, if there is one."""
+def graph_bytes(model: onnx.ModelProto) -> bytes:
+    """A model without its card, which is taken out of it; equal models give equal bytes."""
     kept = [entry for entry in model.metadata_props if entry.key != CARD_KEY]
     del model.metadata_props[:]
     model.metadata_props.extend(kept)
+    content: bytes = model.SerializeToString(deterministic=True)
+    return content
 
 
-def _create_session(
-    path: Path, model: onnx.ModelProto, device: str
-) -> onnxruntime.InferenceSession:
-    """Builds a session from the very model that was checked, not from a second reading."""
+def payload_sha256(graph: bytes) -> str:
+    """SHA-256 of what `graph_bytes` gave, so that a verdict can be added to the card later."""
+    return hashlib.sha256(graph).hexdigest()
+
+
+def _create_session(path: Path, graph: bytes, device: str) -> onnxruntime.InferenceSession:
+    """Builds a session from the very bytes that were checked, not from a second reading."""
     onnxruntime.set_default_logger_severity(SILENT)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = SILENT
     if device != "cpu":
         _preload_cuda_libraries()
     try:
-        return onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=_providers(device)
-        )
+        return onnxruntime.InferenceSession(graph, options, providers=_providers(device))
     except Exception as error:  # onnxruntime's errors share no base class
         raise ModelError(f"onnxruntime cannot load {path}: {_brief(error)}") from error
 

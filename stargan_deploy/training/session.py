@@ -63,6 +63,7 @@ def create_trainer(
         init_from: a checkpoint whose weights to start from.
         report: called after each line of metrics.
     """
+    first = load_checkpoint(init_from) if init_from else None
     source = open_source(recipe.data, "train")
     steps = num_steps(recipe.train, len(source))
     with torch.random.fork_rng(devices=[]):
@@ -79,8 +80,8 @@ def create_trainer(
         parents={"initial weights": file_sha256(init_from)} if init_from else {},
         report=report,
     )
-    if init_from:
-        trainer.start_from(load_checkpoint(init_from))
+    if first:
+        trainer.start_from(first)
     return trainer
 
 

@@ -187,8 +187,8 @@ class _Run:
             notes.append(ZEROS_NOTE)
         if self._plan.renamed:
             notes.append(
-                f"{len(self._plan.renamed)} pictures could not keep their photo's name, because "
-                f"another photo's has it; {REPORT_NAME} lists them under renamed"
+                f"renamed: {len(self._plan.renamed)} of the pictures, because another photo's has "
+                f"the name; {REPORT_NAME} lists them"
             )
         return tuple(notes)
 

@@ -49,15 +49,16 @@ def trait_notes(counts: Mapping[Trait, int], num_photos: int, card: ModelCard) -
     """
     size, crop_size = card.preprocessing.image_size, card.preprocessing.crop_size
     texts: dict[Trait, str] = {
-        "larger": f"larger than {size}x{size}: what comes out is {size}x{size}, the size of this "
-        "model",
-        "beyond crop": f"far larger than the model's crop of {crop_size} pixels: their largest "
-        "centre square is taken instead",
-        "real": "probably real, but this model has only ever seen synthetic faces: expect poor "
+        "larger": f"larger than {size}x{size}: {{}}; they come out at {size}x{size}, the size of "
+        "this model",
+        "beyond crop": f"far larger than the model's crop of {crop_size} pixels: {{}}; their "
+        "largest centre square is taken instead",
+        "real": "probably real: {}; this model has only ever seen synthetic faces, so expect poor "
         "pictures, and train one on real faces with: stargan-deploy train --data DIR",
     }
+    plural = "" if num_photos == 1 else "s"
     return [
-        f"{counts[trait]} of {num_photos} photos are {text}"
+        text.format(f"{counts[trait]} of {num_photos} photo{plural}")
         for trait, text in texts.items()
         if counts.get(trait)
     ]

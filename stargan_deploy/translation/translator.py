@@ -74,7 +74,7 @@ class Translator:
         """Crops and resizes one image to (S, S, 3), as the model's training did.
 
         Raises:
-            UsageError: an array that is not uint8 RGB (H, W, 3).
+            UsageError: neither a PIL image nor an array that is uint8 RGB (H, W, 3).
         """
         photo = to_rgb(image) if isinstance(image, Image.Image) else _from_array(image)
         crop_size = None if is_beyond_crop(photo, self.card) else self.card.preprocessing.crop_size
@@ -221,13 +221,15 @@ class Model:
 
         Raises:
             LabelError: a target that the model does not know.
-            UsageError: an array that is not uint8 RGB.
+            UsageError: neither a PIL image nor an array that is uint8 RGB.
         """
         if isinstance(image, Image.Image):
             return Image.fromarray(self._translate([image], target)[0])
         if isinstance(image, np.ndarray):
             results = self._translate(list(image) if image.ndim == 4 else [image], target)
             return results if image.ndim == 4 else results[0]
+        if not isinstance(image, Sequence) or isinstance(image, str):
+            image = [image]  # which is refused with a proper message
         pairs = zip(image, self._translate(image, target), strict=True)
         return [Image.fromarray(p) if isinstance(i, Image.Image) else p for i, p in pairs]
 
@@ -297,6 +299,6 @@ def is_beyond_crop(photo: Image.Image, card: ModelCard) -> bool:
 def _from_array(array: Pixels) -> Image.Image:
     fits = isinstance(array, np.ndarray) and array.ndim == 3 and array.shape[2] == 3
     if not fits or array.dtype != np.uint8 or not array.size:
-        described = f"{getattr(array, 'dtype', type(array).__name__)} {np.shape(array)}"
-        raise UsageError(f"an image array must be RGB uint8 (H, W, 3), not {described}")
+        what = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else repr(array)
+        raise UsageError(f"an image is a PIL image or an RGB uint8 array (H, W, 3), not {what}")
     return Image.fromarray(array)

@@ -67,7 +67,9 @@ def test_every_epoch_shows_every_image_once(num_images, batch_size, seed, epochs
 
 
 def test_half_of_the_images_are_mirrored_unless_switched_off():
-    flips = [f for s in range(50) for _, f in StreamOrder(8, batch_size=8, seed=0, flip=True).at_step(s)]
+    flips = [
+        f for s in range(50) for _, f in StreamOrder(8, batch_size=8, seed=0, flip=True).at_step(s)
+    ]
     assert 0.4 < np.mean(flips) < 0.6
     plain = StreamOrder(8, batch_size=8, seed=0, flip=False)
     assert not any(f for s in range(9) for _, f in plain.at_step(s))

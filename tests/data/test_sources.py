@@ -68,7 +68,7 @@ def test_unknown_attributes_get_a_suggestion(tmp_path):
 def test_malformed_rows_are_named(tmp_path, row):
     write_list(tmp_path, [], rows=[row])
     write_images(tmp_path / "images", ["1.jpg"])
-    with pytest.raises(DataError, match="row of '1.jpg'"):
+    with pytest.raises(DataError, match=r"row of '1\.jpg'"):
         CelebA(tmp_path, scheme="none")
 
 

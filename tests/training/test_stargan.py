@@ -47,7 +47,10 @@ def step_tensors(steps, index, dtype):
         values = torch.from_numpy(steps[name][index])
         return (values if values.ndim == 2 else F.one_hot(values, 5)).to(dtype)
 
-    batch = {"image": torch.from_numpy(steps["image"][index]).to(dtype), "label": label("label_source")}
+    batch = {
+        "image": torch.from_numpy(steps["image"][index]).to(dtype),
+        "label": label("label_source"),
+    }
     alpha = torch.from_numpy(steps["alpha"][index]).to(dtype)
     return batch, {"label_target": label("label_target"), "alpha": alpha}
 
@@ -126,7 +129,9 @@ def test_a_penalty_can_be_added_to_any_term(official):
 def test_samples_show_the_source_and_each_target(official):
     objective = make_objective(official, "onehot", torch.float32)
     label = F.one_hot(torch.tensor([0, 3]), 5).float()
-    samples = objective.sample(objective.networks, {"image": torch.zeros(2, 3, 32, 32), "label": label})
+    samples = objective.sample(
+        objective.networks, {"image": torch.zeros(2, 3, 32, 32), "label": label}
+    )
     assert samples.images.shape == (2, 6, 3, 32, 32)
     assert samples.headings == ("source", *NAMES)
 

@@ -1,0 +1,49 @@
+import json
+
+import pytest
+
+ATTRS = "Black_Hair,Blond_Hair,Brown_Hair,Male,Young"
+
+
+def test_both_networks(command, official, tmp_path):
+    result = command(
+        *("convert", official / "tiny-G.ckpt", "--discriminator", official / "tiny-D.ckpt"),
+        *("--attrs", ATTRS, "--out", "model.safetensors"),
+    )
+    assert result.code == 0, result.err
+    assert "32x32" in result.out
+    assert (tmp_path / "model.safetensors").is_file()
+
+
+def test_the_generator_alone_says_what_is_missing(command, official):
+    result = command("convert", official / "tiny-2018-G.ckpt", "--attrs", ATTRS, "--json")
+    assert result.code == 0
+    assert "no discriminator given" in result.err
+    assert "image size: 128" in result.err
+    assert json.loads(result.out)["network"]["generator_conv_dim"] == 8
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "complaint"),
+    [
+        (["none.ckpt", "--attrs", ATTRS], 4, "no such checkpoint: none.ckpt"),
+        (["{G}", "--attrs", "Male"], 2, "5 labels, but 1 names"),
+        (["{G}", "--attrs", ATTRS, "--discriminator", "{G}"], 4, "official StarGAN discriminator"),
+        (["{D}", "--attrs", ATTRS], 4, "official StarGAN generator"),
+        (["{G}", "--attrs", ATTRS, "--image-size", "0"], 2, "at least 1"),
+        (["{G}", "--attrs", ATTRS, "--out", "{G}"], 2, "would overwrite"),
+        (
+            ["{G}", "--attrs", ATTRS, "--discriminator", "{D}", "--image-size", "64"],
+            2,
+            "contradicts",
+        ),
+    ],
+)
+def test_bad_input_is_one_line_and_an_exit_code(
+    command, official, tmp_path, words, code, complaint
+):
+    names = {"G": official / "tiny-G.ckpt", "D": official / "tiny-D.ckpt"}
+    result = command("convert", *[word.format(**names) for word in words])
+    assert result.code == code, result.err
+    assert complaint in result.err.splitlines()[-1]
+    assert not (tmp_path / "model.safetensors").exists()

@@ -1,0 +1,149 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stargan_deploy import __version__
+from stargan_deploy.data.synthetic import write_celeba
+from stargan_deploy.models.checkpoint import load_checkpoint
+
+SMOKE = Path(__file__).parent.parent.parent / "train" / "smoke.toml"
+
+
+def checkpoints(folder):
+    return sorted(path.name for path in (folder / "checkpoints").glob("*"))
+
+
+def test_a_run_gets_a_folder_of_its_own(command, tmp_path):
+    result = command("train", SMOKE, "--json")
+    assert result.code == 0, result.err
+    done = json.loads(result.out)
+    assert done["step"] == 12
+    assert Path(done["run"]).parent == Path("runs")
+    assert (tmp_path / done["checkpoint"]).is_file()
+    assert "it/s" in result.err
+    assert "ETA" in result.err
+    assert "d_gp" in result.err
+
+
+def test_quiet_prints_the_result_only(command):
+    result = command("train", SMOKE, "--quiet")
+    assert result.err == ""
+    assert len(result.out.splitlines()) == 1
+
+
+def test_a_dry_run_writes_nothing(command, tmp_path):
+    result = command("train", "--dry-run", "--set", "data.num_synthetic=4")
+    assert result.code == 0, result.err
+    assert 'the preset "demo"' in result.err
+    assert "parameters: generator" in result.err
+    assert not list(tmp_path.iterdir())
+    result = command("train", SMOKE, "--dry-run", "--json")
+    assert json.loads(result.out)["num_steps"] == 12
+
+
+def test_own_data_and_attributes(command, tmp_path):
+    write_celeba(tmp_path / "faces", 12, size=32)
+    result = command(
+        *("train", SMOKE, "--data", "faces", "--attrs", "Male,Blond_Hair", "--out", "run"),
+        *("--set", "data.kind=auto", "--set", "data.split=none"),
+    )
+    assert result.code == 0, result.err
+    card = load_checkpoint(tmp_path / "run" / "checkpoints" / "step-0000012.safetensors").card
+    assert card.labels.names == ("Male", "Blond_Hair")
+    assert card.training_data == "faces"
+
+
+def test_data_without_a_recipe_is_looked_at(command, tmp_path):
+    write_celeba(tmp_path / "faces", 3, size=32)
+    result = command("train", "--data", "faces", "--dry-run", "--set", "data.split=none")
+    assert result.code == 0, result.err
+    assert "3 images" in result.err
+    assert "attributes: Black_Hair, Blond_Hair, Brown_Hair, Male, Young" in result.err
+
+
+def test_resume_goes_on_with_the_newest_run(command, tmp_path):
+    assert command("train", SMOKE, "--out", "runs/one").code == 0
+    result = command("train", "--resume", "--set", "train.steps=16")
+    assert result.code == 0, result.err
+    assert "resuming runs/one/checkpoints/step-0000012.safetensors" in result.err
+    assert checkpoints(tmp_path / "runs" / "one")[-1] == "step-0000016.safetensors"
+
+
+def test_a_torn_checkpoint_is_passed_over(command, tmp_path):
+    assert command("train", SMOKE, "--out", "run").code == 0
+    newest = tmp_path / "run" / "checkpoints" / "step-0000012.safetensors"
+    newest.write_bytes(newest.read_bytes()[:-100])
+    result = command("train", "--resume", "--out", "run")
+    assert result.code == 0, result.err
+    assert "resuming run/checkpoints/step-0000008.safetensors" in result.err
+    assert load_checkpoint(newest).card.step == 12
+
+
+def test_nothing_to_resume_starts_anew_and_says_so(command):
+    result = command("train", SMOKE, "--resume", "--out", "run")
+    assert result.code == 0, result.err
+    assert "nothing to resume in run: starting anew" in result.err
+
+
+def test_a_folder_with_a_run_is_not_overwritten(command):
+    assert command("train", SMOKE, "--out", "run").code == 0
+    result = command("train", SMOKE, "--out", "run")
+    assert result.code == 8
+    assert "--resume --out run" in result.err
+
+
+def test_starting_from_a_checkpoint(command):
+    assert command("train", SMOKE, "--out", "one").code == 0
+    start = "one/checkpoints/step-0000012.safetensors"
+    result = command("train", SMOKE, "--init-from", start, "--out", "two")
+    assert result.code == 0, result.err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "complaint"),
+    [
+        (["none.toml"], 2, "cannot read recipe none.toml"),
+        ([SMOKE, "--set", "train.stepz=3"], 2, "did you mean 'train.steps'"),
+        ([SMOKE, "--set", "nonsense"], 2, "--set takes section.key=value"),
+        ([SMOKE, "--attrs", "Blonde_Hair"], 2, "did you mean 'Blond_Hair'"),
+        (["--data", "nowhere"], 3, "no such data folder"),
+        ([SMOKE, "--set", "data.image_size=33"], 2, "the nearest are 32 and 40"),
+        ([SMOKE, "--device", "tpu"], 2, "unknown device 'tpu'"),
+        ([SMOKE, "--device", "cuda:99"], 7, "is not usable"),
+        ([SMOKE, "--init-from", "none.safetensors"], 4, "no such checkpoint"),
+        ([SMOKE, "--resume", "--init-from", "x"], 2, "give one of them"),
+    ],
+)
+def test_bad_input_is_one_line_and_an_exit_code(command, tmp_path, words, code, complaint):
+    result = command("train", *words)
+    assert result.code == code, result.err
+    assert complaint in result.err.splitlines()[-1]
+    assert result.out == ""
+    assert not (tmp_path / "runs").exists()
+
+
+def test_version_and_help():
+    for words, expected in ((["--version"], __version__), (["--help"], "batch")):
+        done = subprocess.run(
+            [sys.executable, "-m", "stargan_deploy", *words],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert expected in done.stdout
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; sys.argv = ['stargan-deploy', '--help']\n"
+        "from stargan_deploy.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'numpy', 'onnx', 'onnxruntime', 'PIL'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,25 @@
+"""Every recipe at the root loads, and the smoke recipe runs."""
+
+from pathlib import Path
+
+import pytest
+
+from stargan_deploy.config import read_toml
+from stargan_deploy.training.recipe import read_recipe
+
+ROOT = Path(__file__).parent.parent
+RECIPES = sorted((ROOT / "train").glob("*.toml"))
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_recipe_resolves(path):
+    assert "preset" in read_toml(path)
+    recipe = read_recipe(path, {"data": {"root": "somewhere"}}, [])
+    assert recipe.name == path.stem
+    assert recipe.data.image_size % 2**recipe.model.discriminator_layers == 0
+
+
+def test_the_smoke_recipe_makes_several_checkpoints(command, tmp_path):
+    result = command("train", ROOT / "train" / "smoke.toml", "--out", tmp_path / "run")
+    assert result.code == 0, result.err
+    assert len(list((tmp_path / "run" / "checkpoints").glob("*.safetensors"))) == 3
