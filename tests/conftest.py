@@ -1,7 +1,7 @@
 """Tiny real models that most tests share."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import torch
 from stargan_deploy.card import ModelCard, Preprocessing
 from stargan_deploy.cli import main
 from stargan_deploy.cli.console import set_quiet
+from stargan_deploy.data import synthetic
 from stargan_deploy.labels import multilabel_space
 from stargan_deploy.models.checkpoint import network_tensors, save_checkpoint
 from stargan_deploy.models.stargan import build_networks, entry_points
@@ -21,9 +22,16 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 ATTRIBUTES = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young")
 
 
-def make_checkpoint(path: Path, *, image_size: int = 32, discriminator: bool = True) -> Path:
+def make_checkpoint(
+    path: Path,
+    *,
+    image_size: int = 32,
+    discriminator: bool = True,
+    attributes: Sequence[str] = ATTRIBUTES,
+    training_data: str = "",
+) -> Path:
     """Writes a tiny StarGAN checkpoint with random, seeded weights."""
-    labels = multilabel_space(ATTRIBUTES)
+    labels = multilabel_space(attributes)
     network = {
         "label_width": labels.label_width,
         "num_labels": labels.num_labels,
@@ -44,6 +52,7 @@ def make_checkpoint(path: Path, *, image_size: int = 32, discriminator: bool = T
         labels=labels,
         preprocessing=Preprocessing(image_size=image_size),
         entry_points={},
+        training_data=training_data,
     )
     card = replace(card, entry_points=entry_points(networks, card))
     save_checkpoint(path, card, network_tensors(networks))
@@ -54,6 +63,17 @@ def make_checkpoint(path: Path, *, image_size: int = 32, discriminator: bool = T
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny checkpoint with generator and discriminator for 32x32 images."""
     return make_checkpoint(tmp_path_factory.mktemp("model") / "tiny.safetensors")
+
+
+@pytest.fixture(scope="session")
+def demo_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny stand-in for the demo model: 64x64, the attributes of the synthetic faces."""
+    return make_checkpoint(
+        tmp_path_factory.mktemp("model") / "demo.safetensors",
+        image_size=64,
+        attributes=synthetic.ATTRIBUTES,
+        training_data="synthetic faces",
+    )
 
 
 @pytest.fixture(scope="session")

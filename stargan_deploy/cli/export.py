@@ -60,14 +60,12 @@ def export(
         return
     from stargan_deploy.exporters.export import carry_out
 
-    replaced = [path for path in plan.files.values() if path.exists()]
+    replaced = {path for path in plan.files.values() if path.exists()}
     result = carry_out(plan)
-    for path in replaced:
-        say(f"replaced the {path} that was there")
     if json_output:
-        show_json({**_facts(plan), **_outcome(result)})
+        show_json({**_facts(plan), **_outcome(plan, result)})
     else:
-        _show_result(plan, result)
+        _show_result(plan, result, replaced)
 
 
 def _plan(
@@ -116,13 +114,14 @@ def _show_plan(plan: "ExportPlan", json_output: bool) -> None:
         show(f"{does} {path} ({name})")
 
 
-def _show_result(plan: "ExportPlan", result: "ExportResult") -> None:
+def _show_result(plan: "ExportPlan", result: "ExportResult", replaced: set[Path]) -> None:
     from stargan_deploy.exporters.parity import describe
 
     for name, path in plan.files.items():
-        show(f"wrote {path} ({name}, {path.stat().st_size / 1e6:.1f} MB)")
-    for verdict in result.verdicts:
-        where = f"{verdict.entry_point} on {verdict.runtime}, {verdict.device}"
+        did = "replaced" if path in replaced else "wrote"
+        show(f"{did} {path} ({name}, {path.stat().st_size / 1e6:.1f} MB)")
+    for verdict in sorted(result.verdicts, key=lambda v: list(plan.files).index(v.entry_point)):
+        where = f"{verdict.entry_point} on {verdict.runtime} ({verdict.device})"
         show(f"proven equal to PyTorch: {where}: {describe(verdict)}")
 
 
@@ -136,12 +135,11 @@ def _facts(plan: "ExportPlan") -> dict[str, Any]:
     }
 
 
-def _outcome(result: "ExportResult") -> dict[str, Any]:
+def _outcome(plan: "ExportPlan", result: "ExportResult") -> dict[str, Any]:
     from stargan_deploy.config import to_mapping
 
-    points = {point.file: name for name, point in result.card.entry_points.items()}
     files = [
-        {"path": str(p), "entry_point": points[p.name], "size_bytes": p.stat().st_size}
-        for p in result.files
+        {"path": str(path), "entry_point": name, "size_bytes": path.stat().st_size}
+        for name, path in plan.files.items()
     ]
     return {"files": files, "verdicts": [to_mapping(verdict) for verdict in result.verdicts]}

@@ -6,7 +6,8 @@ import numpy as np
 from PIL import Image
 
 from stargan_deploy.card import Dim, EntryPoint, ModelCard
-from stargan_deploy.data.synthetic import draw_attributes, draw_face
+from stargan_deploy.data.portrait import draw_face
+from stargan_deploy.data.synthetic import draw_attributes
 from stargan_deploy.images import Pixels
 from stargan_deploy.labels import FloatArray, LabelSpace
 

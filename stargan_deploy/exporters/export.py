@@ -147,8 +147,9 @@ def default_name(checkpoint: Path) -> str:
 def _check_is_checkpoint(path: Path) -> None:
     if path.suffix.lower() != CHECKPOINT_SUFFIX and path.is_file():
         raise ModelError(
-            f"{path} is not a checkpoint (*{CHECKPOINT_SUFFIX}), and only these can be exported; "
-            "an official .ckpt becomes one with: stargan-deploy convert"
+            f"{path} is not a checkpoint (*{CHECKPOINT_SUFFIX}), and only these can be exported: "
+            "give the one that an artefact was made from; an official .ckpt becomes one with: "
+            "stargan-deploy convert"
         )
 
 
@@ -167,6 +168,10 @@ def _check_destinations(checkpoint: Path, files: Mapping[str, Path]) -> None:
             raise UsageError(f"{path} is a folder; write {path}/ to export into it")
         if path.exists() and path.samefile(checkpoint):
             raise UsageError(f"{path} is the checkpoint itself; choose another --out")
+    folder = next(iter(files.values())).absolute().parent
+    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise OutputError(f"{existing} is not a folder one can write to; choose another --out")
 
 
 def _artefact_card(
@@ -177,8 +182,10 @@ def _artefact_card(
     io: PixelIO,
 ) -> ModelCard:
     points = {
-        name: dataclasses.replace(with_io(point, io), file=files[name].name, payload_sha256="")
-        for name, point in card.entry_points.items()
+        name: dataclasses.replace(
+            with_io(card.entry_points[name], io), file=path.name, payload_sha256=""
+        )
+        for name, path in files.items()
     }
     return dataclasses.replace(
         card,

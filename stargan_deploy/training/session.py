@@ -81,7 +81,7 @@ def create_trainer(
         report=report,
     )
     if first:
-        trainer.start_from(first)
+        trainer.state.start_from(first)
     return trainer
 
 

@@ -12,23 +12,23 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from stargan_deploy.card import ModelCard, Preprocessing, library_versions
 from stargan_deploy.config import to_mapping
 from stargan_deploy.data.loading import Batch, BatchLoader, first_images, to_model_range
 from stargan_deploy.data.source import ImageSource
 from stargan_deploy.devices import pick_device
-from stargan_deploy.errors import ModelError, TrainingError
+from stargan_deploy.errors import TrainingError
 from stargan_deploy.grids import picture_grid
 from stargan_deploy.images import tensor_to_pixels
-from stargan_deploy.models.checkpoint import Checkpoint, network_tensors, save_checkpoint
+from stargan_deploy.models.checkpoint import Checkpoint, save_checkpoint
 from stargan_deploy.models.family import load_family
-from stargan_deploy.training.averaging import MovingAverage
 from stargan_deploy.training.objective import Objective, Player, Tensors
 from stargan_deploy.training.recipe import Recipe
 from stargan_deploy.training.run import Run
 from stargan_deploy.training.schedule import learning_rate_factor
+from stargan_deploy.training.state import TrainingState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,11 +74,15 @@ class Trainer:
         self.step = 0
         self._source = train_source
         self._parents = dict(parents or {})
+        self._terms: dict[str, Tensor] = {}
+        """The latest of each loss term: not every player moves at every step."""
         self._report = report
-        for network in (*objective.networks.values(), *objective.frozen.values()):
-            network.to(self.device).train()
-        self._optimizers = {player.name: self._adam(player) for player in objective.players}
-        self._averages = self._start_averages()
+        self.state = TrainingState(
+            objective,
+            family=recipe.family,
+            ema_decay=recipe.train.ema_decay,
+            device=self.device,
+        )
         self._samples = first_images(sample_source, recipe.data, recipe.output.num_samples)
         self._clock = _Clock()
 
@@ -98,10 +102,10 @@ class Trainer:
         self.run.begin(self.recipe, device=str(self.device), first_step=self.step)
         try:
             for batch in self._batches():
-                self._set_learning_rates()
-                losses = self._play(batch)
+                self.state.scale_learning_rates(self._learning_rate_factor())
+                self._terms |= self._play(batch)
                 self.step += 1
-                self._write_due(losses)
+                self._write_due()
         finally:
             self.run.close()
         return self.run.checkpoint_path(self.step)
@@ -112,33 +116,8 @@ class Trainer:
         Raises:
             ModelError: the checkpoint holds no training state, or does not fit.
         """
-        if not checkpoint.part("optimizer"):
-            raise ModelError("this checkpoint holds no training state, so nothing can resume it")
-        self.start_from(checkpoint)
-        for player in self.objective.players:
-            self._restore_optimizer(player, checkpoint.part(f"optimizer.{player.name}"))
-        for role, average in self._averages.items():
-            updates = int(checkpoint.tensors[f"objective.ema_updates.{role}"])
-            average.load(checkpoint.part(f"ema.{role}"), updates)
-        self.objective.load_state_dict(checkpoint.part("objective.state"))
+        self.state.restore(checkpoint)
         self.step = checkpoint.card.step
-
-    def start_from(self, checkpoint: Checkpoint) -> None:
-        """Takes a checkpoint's weights as the first ones; averages start from them.
-
-        Raises:
-            ModelError: they do not fit these networks.
-        """
-        for role, network in self.objective.networks.items():
-            weights = checkpoint.part(role)
-            if not weights:
-                raise ModelError(f"the checkpoint holds no {role}, which a training needs")
-            try:
-                network.load_state_dict(weights)
-            except RuntimeError as error:
-                reason = " ".join(str(error).split())[:300]
-                raise ModelError(f"the checkpoint's {role} does not fit: {reason}") from error
-        self._averages = self._start_averages()
 
     def _batches(self) -> Iterator[Batch]:
         """The batches of all phases that are still to come."""
@@ -155,6 +134,9 @@ class Trainer:
                 yield from (next(stream) for _ in range(self.step, end))
             start = end
 
+    def _learning_rate_factor(self) -> float:
+        return learning_rate_factor(self.recipe.train.schedule, self.step, self.num_steps)
+
     def _play(self, batch: Batch) -> dict[str, Tensor]:
         """Lets every player whose turn it is move once."""
         named = self._to_device(batch)
@@ -168,34 +150,27 @@ class Trainer:
 
     def _move(self, player: Player, batch: Tensors, draws: Tensors) -> Mapping[str, Tensor]:
         """One update of one player's networks."""
-        for role, network in self.objective.networks.items():
-            network.requires_grad_(role in player.networks)
+        self.state.select(player)
         losses = self.objective.losses(player.name, batch, draws)
-        optimizer = self._optimizers[player.name]
-        optimizer.zero_grad()
-        losses.total.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        for role in player.networks:
-            if role in self._averages:
-                self._averages[role].update(self.objective.networks[role])
+        self.state.descend(player, losses)
         return {name: term.detach() for name, term in losses.terms.items()}
 
-    def _write_due(self, losses: Mapping[str, Tensor]) -> None:
+    def _write_due(self) -> None:
         """Metrics, samples and checkpoints that this step owes."""
         output, last = self.recipe.output, self.step == self.num_steps
         if self.step % output.log_every == 0 or last:
-            self._log(losses)
+            self._log()
         if self.step % output.sample_every == 0 or last:
             self._save_sample()
         if self.step % output.checkpoint_every == 0 or last:
             self.save()
 
-    def _log(self, losses: Mapping[str, Tensor]) -> None:
-        values = {name: float(term) for name, term in losses.items()}
+    def _log(self) -> None:
+        values = {name: float(term) for name, term in self._terms.items()}
         self._refuse_non_finite(values)
         steps_per_s = self._clock.steps_per_s(self.step)
         images_per_s = steps_per_s * self.recipe.train.batch_size
-        rates = {f"lr_{name}": o.param_groups[0]["lr"] for name, o in self._optimizers.items()}
+        rates = {f"lr_{name}": rate for name, rate in self.state.learning_rates.items()}
         self.run.log(self.step, {**values, **rates, "steps_per_s": steps_per_s})
         eta_s = (self.num_steps - self.step) / steps_per_s
         self._report(
@@ -220,34 +195,24 @@ class Trainer:
 
     @torch.no_grad()
     def _save_sample(self) -> None:
-        networks = {role: self._averaged(role) for role in self.objective.networks}
-        samples = self.objective.sample(networks, self._to_device(self._samples))
+        batch = self._to_device(self._samples)
+        samples = self.objective.sample(self.state.best_networks(), batch)
         rows = [tensor_to_pixels(row.cpu().numpy()) for row in samples.images]
         self.run.save_sample(self.step, picture_grid([list(r) for r in rows], samples.headings))
 
     def save(self) -> Path:
         """Writes a checkpoint of the present step and deletes the ones that are too old."""
         path = self.run.checkpoint_path(self.step)
-        save_checkpoint(path, self._card(), self._all_tensors(), recipe=to_mapping(self.recipe))
+        save_checkpoint(path, self._card(), self.state.tensors(), recipe=to_mapping(self.recipe))
         self.run.drop_old_checkpoints(self.recipe.output.keep_checkpoints)
         return path
-
-    def _all_tensors(self) -> dict[str, Tensor]:
-        tensors = network_tensors(self.objective.networks)
-        for role, average in self._averages.items():
-            tensors |= {f"ema.{role}.{key}": value for key, value in average.weights.items()}
-            tensors[f"objective.ema_updates.{role}"] = torch.tensor(average.num_updates)
-        for player in self.objective.players:
-            tensors |= self._optimizer_tensors(player)
-        state = self.objective.state_dict()
-        return tensors | {f"objective.state.{name}": value for name, value in state.items()}
 
     def _card(self) -> ModelCard:
         recipe = self.recipe
         card = ModelCard(
             family=recipe.family,
             network=self.objective.network_table(),
-            weights="ema" if self._averages else "raw",
+            weights="ema" if self.state.has_averages else "raw",
             step=self.step,
             labels=self._source.label_space,
             preprocessing=Preprocessing(
@@ -261,63 +226,6 @@ class Trainer:
         )
         family = load_family(recipe.family)
         return replace(card, entry_points=family.entry_points(self.objective.networks, card))
-
-    def _averaged(self, role: str) -> nn.Module:
-        """A network with its averaged weights where it has some."""
-        network = self.objective.networks[role]
-        if role not in self._averages:
-            return network
-        module = load_family(self.recipe.family).build_networks(self.objective.network_table())[
-            role
-        ]
-        module.load_state_dict(self._averages[role].weights)
-        return module.to(self.device).eval()
-
-    def _start_averages(self) -> dict[str, MovingAverage]:
-        decay = self.recipe.train.ema_decay
-        roles = self.objective.averaged if decay else ()
-        return {role: MovingAverage(self.objective.networks[role], decay) for role in roles}
-
-    def _set_learning_rates(self) -> None:
-        factor = learning_rate_factor(self.recipe.train.schedule, self.step, self.num_steps)
-        for player in self.objective.players:
-            for group in self._optimizers[player.name].param_groups:
-                group["lr"] = player.learning_rate * factor
-
-    def _adam(self, player: Player) -> torch.optim.Adam:
-        parameters = [tensor for _, tensor in self._parameters(player)]
-        return torch.optim.Adam(parameters, lr=player.learning_rate, betas=player.betas)
-
-    def _parameters(self, player: Player) -> list[tuple[str, nn.Parameter]]:
-        return [
-            (f"{role}.{name}", parameter)
-            for role in player.networks
-            for name, parameter in self.objective.networks[role].named_parameters()
-        ]
-
-    def _optimizer_tensors(self, player: Player) -> dict[str, Tensor]:
-        """Adam's state as `optimizer.<player>.<role>.<parameter>.<slot>`."""
-        state = self._optimizers[player.name].state
-        return {
-            f"optimizer.{player.name}.{name}.{slot}": value
-            for name, parameter in self._parameters(player)
-            for slot, value in state[parameter].items()
-        }
-
-    def _restore_optimizer(self, player: Player, tensors: Mapping[str, Tensor]) -> None:
-        optimizer = self._optimizers[player.name]
-        table = optimizer.state_dict()
-        for index, (name, parameter) in enumerate(self._parameters(player)):
-            slots = {
-                k.removeprefix(f"{name}."): v
-                for k, v in tensors.items()
-                if k.startswith(f"{name}.")
-            }
-            if any(slot != "step" and v.shape != parameter.shape for slot, v in slots.items()):
-                raise ModelError(f"the checkpoint's optimizer state of {name} does not fit")
-            if slots:
-                table["state"][index] = slots
-        optimizer.load_state_dict(table)
 
     def _to_device(self, batch: Batch) -> Tensors:
         named = {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}

@@ -87,17 +87,20 @@ def _write_headers(grid: Image.Image, headers: Sequence[str], cell_px: int) -> N
     draw = ImageDraw.Draw(grid)
     for column, header in enumerate(headers):
         middle = MARGIN_PX + column * (cell_px + GAP_PX) + cell_px / 2
-        font = _fitting_font(draw, header, cell_px)
-        width = draw.textlength(header, font=font)
-        draw.text((middle - width / 2, MARGIN_PX), header, fill=INK, font=font)
+        text, font = _fitted(draw, header, cell_px)
+        width = draw.textlength(text, font=font)
+        draw.text((middle - width / 2, MARGIN_PX), text, fill=INK, font=font)
 
 
-def _fitting_font(draw: ImageDraw.ImageDraw, text: str, width_px: int) -> Font:
-    """Pillow's own font, as large as the width allows."""
-    sizes = range(FONT_PX, MIN_FONT_PX, -1)
-    fonts = (ImageFont.load_default(size) for size in sizes)
-    fitting = (font for font in fonts if draw.textlength(text, font=font) <= width_px)
-    return next(fitting, ImageFont.load_default(MIN_FONT_PX))
+def _fitted(draw: ImageDraw.ImageDraw, text: str, width_px: int) -> tuple[str, Font]:
+    """A text in Pillow's own font, as large as the width allows, and cut where it must be."""
+    sizes = [(text, size) for size in range(FONT_PX, MIN_FONT_PX, -1)]
+    cuts = [(f"{text[:length]}...", MIN_FONT_PX) for length in range(len(text) - 1, 0, -1)]
+    for candidate, size in [*sizes, (text, MIN_FONT_PX), *cuts]:
+        font = ImageFont.load_default(size)
+        if draw.textlength(candidate, font=font) <= width_px:
+            return candidate, font
+    return "", ImageFont.load_default(MIN_FONT_PX)
 
 
 def _section(row: GalleryRow, headers: Sequence[str]) -> str:

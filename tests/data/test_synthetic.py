@@ -6,13 +6,8 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from stargan_deploy.data.synthetic import (
-    ATTRIBUTES,
-    SyntheticFaces,
-    draw_attributes,
-    draw_face,
-    write_celeba,
-)
+from stargan_deploy.data.portrait import ATTRIBUTES, draw_face
+from stargan_deploy.data.synthetic import SyntheticFaces, draw_attributes, write_celeba
 from stargan_deploy.errors import OutputError
 
 HAIR = ("Black_Hair", "Blond_Hair", "Brown_Hair")

@@ -1,0 +1,161 @@
+"""Everything that a training changes: weights, their moving averages, and the optimizers."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from stargan_deploy.errors import ModelError
+from stargan_deploy.models.checkpoint import Checkpoint, network_tensors
+from stargan_deploy.models.family import load_family
+from stargan_deploy.training.averaging import MovingAverage
+from stargan_deploy.training.objective import Losses, Objective, Player
+
+
+class TrainingState:
+    """An objective's networks on their device, with one Adam a player and averages.
+
+    Args:
+        objective: whose networks these are.
+        family: rebuilds a network to hold its average.
+        ema_decay: decay of the averages a move; 0 keeps none.
+        device: where to compute.
+    """
+
+    def __init__(
+        self, objective: Objective, *, family: str, ema_decay: float, device: torch.device
+    ) -> None:
+        self._objective = objective
+        self._family = family
+        self._ema_decay = ema_decay
+        self._device = device
+        for network in (*objective.networks.values(), *objective.frozen.values()):
+            network.to(device).train()
+        for network in objective.frozen.values():
+            network.requires_grad_(False)
+        self._optimizers = {player.name: self._adam(player) for player in objective.players}
+        self._averages = self._start_averages()
+
+    @property
+    def has_averages(self) -> bool:
+        """Whether moving averages are kept."""
+        return bool(self._averages)
+
+    @property
+    def learning_rates(self) -> dict[str, float]:
+        """The present learning rate of each player."""
+        return {name: o.param_groups[0]["lr"] for name, o in self._optimizers.items()}
+
+    def scale_learning_rates(self, factor: float) -> None:
+        """Sets each player's learning rate to a factor of its first one."""
+        for player in self._objective.players:
+            for group in self._optimizers[player.name].param_groups:
+                group["lr"] = player.learning_rate * factor
+
+    def select(self, player: Player) -> None:
+        """Lets gradients flow into one player's networks only."""
+        for role, network in self._objective.networks.items():
+            network.requires_grad_(role in player.networks)
+
+    def descend(self, player: Player, losses: Losses) -> None:
+        """Moves a player's networks against the gradient of its loss, and their averages along."""
+        optimizer = self._optimizers[player.name]
+        optimizer.zero_grad()
+        losses.total.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        for role in player.networks:
+            if role in self._averages:
+                self._averages[role].update(self._objective.networks[role])
+
+    def best_networks(self) -> dict[str, nn.Module]:
+        """The networks to show: with averaged weights where there are some, in eval mode."""
+        return {role: self._averaged(role) for role in self._objective.networks}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All that a checkpoint of a training holds, by name."""
+        tensors = network_tensors(self._objective.networks)
+        for role, average in self._averages.items():
+            tensors |= {f"ema.{role}.{key}": value for key, value in average.weights.items()}
+            tensors[f"objective.ema_updates.{role}"] = torch.tensor(average.num_updates)
+        for player in self._objective.players:
+            tensors |= self._optimizer_tensors(player)
+        state = self._objective.state_dict()
+        return tensors | {f"objective.state.{name}": value for name, value in state.items()}
+
+    def start_from(self, checkpoint: Checkpoint) -> None:
+        """Takes a checkpoint's weights as the first ones; averages start from them.
+
+        Raises:
+            ModelError: they do not fit these networks.
+        """
+        for role, network in self._objective.networks.items():
+            weights = checkpoint.part(role)
+            if not weights:
+                raise ModelError(f"the checkpoint holds no {role}, which a training needs")
+            try:
+                network.load_state_dict(weights)
+            except RuntimeError as error:
+                reason = " ".join(str(error).split())[:300]
+                raise ModelError(f"the checkpoint's {role} does not fit: {reason}") from error
+        self._averages = self._start_averages()
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Takes back what `tensors` gave.
+
+        Raises:
+            ModelError: the checkpoint holds no training state, or does not fit.
+        """
+        if not checkpoint.part("optimizer"):
+            raise ModelError("this checkpoint holds no training state, so nothing can resume it")
+        self.start_from(checkpoint)
+        for player in self._objective.players:
+            self._restore_optimizer(player, checkpoint.part(f"optimizer.{player.name}"))
+        for role, average in self._averages.items():
+            updates = int(checkpoint.tensors[f"objective.ema_updates.{role}"])
+            average.load(checkpoint.part(f"ema.{role}"), updates)
+        self._objective.load_state_dict(checkpoint.part("objective.state"))
+
+    def _averaged(self, role: str) -> nn.Module:
+        if role not in self._averages:
+            return self._objective.networks[role]
+        table = self._objective.network_table()
+        network = load_family(self._family).build_networks(table)[role]
+        network.load_state_dict(self._averages[role].weights)
+        return network.to(self._device).eval()
+
+    def _start_averages(self) -> dict[str, MovingAverage]:
+        roles = self._objective.averaged if self._ema_decay else ()
+        networks = self._objective.networks
+        return {role: MovingAverage(networks[role], self._ema_decay) for role in roles}
+
+    def _adam(self, player: Player) -> torch.optim.Adam:
+        parameters = [tensor for _, tensor in self._parameters(player)]
+        return torch.optim.Adam(parameters, lr=player.learning_rate, betas=player.betas)
+
+    def _parameters(self, player: Player) -> list[tuple[str, nn.Parameter]]:
+        return [
+            (f"{role}.{name}", parameter)
+            for role in player.networks
+            for name, parameter in self._objective.networks[role].named_parameters()
+        ]
+
+    def _optimizer_tensors(self, player: Player) -> dict[str, Tensor]:
+        """Adam's state as `optimizer.<player>.<role>.<parameter>.<slot>`."""
+        state = self._optimizers[player.name].state
+        return {
+            f"optimizer.{player.name}.{name}.{slot}": value
+            for name, parameter in self._parameters(player)
+            for slot, value in state[parameter].items()
+        }
+
+    def _restore_optimizer(self, player: Player, tensors: Mapping[str, Tensor]) -> None:
+        optimizer = self._optimizers[player.name]
+        table = optimizer.state_dict()
+        for index, (name, parameter) in enumerate(self._parameters(player)):
+            start = f"{name}."
+            slots = {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
+            if any(slot != "step" and v.shape != parameter.shape for slot, v in slots.items()):
+                raise ModelError(f"the checkpoint's optimizer state of {name} does not fit")
+            if slots:
+                table["state"][index] = slots
+        optimizer.load_state_dict(table)

@@ -1,0 +1,160 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stargan_deploy.cli import find
+
+ATTRIBUTES = "Black_Hair, Blond_Hair, Brown_Hair, Male, Young"
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """Exports made on demand stay inside the test."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "stargan-deploy"
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Two photos of 40x30 in a tree, relative to the folder where commands run."""
+    noise = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
+    (tmp_path / "photos/sub").mkdir(parents=True)
+    Image.fromarray(noise).save(tmp_path / "photos/a.jpg")
+    Image.fromarray(noise[::-1]).save(tmp_path / "photos/sub/b.bmp")
+    return tmp_path / "photos"
+
+
+def test_a_folder_is_translated(command, checkpoint, photos, tmp_path):
+    words = ("--input", "photos", "--attrs", "Blond_Hair", "--model", checkpoint)
+    result = command("batch", *words, "--device", "cpu")
+    assert result.code == 0
+    assert "translated 2 of 2 photos: 2 pictures of 32x32 in translated/" in result.out
+    assert "images/s" in result.out
+    assert "translating 2 photos to Blond_Hair with tiny.safetensors (eager on cpu)" in result.err
+    with Image.open(tmp_path / "translated/sub/b.png") as image:
+        assert image.size == (32, 32)
+    assert (tmp_path / "translated/a.jpg").is_file()
+    assert json.loads((tmp_path / "translated/report.json").read_text())["num_translated"] == 2
+
+
+@pytest.mark.parametrize("words", [("--attrs", "-Male"), ("--attrs=-Male",)])
+def test_a_leading_dash_switches_off(command, checkpoint, photos, tmp_path, words):
+    result = command("batch", "--input", "photos", *words, "--model", checkpoint, "--json")
+    assert result.code == 0
+    report = json.loads(result.out)
+    assert report["targets"] == {"not-Male": "-Male"}
+    assert (tmp_path / "translated/a.jpg").is_file()
+
+
+def test_several_targets(command, checkpoint, photos, tmp_path):
+    targets = ("--attrs", "Blond_Hair,Young", "--attrs", "flip:Male", "-o", "out")
+    result = command("batch", "-i", "photos", *targets, "--model", checkpoint)
+    assert result.code == 0
+    assert (tmp_path / "out/Blond_Hair+Young/sub/b.png").is_file()
+    assert (tmp_path / "out/flip-Male/a.jpg").is_file()
+
+
+def test_a_broken_photo_gives_exit_code_10_and_stops_nothing(command, checkpoint, photos):
+    (photos / "broken.jpg").write_text("no picture")
+    words = ("--input", "photos", "--attrs", "Male", "--model", checkpoint)
+    result = command("batch", *words)
+    assert result.code == 10
+    assert "failed: photos/broken.jpg is not an image" in result.out
+    assert "translated 2 of 3 photos" in result.out
+    assert "1 of 3 photos failed; see translated/report.json" in result.err
+    report = json.loads(command("batch", *words, "--json").out)
+    assert [failure["path"] for failure in report["failures"]] == ["broken.jpg"]
+
+
+def test_only_broken_photos_fail_too(command, checkpoint, photos, tmp_path):
+    (tmp_path / "x.jpg").write_bytes(b"")
+    result = command("batch", "--input", "x.jpg", "--attrs", "Male", "--model", checkpoint)
+    assert result.code == 10
+    assert "translated 0 of 1 photo:" in result.out
+
+
+def test_a_checkpoint_is_exported_once_for_onnx(command, checkpoint, photos, cache):
+    words = ("batch", "--input", "photos", "--attrs", "Male", "--model", checkpoint)
+    dry = command(*words, "--backend", "onnx", "--dry-run")
+    assert (dry.code, cache.exists()) == (0, False)
+    first = command(*words, "--backend", "onnx", "--device", "cpu")
+    assert first.code == 0
+    assert "to ONNX first, to be kept in" in first.err
+    assert "(onnx on cpu)" in first.err
+    (artefact,) = (p for p in cache.glob("*.onnx") if "classifier" not in p.name)
+    written = artefact.stat().st_mtime_ns
+    second = command(*words, "--backend", "onnx", "--device", "cpu", "--json")
+    assert "using the ONNX export" in second.err
+    assert artefact.stat().st_mtime_ns == written
+    assert json.loads(second.out)["source_origin"] == "predicted"
+    refused = command(*words[:-1], artefact, "--backend", "eager")
+    assert refused.code == 2
+    assert "backend 'eager' does not run" in refused.err
+    artefact.write_bytes(b"half")
+    assert "to ONNX first" in command(*words, "--backend", "onnx", "--device", "cpu").err
+
+
+def test_sources_from_a_file(command, checkpoint, photos, tmp_path):
+    rows = "file,Black_Hair,Blond_Hair,Brown_Hair,Male,Young\na.jpg,0,1,0,0,1\nb.bmp,0,1,0,1,1\n"
+    (tmp_path / "labels.csv").write_text(rows)
+    words = ("--input", "photos", "--attrs", "flip:Male", "--model", checkpoint)
+    result = command("batch", *words, "--source", "labels.csv", "--json")
+    assert result.code == 0
+    assert json.loads(result.out)["source_origin"] == "given"
+
+
+def test_a_dry_run_lists_and_writes_nothing(command, checkpoint, photos, tmp_path):
+    words = ("--input", "photos", "--attrs", "Male", "--model", checkpoint, "--dry-run")
+    before = sorted(tmp_path.rglob("*"))
+    result = command("batch", *words)
+    assert result.code == 0
+    assert "photos/a.jpg -> translated/a.jpg" in result.out
+    assert "photos/sub/b.bmp -> translated/sub/b.png" in result.out
+    plan = json.loads(command("batch", *words, "--json").out)
+    assert plan["photos"][0] == {"photo": "photos/a.jpg", "pictures": ["translated/a.jpg"]}
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_quiet_prints_the_result_only(command, checkpoint, photos):
+    words = ("--input", "photos", "--attrs", "Male", "--model", checkpoint, "--quiet")
+    result = command("batch", *words)
+    assert result.err == ""
+    assert len(result.out.splitlines()) == 1
+
+
+def test_the_model_that_is_taken_is_named(command, demo_checkpoint, photos, monkeypatch):
+    monkeypatch.setattr(find, "DEMO_MODEL", demo_checkpoint)
+    result = command("batch", "--input", "photos", "--attrs", "Blond_Hair")
+    assert result.code == 0
+    assert "model: the demo model in the package" in result.err
+    assert "note: probably real: 2 of 2 photos" in result.err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "complaint"),
+    [
+        ((), 2, f"name at least one target with --attrs; this model knows: {ATTRIBUTES}"),
+        (("--attrs", "Blonde_Hair"), 2, "did you mean 'Blond_Hair'?"),
+        (("--attrs", "Male", "--attrs", "Male"), 2, "ask for the same"),
+        (("--attrs", "Male", "--input", "none"), 3, "no such file or folder: none"),
+        (("--attrs", "Male", "--input", "empty"), 3, "no images in empty; looked for files"),
+        (("--attrs", "Male", "--model", "none.onnx"), 4, "no such model: none.onnx"),
+        (("--attrs", "Male", "--model", "photos/a.jpg"), 4, "neither a checkpoint nor"),
+        (("--attrs", "Male", "--output", "photos"), 2, "is the input itself"),
+        (("--attrs", "Male", "--output", "photos/a.jpg"), 9, "cannot write photos/a.jpg/report"),
+        (("--attrs", "Male", "--backend", "quick"), 2, "known: auto, eager, onnx"),
+        (("--attrs", "Male", "--weights", "best"), 2, "known: ema, raw"),
+        (("--attrs", "Male", "--source", "none.csv"), 3, "no such label file: none.csv"),
+        (("--attrs", "Male", "--batch-size", "0"), 2, "at least one image"),
+    ],
+)
+def test_bad_input_is_one_clear_line(command, checkpoint, photos, tmp_path, words, code, complaint):
+    (tmp_path / "empty").mkdir()
+    result = command("batch", "--input", "photos", "--model", checkpoint, *words)
+    assert result.code == code
+    last = result.err.strip().splitlines()[-1]
+    assert last.startswith("stargan-deploy: ")
+    assert complaint in last
+    assert not (tmp_path / "translated").exists()
