@@ -118,10 +118,11 @@ def batch(
     if dry_run:
         _show_plan(plan, chosen, json_output)
         return
-    with runtime, progress("photos") as on_progress:
+    with runtime:
         say(f"{_describe(plan)} with {chosen.name} ({runtime.backend} on {runtime.device})")
         translator = Translator(runtime.card, runtime)
-        report = run_batch(plan, translator, model=str(chosen), on_progress=on_progress)
+        with progress("photos") as on_progress:
+            report = run_batch(plan, translator, model=str(chosen), on_progress=on_progress)
     _show(report, json_output)
 
 

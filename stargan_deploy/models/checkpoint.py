@@ -119,6 +119,8 @@ def build_model(
     averaged = {role for role in networks if checkpoint.part(f"{EMA_PREFIX}{role}")}
     if wanted == "ema" and not averaged:
         raise UsageError("this checkpoint holds no moving average; use --weights raw")
+    if wanted == "raw" and not all(checkpoint.part(role) for role in networks):
+        raise UsageError("this model holds the moving average only; use --weights ema")
     for role, network in networks.items():
         prefix = EMA_PREFIX if wanted == "ema" and role in averaged else ""
         try:
@@ -128,6 +130,24 @@ def build_model(
             raise ModelError(f"the weights of the {role} do not fit its card: {reason}") from error
         network.float().eval().requires_grad_(False)
     return networks
+
+
+def deployable(
+    tensors: Mapping[str, Tensor], *, dtype: torch.dtype = torch.float32
+) -> dict[str, Tensor]:
+    """The weights to hand on: no optimizer state, and of averaged networks the average only.
+
+    Args:
+        tensors: what a checkpoint of a training holds.
+        dtype: type to keep the weights in; they are computed with in FP32 all the same.
+    """
+    averaged = tuple(
+        f"{name.removeprefix(EMA_PREFIX).partition('.')[0]}."
+        for name in tensors
+        if name.startswith(EMA_PREFIX)
+    )
+    kept = {n: t for n, t in tensors.items() if not _is_state(n) and not n.startswith(averaged)}
+    return {n: t.to(dtype) if t.is_floating_point() else t for n, t in kept.items()}
 
 
 def payload_sha256(tensors: Mapping[str, Tensor]) -> str:

@@ -74,6 +74,8 @@ class OutputConfig:
     """Steps between two checkpoints; the last step always makes one."""
     keep_checkpoints: int = 3
     """Number of newest checkpoints kept; 0 keeps all."""
+    model_precision: Literal["fp32", "fp16"] = "fp32"
+    """How the finished model's weights are kept in `model.safetensors`: half the bytes in fp16."""
     num_samples: int = 8
     """Rows of a sample grid."""
 
@@ -123,7 +125,12 @@ PRESETS: dict[str, dict[str, Any]] = {
             "discriminator_layers": 4,
         },
         "train": {"steps": 8000, "generator_lr": 2e-4, "discriminator_lr": 2e-4, "critic_steps": 3},
-        "output": {"sample_every": 500, "checkpoint_every": 500, "log_every": 50},
+        "output": {
+            "sample_every": 500,
+            "checkpoint_every": 500,
+            "log_every": 50,
+            "model_precision": "fp16",
+        },
     },
 }
 """Settings by name, from which recipes start; "celeba128" is the paper's run."""

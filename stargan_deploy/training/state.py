@@ -89,7 +89,7 @@ class TrainingState:
             ModelError: they do not fit these networks.
         """
         for role, network in self._objective.networks.items():
-            weights = checkpoint.part(role)
+            weights = checkpoint.part(role) or checkpoint.part(f"ema.{role}")
             if not weights:
                 raise ModelError(f"the checkpoint holds no {role}, which a training needs")
             try:

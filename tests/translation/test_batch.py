@@ -1,5 +1,7 @@
 import json
 import os
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from stargan_deploy.errors import BackendError, OutputError
-from stargan_deploy.images import KEPT_FORMATS
+from stargan_deploy.images import KEPT_FORMATS, load_image
 from stargan_deploy.translation.batch import run_batch
 from stargan_deploy.translation.plan import BatchJob, plan_batch
 from stargan_deploy.translation.report import BatchReport
@@ -260,3 +262,13 @@ def test_every_photo_is_accounted_for_once(
     assert len(written) == report.num_pictures == (len(tree) - len(bad)) * len(words)
     assert not any(path.name.endswith(".tmp") for path in folder.rglob("*"))
     assert pictures(source).keys() == tree.keys()
+
+
+def test_decoding_in_threads_leaves_the_warning_filters_alone(tmp_path):
+    palette = Image.new("P", (8, 8))
+    palette.putpalette(list(range(256)) * 3)
+    palette.save(tmp_path / "warns.png", transparency=bytes(range(256)))
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(load_image, [tmp_path / "warns.png"] * 300))
+    assert warnings.filters == before

@@ -1,0 +1,83 @@
+"""A built wheel holds all that the commands need, and works in an empty folder."""
+
+import os
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
+    pip_wheel = ("-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation")
+    subprocess.run([sys.executable, *pip_wheel, "-w", folder, ROOT], check=True)
+    return next(folder.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def site(wheel, tmp_path_factory):
+    """A folder with the wheel installed, and nothing else."""
+    folder = tmp_path_factory.mktemp("site")
+    install = ("-m", "pip", "install", "--quiet", "--no-deps", "--target", folder)
+    subprocess.run([sys.executable, *install, wheel], check=True)
+    return folder
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    tops = {name.split("/")[0] for name in names}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"stargan_deploy"}
+    assert "stargan_deploy/assets/demo.safetensors" in names
+    assert "stargan_deploy/py.typed" in names
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert wheel.stat().st_size < 2_500_000
+
+
+def test_the_demo_model_is_small_and_knows_where_it_comes_from():
+    from stargan_deploy.cli.find import DEMO_MODEL
+    from stargan_deploy.models.checkpoint import load_checkpoint
+
+    card = load_checkpoint(DEMO_MODEL).card
+    assert DEMO_MODEL.stat().st_size < 2_000_000
+    assert card.training_data == "synthetic faces"
+    assert card.preprocessing.image_size == 64
+    assert set(card.entry_points) == {"translate", "classify"}
+
+
+def test_an_installed_wheel_runs_the_demo_in_an_empty_folder(site, tmp_path):
+    surroundings = os.environ | {"PYTHONPATH": str(site)}
+    done = subprocess.run(
+        [sys.executable, site / "bin" / "stargan-deploy", "demo", "--count", "2"],
+        cwd=tmp_path,
+        env=surroundings,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "demo" / "grid.png").is_file()
+    where = subprocess.run(
+        [sys.executable, "-c", "import stargan_deploy; print(stargan_deploy.__file__)"],
+        cwd=tmp_path,
+        env=surroundings,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert Path(where.stdout.strip()).is_relative_to(site)
+
+
+def test_dependencies_and_extras_are_the_promised_ones():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    base = " ".join(project["dependencies"])
+    for name in ("torch", "torchvision", "onnx", "onnxscript", "onnxruntime-gpu", "onnxruntime"):
+        assert name in base
+    extras = {"tensorrt", "tensorrt-rtx", "openvino", "tensorboard", "dev"}
+    assert extras <= set(project["optional-dependencies"])
+    assert project["license"] == "MIT"
