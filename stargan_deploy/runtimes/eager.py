@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
@@ -72,8 +73,8 @@ class EagerRuntime(Runtime):
         module = load_family(self.card.family).entry_module(self._networks, entry_point)
         try:
             with torch.inference_mode(), _true_fp32():
-                tensors = (torch.from_numpy(inputs[spec.name]) for spec in point.inputs)
-                outputs = module(*(tensor.to(self._device) for tensor in tensors))
+                tensors = (_to_tensor(inputs[spec.name], self._device) for spec in point.inputs)
+                outputs = module(*tensors)
         except torch.OutOfMemoryError as error:
             raise BackendError(
                 f"{self.device} has too little memory for this batch; take a smaller batch size"
@@ -92,6 +93,11 @@ def open_file(
 ) -> EagerRuntime:
     """What `runtimes.choose` calls; see `EagerRuntime`."""
     return EagerRuntime(path, device=device, batch_size=batch_size, weights=weights)
+
+
+def _to_tensor(array: npt.NDArray[Any], device: torch.device) -> Tensor:
+    """Copies, because torch shares memory with no read-only or reversed array."""
+    return torch.from_numpy(np.array(array, order="C")).to(device)
 
 
 @contextmanager

@@ -77,6 +77,14 @@ def test_inputs_are_checked_against_the_card(checkpoint):
             runtime.run({"image": IMAGE})
 
 
+def test_read_only_and_reversed_arrays_are_taken(checkpoint):
+    label = np.broadcast_to(LABEL[:1], (3, 5))
+    with EagerRuntime(checkpoint, device="cpu") as runtime:
+        expected = runtime.run({"image": IMAGE[:, :, ::-1].copy(), "label": label.copy()})
+        found = runtime.run({"image": IMAGE[:, :, ::-1], "label": label})
+    np.testing.assert_array_equal(found["translated"], expected["translated"])
+
+
 def test_a_closed_runtime_does_not_run(checkpoint):
     with pytest.raises(UsageError, match="closed"):
         EagerRuntime(checkpoint).run({"image": IMAGE, "label": LABEL})
