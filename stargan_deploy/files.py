@@ -25,10 +25,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.parent / f".{path.name[:40]}.{secrets.token_hex(6)}.tmp"
         temporary.open("xb").close()
+        mode = temporary.stat().st_mode
     except OSError as error:
         raise OutputError(_cannot_write(path, error)) from error
     try:
         yield temporary
+        temporary.chmod(mode)  # some writers replace the file by one that only its owner can read
         _publish(temporary, path)
     except OSError as error:
         raise OutputError(_cannot_write(path, error)) from error

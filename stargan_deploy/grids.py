@@ -2,59 +2,53 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from stargan_deploy.images import Pixels
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
-MARGIN = 4
-BACKGROUND = (250, 250, 250)
-INK = (40, 40, 40)
-MIN_CELL = 96
-"""Cells narrower than this are enlarged by a whole factor, so that headings stay readable."""
+PAPER, INK = (255, 255, 255), (32, 32, 36)
+MARGIN_PX, GAP_PX, HEADING_PX = 20, 8, 30
+FONT_PX, MIN_FONT_PX = 16, 9
 
 
-def picture_grid(rows: Sequence[Sequence[Pixels]], headings: Sequence[str]) -> Image.Image:
-    """Lays pictures out in rows and columns.
+def picture_grid(
+    rows: Sequence[Sequence[Image.Image]], headings: Sequence[str], *, cell_px: int = 128
+) -> Image.Image:
+    """Lays RGB images out under column headings.
 
     Args:
-        rows: equally many pictures (H, W, 3) in [0, 255] a row, all of one size.
-        headings: one a column.
-
-    Returns:
-        An RGB image.
+        rows: as many images a row as there are headings, or fewer.
+        headings: a word or two for each column.
+        cell_px: side that every image is resized to, in pixels.
     """
-    height, width = rows[0][0].shape[:2]
-    factor = -(-MIN_CELL // width) if width < MIN_CELL else 1
-    cell = (width * factor, height * factor)
-    font, lines = _fitting_font(headings, cell[0])
-    head = MARGIN * 2 + round(font.size * 1.3) * lines
-    columns = len(headings)
-    size = (MARGIN + columns * (cell[0] + MARGIN), head + len(rows) * (cell[1] + MARGIN))
-    canvas = Image.new("RGB", size, BACKGROUND)
-    draw = ImageDraw.Draw(canvas)
+    step = cell_px + GAP_PX
+    width = 2 * MARGIN_PX + len(headings) * step - GAP_PX
+    height = 2 * MARGIN_PX + HEADING_PX + len(rows) * step - GAP_PX
+    grid = Image.new("RGB", (width, height), PAPER)
+    _write_headings(grid, headings, cell_px)
+    for row, images in enumerate(rows):
+        top = MARGIN_PX + HEADING_PX + row * step
+        for column, image in enumerate(images):
+            cell = image.resize((cell_px, cell_px), Image.Resampling.BICUBIC)
+            grid.paste(cell, (MARGIN_PX + column * step, top))
+    return grid
+
+
+def _write_headings(grid: Image.Image, headings: Sequence[str], cell_px: int) -> None:
+    draw = ImageDraw.Draw(grid)
     for column, heading in enumerate(headings):
-        x = MARGIN + column * (cell[0] + MARGIN)
-        draw.multiline_text(
-            (x + cell[0] / 2, head / 2), _words(heading), INK, font, anchor="mm", align="center"
-        )
-        for row, pictures in enumerate(rows):
-            picture = Image.fromarray(np.asarray(pictures[column]))
-            enlarged = picture.resize(cell, Image.Resampling.NEAREST) if factor > 1 else picture
-            canvas.paste(enlarged, (x, head + row * (cell[1] + MARGIN)))
-    return canvas
+        middle = MARGIN_PX + column * (cell_px + GAP_PX) + cell_px / 2
+        text, font = _fitted(draw, heading.replace("_", " "), cell_px)
+        width = draw.textlength(text, font=font)
+        draw.text((middle - width / 2, MARGIN_PX), text, fill=INK, font=font)
 
 
-def _words(heading: str) -> str:
-    return heading.replace("_", " ").replace(":", " ").replace(",", "\n")
-
-
-def _fitting_font(headings: Sequence[str], width: int) -> tuple[ImageFont.FreeTypeFont, int]:
-    """The largest font in which every heading fits its column, and the lines it takes."""
-    lines = max(_words(heading).count("\n") + 1 for heading in headings)
-    for size in range(max(10, width // 6), 8, -1):
+def _fitted(draw: ImageDraw.ImageDraw, text: str, width_px: int) -> tuple[str, Font]:
+    """A text in Pillow's own font, as large as the width allows, and cut where it must be."""
+    sizes = [(text, size) for size in range(FONT_PX, MIN_FONT_PX, -1)]
+    cuts = [(f"{text[:length]}...", MIN_FONT_PX) for length in range(len(text) - 1, 0, -1)]
+    for candidate, size in [*sizes, (text, MIN_FONT_PX), *cuts]:
         font = ImageFont.load_default(size)
-        widest = max(font.getlength(line) for h in headings for line in _words(h).split("\n"))
-        if widest <= width:
-            break
-    return font, lines  # type: ignore[return-value]
+        if draw.textlength(candidate, font=font) <= width_px:
+            return candidate, font
+    return "", ImageFont.load_default(MIN_FONT_PX)

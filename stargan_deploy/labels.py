@@ -171,8 +171,8 @@ class LabelSpace:
             labels[:, columns] = own > 0
             for group in label_set.exclusive_groups:
                 indices = [columns.start + label_set.names.index(name) for name in group]
-                weaker = logits[:, indices] < logits[:, indices].max(axis=1, keepdims=True)
-                labels[:, indices] *= ~weaker
+                strongest = logits[:, indices].argmax(axis=1)[:, None] == np.arange(len(indices))
+                labels[:, indices] *= strongest
         return labels
 
     def single_targets(self) -> tuple[Target, ...]:

@@ -106,8 +106,9 @@ def _plan(out: Path, exported: "ExportResult", count: int) -> "BatchPlan":
 
 
 def _show_side_by_side(out: Path, plan: "BatchPlan") -> None:
+    from stargan_deploy.grids import picture_grid
     from stargan_deploy.images import load_image, save_image
-    from stargan_deploy.translation.gallery import GalleryRow, grid_image, write_gallery
+    from stargan_deploy.translation.gallery import GalleryRow, write_gallery
 
     headers = [named.target.text for named in plan.job.targets]
     rows = [
@@ -118,7 +119,7 @@ def _show_side_by_side(out: Path, plan: "BatchPlan") -> None:
         )
         for photo in plan.photos
     ]
-    grid = grid_image([(row.source, *row.results) for row in rows], ["Source", *headers])
+    grid = picture_grid([(row.source, *row.results) for row in rows], ["Source", *headers])
     save_image(grid, out / "grid.png")
     write_gallery(
         out / "gallery.html",

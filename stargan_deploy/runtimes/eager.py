@@ -52,7 +52,7 @@ class EagerRuntime(Runtime):
         super().__init__(card, batch_size=batch_size)
         self._path = path
         self._wanted_device = device
-        self._device = torch.device(device or "cpu")
+        self._device = torch.device("cpu")
         self._networks: dict[str, nn.Module] = {}
 
     @property

@@ -5,6 +5,7 @@
 <run>/metrics.jsonl            a line every `log_every` steps
 <run>/samples/step-0001000.jpg
 <run>/checkpoints/step-0001000.safetensors
+<run>/model.safetensors        the finished model: weights and card alone
 <run>/tensorboard/             where tensorboard is installed
 """
 
@@ -73,6 +74,11 @@ class Run:
     def checkpoint_path(self, step: int) -> Path:
         """Where the checkpoint of a step stands."""
         return self.checkpoints / f"step-{step:07d}.safetensors"
+
+    @property
+    def model_path(self) -> Path:
+        """Where the finished model stands."""
+        return self.folder / "model.safetensors"
 
     def newest_checkpoint(self) -> Path | None:
         """The newest whole checkpoint, or None."""

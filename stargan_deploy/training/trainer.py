@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from stargan_deploy.card import ModelCard, Preprocessing, library_versions
@@ -22,7 +23,7 @@ from stargan_deploy.devices import pick_device
 from stargan_deploy.errors import TrainingError
 from stargan_deploy.grids import picture_grid
 from stargan_deploy.images import tensor_to_pixels
-from stargan_deploy.models.checkpoint import Checkpoint, save_checkpoint
+from stargan_deploy.models.checkpoint import Checkpoint, deployable, save_checkpoint
 from stargan_deploy.models.family import load_family
 from stargan_deploy.training.objective import Objective, Player, Tensors
 from stargan_deploy.training.recipe import Recipe
@@ -108,6 +109,7 @@ class Trainer:
                 self._write_due()
         finally:
             self.run.close()
+        self._save_model()
         return self.run.checkpoint_path(self.step)
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -198,7 +200,8 @@ class Trainer:
         batch = self._to_device(self._samples)
         samples = self.objective.sample(self.state.best_networks(), batch)
         rows = [tensor_to_pixels(row.cpu().numpy()) for row in samples.images]
-        self.run.save_sample(self.step, picture_grid([list(r) for r in rows], samples.headings))
+        pictures = [[Image.fromarray(pixels) for pixels in row] for row in rows]
+        self.run.save_sample(self.step, picture_grid(pictures, samples.headings))
 
     def save(self) -> Path:
         """Writes a checkpoint of the present step and deletes the ones that are too old."""
@@ -206,6 +209,12 @@ class Trainer:
         save_checkpoint(path, self._card(), self.state.tensors(), recipe=to_mapping(self.recipe))
         self.run.drop_old_checkpoints(self.recipe.output.keep_checkpoints)
         return path
+
+    def _save_model(self) -> None:
+        """Writes the finished model: what a checkpoint holds, without what training needs."""
+        dtype = {"fp32": torch.float32, "fp16": torch.float16}[self.recipe.output.model_precision]
+        tensors = deployable(self.state.tensors(), dtype=dtype)
+        save_checkpoint(self.run.model_path, self._card(), tensors)
 
     def _card(self) -> ModelCard:
         recipe = self.recipe

@@ -16,6 +16,8 @@ def run_folder(checkpoint, tmp_path):
 
 
 def test_the_newest_run_goes_to_exports_under_its_name(command, run_folder, tmp_path):
+    (tmp_path / "exports").mkdir()
+    (tmp_path / "exports" / "faces.onnx").write_bytes(b"old")
     result = command("export")
     assert result.code == 0, result.err
     assert "step-001000.safetensors (newest run)" in result.err
@@ -23,33 +25,42 @@ def test_the_newest_run_goes_to_exports_under_its_name(command, run_folder, tmp_
     written = sorted(path.name for path in (tmp_path / "exports").iterdir())
     assert written == ["faces.classifier.onnx", "faces.onnx"]
     lines = result.out.splitlines()
-    assert lines[0].startswith("wrote exports/faces.onnx (translate, 0.2 MB)")
+    assert lines[0].startswith("replaced exports/faces.onnx (translate, 0.2 MB)")
+    assert lines[1].startswith("wrote exports/faces.classifier.onnx (classify, 0.1 MB)")
     assert "proven equal to PyTorch: translate on onnx (cpu): max difference" in lines[2]
     assert "PSNR" in lines[2]
     assert "worst: batch" in lines[2]
+    assert "same labels 100.0%" in lines[3]
 
 
-def test_json_and_float_and_a_folder(command, checkpoint, tmp_path):
+def test_float_images_and_json(command, checkpoint, tmp_path):
     result = command(
         *("export", checkpoint, "--format", "onnx", "--io", "float"),
-        *("--out", "new/", "--json", "--quiet"),
+        *("--out", "new/mine.onnx", "--json", "--quiet"),
     )
     assert (result.code, result.err) == (0, "")
     told = json.loads(result.out)
-    assert [file["path"] for file in told["files"]] == ["new/tiny.onnx", "new/tiny.classifier.onnx"]
-    assert told["files"][0]["size_bytes"] == (tmp_path / "new/tiny.onnx").stat().st_size
+    assert [file["path"] for file in told["files"]] == ["new/mine.onnx", "new/mine.classifier.onnx"]
+    assert told["files"][0]["size_bytes"] == (tmp_path / "new/mine.onnx").stat().st_size
     assert (told["io"], told["weights"], told["format"]) == ("float", "raw", "onnx")
     assert {verdict["entry_point"] for verdict in told["verdicts"]} == {"translate", "classify"}
-    image = read_card_of(tmp_path / "new/tiny.onnx").entry_points["translate"].inputs[0]
+    image = read_card_of(tmp_path / "new/mine.onnx").entry_points["translate"].inputs[0]
     assert image.dtype == "float32"
 
 
-def test_a_file_name_and_a_replaced_artefact(command, checkpoint, tmp_path):
-    (tmp_path / "mine.onnx").write_bytes(b"old")
-    result = command("export", checkpoint, "--out", "mine.onnx")
-    assert result.code == 0, result.err
-    assert "replaced mine.onnx" in result.out
-    assert "wrote mine.classifier.onnx" in result.out
+@pytest.mark.parametrize(
+    ("out", "path"),
+    [
+        ([], "exports/tiny.onnx"),
+        (["--out", "there"], "there/tiny.onnx"),
+        (["--out", "new/"], "new/tiny.onnx"),
+        (["--out", "new/mine.onnx"], "new/mine.onnx"),
+    ],
+)
+def test_where_the_files_go(command, checkpoint, tmp_path, out, path):
+    (tmp_path / "there").mkdir()
+    result = command("export", checkpoint, "--dry-run", *out)
+    assert result.out.startswith(f"would write {path} (translate)")
 
 
 def test_a_dry_run_writes_nothing(command, run_folder, tmp_path):

@@ -27,6 +27,11 @@ def test_round_trip_keeps_card_and_weights(checkpoint, tmp_path):
     assert all(torch.equal(reloaded.tensors[k], v) for k, v in loaded.tensors.items())
 
 
+def test_others_may_read_a_checkpoint(checkpoint, tmp_path):
+    (tmp_path / "plain").write_text("")
+    assert checkpoint.stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
 def test_payload_hash_does_not_depend_on_the_card(checkpoint, tmp_path):
     loaded = load_checkpoint(checkpoint)
     card = replace(loaded.card, intended_use="tests")

@@ -40,7 +40,7 @@ def test_only_passed_verdicts_of_the_backend_count(artefact):
 
 @pytest.mark.parametrize("read", [read_card_of, open_runtime])
 def test_files_of_other_kinds_are_refused(tmp_path, read):
-    with pytest.raises(ModelError, match="neither a checkpoint nor an artefact.*convert"):
+    with pytest.raises(ModelError, match=r"neither a checkpoint nor an artefact.*convert"):
         read(tmp_path / "200000-G.ckpt")
 
 

@@ -89,9 +89,9 @@ def test_wrong_inputs_are_refused(artefact, inputs, complaint):
 
 
 def test_an_unknown_entry_point_is_refused(artefact):
-    with OnnxRuntime(artefact, device="cpu") as runtime:
-        with pytest.raises(CardError, match="did you mean 'classify'"):
-            runtime.run({"image": PIXELS}, entry_point="clasify")
+    runtime = OnnxRuntime(artefact, device="cpu")
+    with runtime, pytest.raises(CardError, match="did you mean 'classify'"):
+        runtime.run({"image": PIXELS}, entry_point="clasify")
 
 
 def test_a_renamed_file_is_told_by_its_graph(copied):
@@ -247,7 +247,7 @@ def test_a_gpu_that_nobody_asked_for_falls_back_with_a_warning(artefact, monkeyp
 
 def test_an_onnxruntime_without_cuda_says_how_to_get_it(artefact, monkeypatch):
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
-    monkeypatch.setattr(onnxrt, "pick_device", lambda name: torch.device(name))
+    monkeypatch.setattr(onnxrt, "pick_device", torch.device)
     with pytest.raises(BackendError, match="onnxruntime-gpu"):
         OnnxRuntime(artefact, device="cuda:0").__enter__()
     with pytest.raises(BackendError, match="mps"):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from stargan_deploy.errors import ModelError, TrainingError
+from stargan_deploy.errors import ModelError, TrainingError, UsageError
 from stargan_deploy.models.checkpoint import build_model, load_checkpoint
 from stargan_deploy.training.recipe import resolve_recipe
 from stargan_deploy.training.run import Run
@@ -43,6 +43,27 @@ def test_the_card_knows_what_was_trained(tiny_trainer):
     assert set(card.entry_points) == {"translate", "classify"}
     averaged, raw = (build_model(checkpoint, weights=w)["generator"] for w in ("ema", "raw"))
     assert not torch.equal(averaged.main[0].weight, raw.main[0].weight)
+
+
+def test_the_finished_model_is_the_average_alone(tiny_trainer, tmp_path):
+    last = load_checkpoint(tiny_trainer(output={"model_precision": "fp16"}).train())
+    path = tmp_path / "run" / "model.safetensors"
+    model = load_checkpoint(path, with_training_state=True)
+    assert {name.split(".")[0] for name in model.tensors} == {"ema", "discriminator"}
+    assert path.stat().st_size < 60_000
+    first, second = (build_model(c)["generator"].main[0].weight for c in (last, model))
+    assert second.dtype == torch.float32
+    assert torch.equal(first.half().float(), second)
+    with pytest.raises(UsageError, match="moving average only"):
+        build_model(model, weights="raw")
+
+
+def test_a_finished_model_can_be_started_from(tiny_trainer, tiny_recipe, tmp_path):
+    tiny_trainer().train()
+    model = tmp_path / "run" / "model.safetensors"
+    trainer = create_trainer(tiny_recipe(), Run(tmp_path / "second"), init_from=model)
+    weights = trainer.objective.networks["generator"].state_dict()
+    assert torch.equal(weights["main.0.weight"], tensors(model)["ema.generator.main.0.weight"])
 
 
 def test_the_sample_grid_has_a_column_for_each_target(tiny_trainer, tmp_path):
