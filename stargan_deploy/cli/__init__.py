@@ -4,6 +4,9 @@ import sys
 
 from stargan_deploy.errors import StarganDeployError
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it; typer returns it instead of raising."""
+
 
 def main() -> None:
     """Runs the command line; an error of ours becomes one line and its exit code."""
@@ -11,13 +14,21 @@ def main() -> None:
     from stargan_deploy.cli.console import complain
 
     try:
-        app(prog_name="stargan-deploy")
+        code = app(prog_name="stargan-deploy", standalone_mode=False)
     except StarganDeployError as error:
         complain(str(error))
-        sys.exit(error.exit_code)
+        code = error.exit_code
     except KeyboardInterrupt:
-        complain("interrupted")
-        sys.exit(130)
+        code = INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
-        sys.exit(141)
+        code = 141
+    except Exception as error:  # typer does not export the class of its complaints
+        if not hasattr(error, "format_message"):
+            raise
+        if message := error.format_message():
+            complain(f"{message} (see: stargan-deploy --help)")
+        code = getattr(error, "exit_code", 2)
+    if code == INTERRUPTED:
+        complain("interrupted")
+    sys.exit(code)

@@ -9,9 +9,9 @@ import typer
 from stargan_deploy import __version__
 from stargan_deploy.cli.console import say, show, show_json
 from stargan_deploy.cli.find import find_model
-from stargan_deploy.cli.options import Device, Json, Quiet
+from stargan_deploy.cli.options import Device, DryRun, Json, Quiet, Weights
 from stargan_deploy.cli.progress import progress
-from stargan_deploy.errors import IncompleteError, StarganDeployError, UsageError, unknown_name
+from stargan_deploy.errors import IncompleteError, StarganDeployError
 
 if TYPE_CHECKING:
     from stargan_deploy.labels import LabelSpace
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from stargan_deploy.translation.report import BatchReport
     from stargan_deploy.translation.sources import LabelTable
     from stargan_deploy.translation.targets import NamedTarget
-
-Weights = Literal["ema", "raw"]
 
 MAX_SHOWN_FAILURES = 20
 
@@ -73,12 +71,6 @@ Source = Annotated[
         "(file,Attr1,Attr2,...) or a CelebA attribute list.",
     ),
 ]
-WeightsOption = Annotated[
-    str | None,
-    typer.Option(
-        "--weights", help="ema (moving average) or raw.", show_default="ema where there are any"
-    ),
-]
 
 
 def batch(
@@ -90,10 +82,8 @@ def batch(
     source: Source = "predict",
     batch_size: Annotated[int, typer.Option(help="Photos a call of the engine.")] = 16,
     device: Device = None,
-    weights: WeightsOption = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")
-    ] = False,
+    weights: Weights = None,
+    dry_run: DryRun = False,
     json_output: Json = False,
     quiet: Quiet = False,  # noqa: ARG001 - its callback silences
 ) -> None:
@@ -102,18 +92,16 @@ def batch(
     JPEG, PNG and WebP files keep their format, others become PNG. A broken file is reported and
     does not stop the rest; the exit code is 0 only if all succeeded, else 10.
     """
-    _check_weights(weights)
     from stargan_deploy.runtimes.choose import CHECKPOINT_SUFFIX, open_runtime
     from stargan_deploy.translation.batch import run_batch
     from stargan_deploy.translation.translator import Translator
 
     chosen = path = find_model(model)
     plan = _plan(path, input_, output, attrs or [], source)
-    kind = cast(Weights | None, weights)
     if backend == "onnx" and path.suffix.lower() == CHECKPOINT_SUFFIX:
-        path, backend = _export_once(path, kind, dry_run), "auto"
+        path, backend = _export_once(path, weights, dry_run), "auto"
     runtime = open_runtime(
-        path, backend=backend, device=device, batch_size=batch_size, weights=kind
+        path, backend=backend, device=device, batch_size=batch_size, weights=weights
     )
     if dry_run:
         _show_plan(plan, chosen, json_output)
@@ -124,11 +112,6 @@ def batch(
         with progress("photos") as on_progress:
             report = run_batch(plan, translator, model=str(chosen), on_progress=on_progress)
     _show(report, json_output)
-
-
-def _check_weights(weights: str | None) -> None:
-    if weights not in (None, "ema", "raw"):
-        raise UsageError(unknown_name("value for --weights:", str(weights), ("ema", "raw")))
 
 
 def _plan(model: Path, source: Path, output: Path, words: list[str], origin: str) -> "BatchPlan":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stargan_deploy.cli.console import say, show, show_json
-from stargan_deploy.cli.options import Device, Json, Quiet
+from stargan_deploy.cli.options import Device, DryRun, Json, Quiet
 
 if TYPE_CHECKING:
     from stargan_deploy.training.recipe import Recipe
@@ -38,9 +38,7 @@ def train(
         typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Any setting of the recipe."),
     ] = None,
     device: Device = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check everything, say what would be done, stop.")
-    ] = False,
+    dry_run: DryRun = False,
     json_output: Json = False,
     quiet: Quiet = False,  # noqa: ARG001 - its callback silences
 ) -> None:

@@ -1,0 +1,51 @@
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["nonsense"], "No such command 'nonsense'"),
+        (["batch"], "Missing option '--input'"),
+        (["train", "--sett", "x"], "No such option"),
+        (["demo", "--count", "0"], "greater than or equal to 1"),
+        (["batch", "--input", "x", "--weights", "z"], "is not one of 'ema', 'raw'"),
+    ],
+)
+def test_words_that_make_no_sense_get_one_line(command, words, complaint):
+    result = command(*words)
+    assert result.code == 2
+    assert len(result.err.splitlines()) == 1
+    assert complaint in result.err
+    assert "see: stargan-deploy --help" in result.err
+
+
+def test_no_words_show_the_commands(command):
+    result = command()
+    assert result.code == 2
+    assert "batch" in result.out + result.err
+    assert "stargan-deploy: " not in result.err
+
+
+def test_ctrl_c_is_one_line(tmp_path):
+    smoke = Path(__file__).parent.parent.parent / "train" / "smoke.toml"
+    endless = ("--set", "train.steps=100000", "--set", "output.checkpoint_every=100000")
+    log = tmp_path / "log.txt"
+    with log.open("w") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "stargan_deploy", "train", smoke, *endless],
+            cwd=tmp_path,
+            stderr=stream,
+        )
+        while "step " not in log.read_text() and process.poll() is None:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 130
+    said = log.read_text()
+    assert said.splitlines()[-1] == "stargan-deploy: interrupted"
+    assert "Traceback" not in said

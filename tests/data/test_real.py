@@ -1,0 +1,38 @@
+"""The readers on real data sets, where STARGAN_DEPLOY_DATA names a folder of them."""
+
+import numpy as np
+import pytest
+
+from stargan_deploy.data.celeba import CelebA
+from stargan_deploy.data.loading import first_images
+from stargan_deploy.data.source import DataConfig, open_source
+
+pytestmark = pytest.mark.realdata
+
+
+def test_celeba_hq(real_data):
+    root = real_data / "celeba_hq_128"
+    train, test = CelebA(root, split="train"), CelebA(root, split="test")
+    assert (len(train), len(test)) == (10_001, 1_999)
+    assert not set(train.names) & set(test.names)
+    assert train.labels[:, :3].sum(axis=1).max() <= 2
+    assert 0.3 < train.labels[:, 3].mean() < 0.45
+    assert train.load(0).size == (128, 128)
+
+
+def test_expressions_in_folders(real_data):
+    config = DataConfig(root=str(real_data / "fer2013_48"), image_size=48, crop_size=0)
+    source = open_source(config, "train")
+    assert source.label_space.names == (
+        *("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise"),
+    )
+    assert len(source) == 2800
+    batch = first_images(source, config, 4)
+    assert batch["image"].shape == (4, 3, 48, 48)
+    assert np.array_equal(batch["image"][:, 0], batch["image"][:, 1])
+    assert len(open_source(config, "test")) == 700
+
+
+def test_art_in_folders(real_data):
+    source = open_source(DataConfig(root=str(real_data / "art5_128")), "train")
+    assert source.label_space.names == ("cezanne", "monet", "photo", "ukiyoe", "vangogh")
