@@ -139,7 +139,7 @@ def _changes(
     if data is not None:
         tables["root"] = str(data.resolve())
         if recipe is None:
-            tables["kind"] = "auto"
+            tables |= {"kind": "auto", "attributes": []}
     if attrs is not None:
         tables["attributes"] = [name.strip() for name in attrs.split(",") if name.strip()]
     changes: dict[str, Any] = {"data": tables} if tables else {}

@@ -137,7 +137,16 @@ class Discriminator(nn.Module):
 
         Returns:
             Patch scores (B, 1, h, w) and label logits (B, K).
+
+        Raises:
+            UsageError: images of another size.
         """
+        if not torch.compiler.is_compiling() and image_BCHW.shape[2:] != (self.image_size,) * 2:
+            height, width = image_BCHW.shape[2:]
+            raise UsageError(
+                f"this discriminator takes images of {self.image_size}x{self.image_size}, "
+                f"not {height}x{width}"
+            )
         features = self.main(image_BCHW)
         return self.conv1(features), self.conv2(features).flatten(1)
 

@@ -96,6 +96,8 @@ class Recipe:
     family: str = "stargan"
     seed: int = 0
     """Decides weights, order of the data, mirroring and every draw."""
+    intended_use: str = ""
+    """What the model is for, in the words of its maker; stands in the card."""
     data: DataConfig = field(default_factory=DataConfig)
     model: Any = field(default_factory=dict)
     """The family's `ModelConfig`."""
@@ -117,18 +119,31 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     "demo": {
         "name": "demo",
-        "data": {"kind": "synthetic", "image_size": 64, "crop_size": 0, "num_synthetic": 4000},
+        "data": {
+            "kind": "synthetic",
+            "attributes": ["Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young"],
+            "image_size": 64,
+            "crop_size": 0,
+            "num_synthetic": 4000,
+        },
         "model": {
             "generator_conv_dim": 16,
             "generator_blocks": 6,
             "discriminator_conv_dim": 24,
             "discriminator_layers": 4,
         },
-        "train": {"steps": 8000, "generator_lr": 2e-4, "discriminator_lr": 2e-4, "critic_steps": 3},
+        "loss": {"lambda_rec": 40.0},
+        "train": {
+            "steps": 20_000,
+            "batch_size": 4,
+            "generator_lr": 3e-4,
+            "discriminator_lr": 3e-4,
+            "critic_steps": 2,
+        },
         "output": {
-            "sample_every": 500,
-            "checkpoint_every": 500,
-            "log_every": 50,
+            "log_every": 100,
+            "sample_every": 1000,
+            "checkpoint_every": 1000,
             "model_precision": "fp16",
         },
     },
@@ -139,6 +154,8 @@ LENGTH_SETTINGS = ("train.steps", "train.epochs")
 FREE_ON_RESUME = (
     *LENGTH_SETTINGS,
     "name",
+    "intended_use",
+    "data.licence",
     "data.root",
     "data.num_workers",
     "data.cache_mib",

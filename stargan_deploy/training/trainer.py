@@ -231,6 +231,7 @@ class Trainer:
             parents=self._parents,
             training_data=self._source.description,
             data_licence=recipe.data.licence,
+            intended_use=recipe.intended_use,
             versions=library_versions("torch"),
         )
         family = load_family(recipe.family)

@@ -80,6 +80,12 @@ def test_discriminator_refuses_sizes_and_names_the_nearest(size, layers, nearest
         Discriminator(image_size=size, num_labels=1, conv_dim=4, num_layers=layers)
 
 
+def test_discriminator_refuses_images_of_another_size():
+    network = Discriminator(image_size=32, num_labels=1, conv_dim=4, num_layers=3)
+    with pytest.raises(UsageError, match="images of 32x32, not 32x64"):
+        network(torch.zeros(1, 3, 32, 64))
+
+
 def test_the_label_changes_the_picture():
     torch.manual_seed(0)
     generator = Generator(label_width=2, conv_dim=8, num_blocks=1)
