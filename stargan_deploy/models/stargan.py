@@ -174,13 +174,18 @@ def check_generator_size(height: int, width: int) -> None:
     """Refuses sizes that the generator would not give back.
 
     Raises:
-        UsageError: height or width is no positive multiple of 4.
+        UsageError: height or width is no positive multiple of 4, or both are 4.
     """
     if height % 4 or width % 4 or not height or not width:
         below, above = (f"{_step(height, 4, up)}x{_step(width, 4, up)}" for up in (False, True))
         raise UsageError(
             f"the generator takes heights and widths that are multiples of 4, not "
             f"{height}x{width}; the nearest are {below} and {above}"
+        )
+    if height == width == 2**NUM_DOWNSAMPLINGS:
+        raise UsageError(
+            "4x4 leaves a single pixel in the middle of the generator, and instance norm needs "
+            "two; the nearest are 4x8 and 8x4"
         )
 
 

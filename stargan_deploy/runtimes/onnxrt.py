@@ -232,6 +232,8 @@ def _missing_for_cuda() -> str:
         ctypes.CDLL(str(folder / "libonnxruntime_providers_shared.so"), mode=ctypes.RTLD_GLOBAL)
         ctypes.CDLL(str(folder / "libonnxruntime_providers_cuda.so"))
     except OSError as error:
+        if "libcuda.so" in str(error):
+            return "no NVIDIA driver (libcuda.so.1) is installed"
         return (
             f"{_brief(error)}; install CUDA's libraries with: pip install 'onnxruntime-gpu[cuda,"
             "cudnn]'"
