@@ -10,11 +10,10 @@
 with s the logistic function. The gradient penalty belongs to wgan-gp, and can be added to any.
 """
 
-from collections.abc import Callable
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import relu, softplus
 
 AdversarialName = Literal["wgan-gp", "minimax", "nonsaturating", "lsgan", "hinge"]
@@ -43,18 +42,29 @@ def generator_term(name: AdversarialName, fake: Tensor) -> Tensor:
 
 
 def gradient_penalty(
-    critic: Callable[[Tensor], Tensor], real_BCHW: Tensor, fake_BCHW: Tensor, alpha_B111: Tensor
+    critic: nn.Module, real_BCHW: Tensor, fake_BCHW: Tensor, alpha_B111: Tensor
 ) -> Tensor:
     """E[(|grad D(x)|_2 - 1)^2] on lines between real and fake images (Gulrajani 2017, eq. 3).
 
     Args:
-        critic: scores images; its outputs are summed, so any shape will do.
+        critic: scores images; of several outputs the first counts. The scores are summed, so any
+            shape will do.
         real_BCHW: real images.
         fake_BCHW: fake images, detached here.
         alpha_B111: where on the line each point lies, in [0, 1], 1 at the real image.
+
+    The inner gradient is taken with `torch.func.grad`, because torch.compile does not support
+    double backward otherwise; and without autocast, because it overflows in FP16 (apex#654).
     """
-    between = alpha_B111 * real_BCHW.detach() + (1 - alpha_B111) * fake_BCHW.detach()
-    between.requires_grad_(True)
-    (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
-    penalty: Tensor = (gradient.flatten(1).norm(dim=1) - 1).square().mean()
+
+    def score(image_BCHW: Tensor) -> Tensor:
+        scores = critic(image_BCHW)
+        summed: Tensor = (scores[0] if isinstance(scores, tuple) else scores).sum()
+        return summed
+
+    fake_BCHW = fake_BCHW.detach().to(real_BCHW.dtype)
+    with torch.autocast(real_BCHW.device.type, enabled=False):
+        between_BCHW = alpha_B111 * real_BCHW + (1 - alpha_B111) * fake_BCHW
+        gradient_BCHW = torch.func.grad(score)(between_BCHW)
+        penalty: Tensor = (gradient_BCHW.flatten(1).norm(dim=1) - 1).square().mean()
     return penalty

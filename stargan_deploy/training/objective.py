@@ -69,6 +69,8 @@ class Objective(Protocol):
 
     networks: dict[str, nn.Module]
     """Trainable networks by role."""
+    called: dict[str, nn.Module]
+    """What the losses call to train a network: itself, or what the trainer wrapped around it."""
     frozen: dict[str, nn.Module]
     """Networks that the losses use and nobody trains."""
     averaged: tuple[str, ...]
@@ -82,8 +84,17 @@ class Objective(Protocol):
     def draw(self, batch: Tensors, random: torch.Generator) -> Tensors:
         """Draws all that is random in a step, on the CPU."""
 
+    def share(self, batch: Tensors, draws: Tensors, moving: tuple[str, ...]) -> Tensors:
+        """Computes once what the losses of several players need; joins the draws.
+
+        Args:
+            batch: with images in [-1, 1].
+            draws: what `draw` gave.
+            moving: the players that move in this step; gradients flow into their networks.
+        """
+
     def losses(self, player: str, batch: Tensors, draws: Tensors) -> Losses:
-        """Computes what a player minimises on a batch with images in [-1, 1]."""
+        """Computes what a player minimises on a batch, from draws that hold the shared part."""
 
     def sample(self, networks: Mapping[str, nn.Module], batch: Tensors) -> Samples:
         """Makes pictures with the networks given (averaged where there are averages)."""

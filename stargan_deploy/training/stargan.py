@@ -29,6 +29,7 @@ from stargan_deploy.training.adversarial import (
     gradient_penalty,
 )
 from stargan_deploy.training.objective import Losses, Phase, Player, Samples, Tensors
+from stargan_deploy.training.precision import at_least_fp32
 from stargan_deploy.training.recipe import Recipe
 
 
@@ -105,6 +106,7 @@ class StarGANObjective:
         self._phases = phases
         self.players = players
         self.networks = build_networks(self.network_table())
+        self.called: dict[str, nn.Module] = dict(self.networks)
         self.frozen: dict[str, nn.Module] = {}
 
     @property
@@ -131,6 +133,16 @@ class StarGANObjective:
         order = torch.randperm(num_images, generator=random)
         alpha_B111 = torch.rand(num_images, 1, 1, 1, generator=random)
         return {"label_target": batch["label"].cpu()[order], "alpha": alpha_B111}
+
+    def share(self, batch: Tensors, draws: Tensors, moving: tuple[str, ...]) -> Tensors:
+        """Makes the batch's fakes once for both players, `fake` (B, 3, H, W) in [-1, 1].
+
+        The generator stays the same between the discriminator's move and its own.
+        """
+        if "generator" in moving:
+            return {"fake": self.called["generator"](batch["image"], draws["label_target"])}
+        with torch.no_grad():
+            return {"fake": self.generator(batch["image"], draws["label_target"])}
 
     def losses(self, player: str, batch: Tensors, draws: Tensors) -> Losses:
         """The loss of "discriminator" or "generator" on images (B, 3, H, W) in [-1, 1]."""
@@ -164,9 +176,8 @@ class StarGANObjective:
 
     def _discriminator_losses(self, batch: Tensors, draws: Tensors) -> Losses:
         real_BCHW = batch["image"]
-        with torch.no_grad():
-            fake_BCHW = self.generator(real_BCHW, draws["label_target"])
-        scores, logits = self.discriminator(torch.cat([real_BCHW, fake_BCHW]))
+        fake_BCHW = draws["fake"].detach().to(real_BCHW.dtype)
+        scores, logits = self._judge(torch.cat([real_BCHW, fake_BCHW]), self.called)
         real_scores, fake_scores = scores.chunk(2)
         adversarial = critic_terms(self._loss.adversarial, real_scores, fake_scores)
         classification = self.classification(logits[: len(real_BCHW)], batch["label"])
@@ -174,19 +185,19 @@ class StarGANObjective:
         terms = {"d_real": adversarial[0], "d_fake": adversarial[1], "d_cls": classification}
         if self._loss.penalty_weight:
             alpha = draws["alpha"]
-            penalty = gradient_penalty(self._scores, real_BCHW, fake_BCHW, alpha)
+            penalty = gradient_penalty(self.discriminator, real_BCHW, fake_BCHW, alpha)
             total = total + self._loss.penalty_weight * penalty
             terms["d_gp"] = penalty
         return Losses(total=total, terms=terms)
 
     def _generator_losses(self, batch: Tensors, draws: Tensors) -> Losses:
         real_BCHW = batch["image"]
-        fake_BCHW = self.generator(real_BCHW, draws["label_target"])
-        scores, logits = self.discriminator(fake_BCHW)
+        fake_BCHW = draws["fake"]
+        scores, logits = self._judge(fake_BCHW, self.networks)
         adversarial = generator_term(self._loss.adversarial, scores)
         classification = self.classification(logits, draws["label_target"])
-        rebuilt_BCHW = self.generator(fake_BCHW, batch["label"])
-        reconstruction = F.l1_loss(rebuilt_BCHW, real_BCHW)
+        rebuilt_BCHW = self.called["generator"](fake_BCHW, batch["label"])
+        reconstruction = F.l1_loss(rebuilt_BCHW.to(real_BCHW.dtype), real_BCHW)
         total = (
             adversarial
             + self._loss.lambda_cls * classification
@@ -195,16 +206,19 @@ class StarGANObjective:
         terms = {"g_fake": adversarial, "g_cls": classification, "g_rec": reconstruction}
         return Losses(total=total, terms=terms)
 
+    def _judge(
+        self, image_BCHW: Tensor, networks: Mapping[str, nn.Module]
+    ) -> tuple[Tensor, Tensor]:
+        """Scores and logits in at least FP32, in which the losses are computed."""
+        scores, logits = networks["discriminator"](image_BCHW)
+        return at_least_fp32(scores), at_least_fp32(logits)
+
     def classification(self, logits_BK: Tensor, label_BK: Tensor) -> Tensor:
         """The classification loss: summed over attributes, or over domains by cross-entropy."""
         if self._labels.sets[0].kind == "onehot":
             return F.cross_entropy(logits_BK, label_BK.argmax(dim=1))
         summed = F.binary_cross_entropy_with_logits(logits_BK, label_BK, reduction="sum")
         return summed / len(logits_BK)
-
-    def _scores(self, image_BCHW: Tensor) -> Tensor:
-        scores: Tensor = self.discriminator(image_BCHW)[0]
-        return scores
 
 
 def create_objective(recipe: Recipe, labels: LabelSpace, *, num_steps: int) -> StarGANObjective:

@@ -30,7 +30,7 @@ def test_terms_by_their_equations(name, critic, generator):
 def test_the_penalty_of_a_linear_critic_is_known():
     weight = torch.full((1, 3, 4, 4), 0.5)
     real, fake = torch.rand(2, 3, 4, 4), torch.rand(2, 3, 4, 4)
-    penalty = gradient_penalty(
-        lambda x: (x * weight).sum((1, 2, 3)), real, fake, torch.rand(2, 1, 1, 1)
-    )
+    critic = torch.nn.Conv2d(3, 1, 4, bias=False)
+    critic.weight = torch.nn.Parameter(weight)
+    penalty = gradient_penalty(critic, real, fake, torch.rand(2, 1, 1, 1))
     assert penalty.item() == pytest.approx((0.5 * math.sqrt(48) - 1) ** 2, rel=1e-5)

@@ -55,6 +55,11 @@ def step_tensors(steps, index, dtype):
     return batch, {"label_target": label("label_target"), "alpha": alpha}
 
 
+def shared_step(objective, steps):
+    batch, draws = step_tensors(steps, 0, torch.float32)
+    return batch, draws | objective.share(batch, draws, ("discriminator", "generator"))
+
+
 def play(objective, steps, dtype):
     """Plays the recorded steps; returns the greatest deviation of a loss."""
     optimizers = {
@@ -66,9 +71,11 @@ def play(objective, steps, dtype):
     worst = 0.0
     for index in range(len(steps["image"])):
         batch, draws = step_tensors(steps, index, dtype)
-        for player in objective.players:
-            if (index + 1) % player.every:
-                continue
+        moving = [player for player in objective.players if (index + 1) % player.every == 0]
+        for network in objective.networks.values():
+            network.requires_grad_(True)
+        draws |= objective.share(batch, draws, tuple(player.name for player in moving))
+        for player in moving:
             for role, network in objective.networks.items():
                 network.requires_grad_(role in player.networks)
             losses = objective.losses(player.name, batch, draws)
@@ -109,7 +116,7 @@ def test_every_adversarial_term_gives_gradients(official, name):
     steps = np.load(official / "steps_multilabel.npz")
     loss = LossConfig(adversarial=name)
     objective = make_objective(official, "multilabel", torch.float32, loss)
-    batch, draws = step_tensors(steps, 0, torch.float32)
+    batch, draws = shared_step(objective, steps)
     for player in ("discriminator", "generator"):
         losses = objective.losses(player, batch, draws)
         losses.total.backward()
@@ -123,7 +130,7 @@ def test_a_penalty_can_be_added_to_any_term(official):
     steps = np.load(official / "steps_multilabel.npz")
     loss = LossConfig(adversarial="hinge", lambda_gp=1.0)
     objective = make_objective(official, "multilabel", torch.float32, loss)
-    assert "d_gp" in objective.losses("discriminator", *step_tensors(steps, 0, torch.float32)).terms
+    assert "d_gp" in objective.losses("discriminator", *shared_step(objective, steps)).terms
 
 
 def test_samples_show_the_source_and_each_target(official):
