@@ -12,6 +12,7 @@
     │   └── ParityError         6   an export that does not equal PyTorch within its tolerance
     ├── BackendError            7   a runtime or device that is not usable on this machine
     ├── TrainingError           8   a training that cannot start or go on
+    │   └── StoppedError    128+n   a training that a signal stopped, after it was saved
     ├── OutputError             9   a file or folder that cannot be written
     └── IncompleteError        10   the work ended, but some of its items failed
 
@@ -85,6 +86,19 @@ class TrainingError(StarganDeployError):
     """A training that cannot start or go on."""
 
     exit_code = 8
+
+
+class StoppedError(TrainingError):
+    """A training that a signal stopped, after its state was saved.
+
+    Args:
+        message: what was stopped, and how to go on.
+        exit_code: 128 plus the number of the signal, as shells have it.
+    """
+
+    def __init__(self, message: str, *, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 class OutputError(StarganDeployError):

@@ -126,11 +126,15 @@ def centre_crop_resize(image: Image.Image, *, crop_size: int | None, size: int) 
             Where the image is smaller than `crop_size`, the largest square that fits is taken.
         size: side of the result in pixels.
     """
+    return centre_crop(image, crop_size).resize((size, size), Image.Resampling.BILINEAR)
+
+
+def centre_crop(image: Image.Image, crop_size: int | None) -> Image.Image:
+    """The centre square of a side in pixels, or the largest that fits if that is less or None."""
     side = min(image.size) if crop_size is None else min(crop_size, *image.size)
     left = round((image.width - side) / 2)
     top = round((image.height - side) / 2)
-    square = image.crop((left, top, left + side, top + side))
-    return square.resize((size, size), Image.Resampling.BILINEAR)
+    return image.crop((left, top, left + side, top + side))
 
 
 class _QuietDecoders:

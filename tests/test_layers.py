@@ -16,7 +16,15 @@ BELOW = {
     "runtimes": {"vocabulary", "models", "data"},
     "exporters": {"vocabulary", "models", "data", "runtimes"},
     "translation": {"vocabulary", "models", "data", "runtimes", "exporters"},
-    "benchmarking": {"vocabulary", "models", "data", "runtimes", "exporters", "translation"},
+    "benchmarking": {
+        "vocabulary",
+        "models",
+        "data",
+        "training",
+        "runtimes",
+        "exporters",
+        "translation",
+    },
     "cli": {
         "vocabulary",
         "models",

@@ -15,10 +15,13 @@ def main() -> None:
 
     try:
         code = app(prog_name="stargan-deploy", standalone_mode=False)
+        if code == INTERRUPTED:
+            raise KeyboardInterrupt
     except StarganDeployError as error:
         complain(str(error))
         code = error.exit_code
     except KeyboardInterrupt:
+        complain("interrupted")
         code = INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
@@ -29,6 +32,4 @@ def main() -> None:
         if message := error.format_message():
             complain(f"{message} (see: stargan-deploy --help)")
         code = getattr(error, "exit_code", 2)
-    if code == INTERRUPTED:
-        complain("interrupted")
     sys.exit(code)

@@ -6,6 +6,7 @@ import typer
 
 from stargan_deploy import __version__
 from stargan_deploy.cli.batch import batch
+from stargan_deploy.cli.bench import bench
 from stargan_deploy.cli.convert import convert
 from stargan_deploy.cli.demo import demo
 from stargan_deploy.cli.export import export
@@ -19,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, export, batch, convert, demo):
+for command in (train, export, batch, convert, bench, demo):
     app.command()(command)
 
 

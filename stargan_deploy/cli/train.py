@@ -1,15 +1,17 @@
 """`stargan-deploy train`."""
 
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stargan_deploy.cli.console import say, show, show_json
+from stargan_deploy.cli.console import say, set_quiet, show, show_json
 from stargan_deploy.cli.options import Device, DryRun, Json, Quiet
 
 if TYPE_CHECKING:
+    from stargan_deploy.training.distributed import Ranks
     from stargan_deploy.training.recipe import Recipe
     from stargan_deploy.training.session import Plan
     from stargan_deploy.training.trainer import Progress, Trainer
@@ -47,88 +49,96 @@ def train(
 
     if resume and init_from:
         raise UsageError("--resume goes on with a run and --init-from starts one: give one of them")
-    trainer, plan = _prepare(
-        recipe, _changes(recipe, data, attrs, device), set_ or [], out, resume, init_from, dry_run
-    )
-    if trainer is None:
-        _tell(plan, json_output)
-        return
-    path = _run(trainer)
-    result = {"run": str(trainer.run.folder), "checkpoint": str(path), "step": trainer.step}
-    if json_output:
-        show_json(result)
-    else:
-        show(f"trained to step {trainer.step}: {path}")
-        say(f"next: stargan-deploy export {path}")
+    from stargan_deploy.training.distributed import joined
+
+    with joined() as ranks:
+        if not ranks.is_writer:
+            set_quiet(True)
+        request = _Request(
+            recipe_path=recipe,
+            changes=_changes(recipe, data, attrs, device),
+            assignments=set_ or [],
+            out=out,
+            init_from=init_from,
+            dry_run=dry_run,
+            ranks=ranks,
+        )
+        trainer, plan = _prepare_resumed(request) if resume else _prepare(request)
+        if trainer is not None:
+            say(f"device: {trainer.device}; reading and checking the images ...")
+            path = trainer.train()
+            _tell_result(trainer, path, json_output)
+        else:
+            _tell(plan, json_output)
 
 
-def _prepare(
-    recipe_path: Path | None,
-    changes: dict[str, Any],
-    assignments: list[str],
-    out: Path | None,
-    resume: bool,
-    init_from: Path | None,
-    dry_run: bool,
-) -> "tuple[Trainer | None, Plan]":
+@dataclass(frozen=True, kw_only=True)
+class _Request:
+    """What the user typed, and the processes that train together."""
+
+    recipe_path: Path | None
+    changes: dict[str, Any]
+    assignments: list[str]
+    out: Path | None
+    init_from: Path | None
+    dry_run: bool
+    ranks: "Ranks"
+
+
+def _prepare(request: _Request) -> "tuple[Trainer | None, Plan]":
     """Everything up to the first step; no trainer on a dry run."""
     from stargan_deploy.training.recipe import read_recipe
     from stargan_deploy.training.run import Run, check_new_folder, new_run_folder
     from stargan_deploy.training.session import create_trainer, plan_training
 
-    if resume:
-        resumed = _prepare_resumed(recipe_path, changes, assignments, out, dry_run)
-        if resumed:
-            return resumed
-    recipe = read_recipe(recipe_path, changes, assignments)
-    if recipe_path is None:
+    recipe = read_recipe(request.recipe_path, request.changes, request.assignments)
+    if request.recipe_path is None:
         say('recipe: the preset "demo" (give a recipe or --set to change it)')
     plan = plan_training(recipe)
-    folder = out or new_run_folder(recipe.name)
+    folder = Path(request.ranks.agreed(str(request.out or new_run_folder(recipe.name))))
     check_new_folder(folder)
     say(f"run: {folder}")
-    if dry_run:
+    if request.dry_run:
         return None, plan
     _tell(plan, json_output=False)
-    return create_trainer(recipe, Run(folder), init_from=init_from, report=_report), plan
+    trainer = create_trainer(
+        recipe, Run(folder), init_from=request.init_from, ranks=request.ranks, report=_report
+    )
+    return trainer, plan
 
 
-def _prepare_resumed(
-    recipe_path: Path | None,
-    changes: dict[str, Any],
-    assignments: list[str],
-    out: Path | None,
-    dry_run: bool,
-) -> "tuple[Trainer | None, Plan] | None":
-    """A trainer at the newest whole checkpoint; None where there is nothing to resume."""
-    from stargan_deploy.models.checkpoint import load_checkpoint
+def _prepare_resumed(request: _Request) -> "tuple[Trainer | None, Plan]":
+    """A trainer at the newest whole checkpoint; a new one where there is nothing to resume."""
     from stargan_deploy.training.run import Run, newest_run_folder
     from stargan_deploy.training.session import plan_training, resume_trainer
 
-    folder = out or newest_run_folder()
-    checkpoint = Run(folder).newest_checkpoint() if folder else None
-    if folder is None or checkpoint is None:
+    folder = request.out or newest_run_folder()
+    newest = Run(folder).newest_checkpoint() if folder else None
+    found = request.ranks.agreed(str(newest or ""))
+    if folder is None or not found:
         say(f"nothing to resume in {folder or './runs'}: starting anew")
-        return None
+        return _prepare(request)
+    checkpoint = Path(found)
     say(f"resuming {checkpoint}")
-    saved = load_checkpoint(checkpoint).recipe or {}
-    recipe = _resumed_recipe(saved, recipe_path, changes, assignments)
-    if dry_run:
-        return None, plan_training(recipe)
-    trainer = resume_trainer(checkpoint, Run(folder), recipe=recipe, report=_report)
-    return trainer, plan_training(recipe)
+    recipe = _resumed_recipe(checkpoint, request)
+    plan = plan_training(recipe)
+    if request.dry_run:
+        return None, plan
+    run = Run(checkpoint.parent.parent)
+    trainer = resume_trainer(checkpoint, run, recipe=recipe, ranks=request.ranks, report=_report)
+    return trainer, plan
 
 
-def _resumed_recipe(
-    saved: dict[str, Any], recipe_path: Path | None, changes: dict[str, Any], words: list[str]
-) -> "Recipe":
+def _resumed_recipe(checkpoint: Path, request: _Request) -> "Recipe":
     """The recipe given, else the saved one; in both cases with the changes asked for."""
     from stargan_deploy.config import merge, parse_overrides
+    from stargan_deploy.models.checkpoint import read_recipe_of
     from stargan_deploy.training.recipe import read_recipe, resolve_recipe
 
-    if recipe_path is not None:
-        return read_recipe(recipe_path, changes, words)
-    return resolve_recipe(merge(merge(saved, changes), parse_overrides(words)))
+    if request.recipe_path is not None:
+        return read_recipe(request.recipe_path, request.changes, request.assignments)
+    saved = merge(read_recipe_of(checkpoint), request.changes)
+    return resolve_recipe(merge(saved, parse_overrides(request.assignments)))
 
 
 def _changes(
@@ -161,9 +171,15 @@ def _tell(plan: "Plan", json_output: bool) -> None:
     say(f"parameters: {sizes}; {plan.num_steps:,} steps of {recipe.train.batch_size} images")
 
 
-def _run(trainer: "Trainer") -> Path:
-    say(f"device: {trainer.device}; reading and checking the images ...")
-    return trainer.train()
+def _tell_result(trainer: "Trainer", path: Path, json_output: bool) -> None:
+    if not trainer.ranks.is_writer:
+        return
+    if json_output:
+        folder = str(trainer.run.folder)
+        show_json({"run": folder, "checkpoint": str(path), "step": trainer.step})
+        return
+    show(f"trained to step {trainer.step}: {path}")
+    say(f"next: stargan-deploy export {path}")
 
 
 def _report(progress: "Progress") -> None:

@@ -1,18 +1,12 @@
-"""CelebA's layout: a folder of images and `list_attr_celeba.txt` (Liu et al., ICCV 2015).
+"""CelebA's layout: a folder of images and `list_attr_celeba.txt` (Liu et al., ICCV 2015)."""
 
-The list's first line is the number of rows, the second the attribute names, and each further one
-a file name with a 1 or -1 for each attribute. Either line ending is read.
-"""
-
-import random
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
-import numpy as np
-
-from stargan_deploy.data.source import Labels, Split
-from stargan_deploy.data.table import FileTable, attribute_columns
+from stargan_deploy.data.label_file import LabelFile
+from stargan_deploy.data.source import Scheme, Split
+from stargan_deploy.data.splits import NUM_HELD_OUT, choose_rows
+from stargan_deploy.data.table import FileTable
 from stargan_deploy.errors import DataError
 from stargan_deploy.images import IMAGE_SUFFIXES
 from stargan_deploy.labels import multilabel_space
@@ -20,8 +14,6 @@ from stargan_deploy.labels import multilabel_space
 PAPER_ATTRIBUTES = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young")
 """The five attributes of the paper's CelebA experiments."""
 
-NUM_HELD_OUT = 1999
-SPLIT_SEED = 1234
 IMAGE_FOLDERS = ("images", "img_align_celeba", "img_celeba")
 
 
@@ -32,11 +24,10 @@ class CelebA(FileTable):
         root: the data set's folder, or the one above it.
         attributes: the attributes to read, in label order; empty takes the paper's five.
         split: "train" or "test".
-        scheme: "official" shuffles all rows with Python's generator seeded 1234 and holds out the
-            first 1,999 (yunjey/stargan, data_loader.py); "none" gives all rows to both.
+        scheme: how rows are held out (see `choose_rows`); "official" holds out 1,999.
 
     Raises:
-        DataError: no attribute list, no images, or a malformed row.
+        DataError: no attribute list, no images, a malformed row, or no row in the split.
         LabelError: an attribute that the list does not have.
     """
 
@@ -46,24 +37,28 @@ class CelebA(FileTable):
         *,
         attributes: Sequence[str] = (),
         split: Split = "train",
-        scheme: Literal["official", "none"] = "official",
+        scheme: Scheme = "official",
     ) -> None:
-        list_file = find_attribute_file(root)
-        if list_file is None:
+        path = find_attribute_file(root)
+        if path is None:
             raise DataError(f"{root} holds no list_attr_*.txt, so it is not in CelebA's layout")
-        known, lines = _read_list(list_file)
+        file = LabelFile(path)
+        if not file.is_list:
+            raise DataError(f"{path} does not start with a row count and attribute names")
         wanted = tuple(attributes) or PAPER_ATTRIBUTES
-        columns = attribute_columns(known, wanted, where=list_file.name)
-        names, labels = _parse_rows(_choose(lines, split, scheme), len(known), columns, list_file)
-        if not names:
+        rows = file.read(wanted)
+        chosen = choose_rows(
+            rows.files, split, scheme, folder=path.parent, num_held_out=NUM_HELD_OUT
+        )
+        if not chosen:
             raise DataError(
-                f"{list_file} has {len(lines)} rows, which leaves none for {split}: the official "
-                f"split holds out {NUM_HELD_OUT}; use --set data.split=none for a smaller set"
+                f"{path} has {len(rows.files)} rows, and data.split={scheme} leaves none for "
+                f"{split} (official holds out {NUM_HELD_OUT}); use --set data.split=none"
             )
         super().__init__(
-            find_image_folder(list_file.parent),
-            names,
-            labels,
+            find_image_folder(path.parent),
+            [rows.files[index] for index in chosen],
+            rows.labels[chosen],
             label_space=multilabel_space(wanted),
             description=Path(root).resolve().name,
         )
@@ -91,34 +86,3 @@ def find_image_folder(folder: Path) -> Path:
 
 def _is_image(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES
-
-
-def _read_list(path: Path) -> tuple[list[str], list[str]]:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read {path}: {error}") from error
-    if len(lines) < 3 or not lines[0].strip().isdigit():
-        raise DataError(f"{path} does not start with a row count and attribute names")
-    return lines[1].split(), [line.rstrip() for line in lines[2:] if line.strip()]
-
-
-def _choose(lines: list[str], split: Split, scheme: str) -> list[str]:
-    if scheme == "none":
-        return lines
-    shuffled = list(lines)
-    random.Random(SPLIT_SEED).shuffle(shuffled)
-    return shuffled[:NUM_HELD_OUT] if split == "test" else shuffled[NUM_HELD_OUT:]
-
-
-def _parse_rows(
-    lines: Sequence[str], num_known: int, columns: Sequence[int], path: Path
-) -> tuple[list[str], Labels]:
-    names, rows = [], []
-    for line in lines:
-        name, *values = line.split()
-        if len(values) != num_known or not set(values) <= {"1", "-1", "0"}:
-            raise DataError(f"{path}: the row of {name!r} does not have {num_known} values 1 or -1")
-        names.append(name)
-        rows.append([values[column] == "1" for column in columns])
-    return names, np.array(rows, np.float32).reshape(len(rows), len(columns))

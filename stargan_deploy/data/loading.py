@@ -1,30 +1,26 @@
-"""From an image source to batches, in an order that depends on nothing but (seed, position).
+"""From an image source to batches, in an order that depends on nothing but (seed, step).
 
-The stream of training images is one permutation of the set after another, cut into batches
-without regard to where a permutation ends. Order and mirroring are functions of the seed and the
-position in the stream, so a training that goes on at step n sees what it would have seen.
-
-Shape legend: B batch, C channels, H height, W width, K labels.
+Shape legend: B batch, C channels, H height, W width, D label width.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from itertools import accumulate, pairwise
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from stargan_deploy.data.joint import set_sizes
+from stargan_deploy.data.order import JointOrder, Place, Steps, StreamOrder, spread_order
 from stargan_deploy.data.source import DataConfig, ImageSource
 from stargan_deploy.errors import DataError, ImageError
 from stargan_deploy.images import Pixels, centre_crop_resize
 
 Batch = dict[str, Tensor]
-Place = tuple[int, bool]
-"""An image's index and whether it is mirrored."""
 
 MAX_NAMED_FAILURES = 5
 NUM_DECODERS = 4
@@ -34,33 +30,56 @@ class BatchLoader:
     """Batches of prepared images with their labels, from any step on.
 
     Every image is decoded once here, so that a broken one is named before the first step. Where
-    the prepared set fits into memory it is kept, and no worker processes are needed.
+    the prepared set fits into memory it is kept, and no worker processes are needed. Of several
+    sets, each batch holds images of one.
 
     Args:
         source: the images.
         config: how to prepare them.
         batch_size: images a batch.
         seed: decides order and mirroring.
+        round_steps: batches from one move of the slowest player to the next.
 
     Raises:
-        DataError: images that cannot be read, with their names, or none at all.
+        DataError: images that cannot be read, with their names, or no images.
     """
 
     def __init__(
-        self, source: ImageSource, config: DataConfig, *, batch_size: int, seed: int
+        self,
+        source: ImageSource,
+        config: DataConfig,
+        *,
+        batch_size: int,
+        seed: int,
+        round_steps: int = 1,
     ) -> None:
-        if not len(source):
+        sizes = set_sizes(source)
+        if not all(sizes):
             raise DataError("the data set holds no images")
         self._prepared = PreparedImages(source, config)
+        self.notice = self._prepared.notice
+        """A line about images that were left out, or nothing."""
         self._labels = torch.from_numpy(source.labels)
-        self._order = StreamOrder(len(source), batch_size=batch_size, seed=seed, flip=config.flip)
+        streams = [
+            StreamOrder(
+                size,
+                batch_size=batch_size,
+                seed=seed,
+                flip=config.flip,
+                stream=stream,
+                left_out=self._prepared.broken_of(start, start + size),
+            )
+            for stream, (start, size) in enumerate(zip(_starts(sizes), sizes, strict=True))
+        ]
+        self._order = JointOrder(streams, round_steps=round_steps)
         self._num_workers = 0 if self._prepared.is_cached else config.num_workers
 
     def batches(self, first_step: int) -> Iterator[Batch]:
-        """Batches from a step on, without end: image (B, 3, H, W) uint8, label (B, K) float32."""
+        """Batches from a step on, without end: image (B, 3, H, W) uint8, label (B, D) float32."""
         loader = DataLoader(
             _Rows(self._prepared, self._labels),
-            batch_sampler=self._order.from_step(first_step),
+            batch_sampler=Steps(self._order, first_step),
+            collate_fn=_as_it_is,
             num_workers=self._num_workers,
             prefetch_factor=4 if self._num_workers else None,
             pin_memory=torch.cuda.is_available(),
@@ -68,52 +87,16 @@ class BatchLoader:
         yield from loader
 
 
-class StreamOrder:
-    """Which images make up which step's batch."""
-
-    def __init__(self, num_images: int, *, batch_size: int, seed: int, flip: bool) -> None:
-        self.num_images = num_images
-        self.batch_size = batch_size
-        self.seed = seed
-        self.flip = flip
-        self._permutation = lru_cache(maxsize=2)(self._draw)
-
-    def at_step(self, step: int) -> list[Place]:
-        """The batch of one step."""
-        start = step * self.batch_size
-        return [self._place(position) for position in range(start, start + self.batch_size)]
-
-    def from_step(self, first_step: int) -> "_Steps":
-        """An endless batch sampler."""
-        return _Steps(self, first_step)
-
-    def _place(self, position: int) -> Place:
-        epoch, offset = divmod(position, self.num_images)
-        indices, mirrored = self._permutation(epoch)
-        return int(indices[offset]), bool(mirrored[offset])
-
-    def _draw(self, epoch: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-        random = np.random.default_rng([self.seed, epoch])
-        indices = random.permutation(self.num_images)
-        return indices, (random.random(self.num_images) < 0.5) & self.flip
-
-
-class _Steps:
-    """Endless; a class rather than a generator, so that loader workers can be handed it."""
-
-    def __init__(self, order: StreamOrder, first_step: int) -> None:
-        self._order = order
-        self._first_step = first_step
-
-    def __iter__(self) -> Iterator[list[Place]]:
-        step = self._first_step
-        while True:
-            yield self._order.at_step(step)
-            step += 1
-
-
 class PreparedImages:
-    """Cropped and resized images (3, H, W) uint8 by index, all checked, kept where they fit."""
+    """Cropped and resized images (H, W, 3) uint8 by index, all checked, kept where they fit.
+
+    Args:
+        source: the images.
+        config: how to prepare them; says whether broken ones are refused or left out.
+
+    Raises:
+        DataError: broken images that are not to be left out, or a set with no others.
+    """
 
     def __init__(self, source: ImageSource, config: DataConfig) -> None:
         self._source = source
@@ -121,15 +104,34 @@ class PreparedImages:
         size = config.image_size
         fits = len(source) * 3 * size * size <= config.cache_mib * 2**20
         self._cache = np.empty((len(source), size, size, 3), np.uint8) if fits else None
-        self._check_all()
+        self._broken = self._check_all()
+        if self._broken and not config.skip_broken:
+            raise DataError(
+                f"{len(self._broken)} image(s) cannot be read: "
+                f"{_named(list(self._broken.values()))} (--skip-broken leaves such images out)"
+            )
+        for start, end in pairwise((*_starts(set_sizes(source)), len(source))):
+            if len(self.broken_of(start, end)) == end - start:
+                raise DataError(f"no image can be read: {_named(list(self._broken.values()))}")
 
     @property
     def is_cached(self) -> bool:
         """Whether all images are held in memory."""
         return self._cache is not None
 
+    @property
+    def notice(self) -> str:
+        """A line about images that are left out, or nothing."""
+        names = [self._source.name(index) for index in self._broken]
+        number = f"{len(names)} of {len(self)} images"
+        return f"left out {number}, which cannot be read: {_named(names)}" if names else ""
+
     def __len__(self) -> int:
         return len(self._source)
+
+    def broken_of(self, start: int, end: int) -> list[int]:
+        """The images from `start` to `end` that cannot be read, counted from `start`."""
+        return [index - start for index in self._broken if start <= index < end]
 
     def pixels(self, index: int) -> Pixels:
         """One prepared image (H, W, 3) in [0, 255]."""
@@ -141,15 +143,11 @@ class PreparedImages:
     def _prepare(self, index: int) -> Pixels:
         return _prepared(self._source.load(index), self._config)
 
-    def _check_all(self) -> None:
+    def _check_all(self) -> dict[int, str]:
+        """Decodes all images; returns why each broken one cannot be read."""
         with ThreadPoolExecutor(NUM_DECODERS) as pool:
             outcomes = pool.map(self._check, range(len(self._source)))
-            failures = [failure for failure in outcomes if failure]
-        if failures:
-            named = "; ".join(failures[:MAX_NAMED_FAILURES])
-            more = len(failures) - MAX_NAMED_FAILURES
-            rest = f"; and {more} more" if more > 0 else ""
-            raise DataError(f"{len(failures)} image(s) cannot be read: {named}{rest}")
+            return {index: reason for index, reason in enumerate(outcomes) if reason}
 
     def _check(self, index: int) -> str:
         try:
@@ -162,18 +160,23 @@ class PreparedImages:
 
 
 class _Rows(Dataset[Batch]):
-    """Prepared images by place, as tensors."""
+    """Prepared images by place, a whole batch at a time."""
 
     def __init__(self, prepared: PreparedImages, labels: Tensor) -> None:
         self._prepared = prepared
         self._labels = labels
 
-    def __getitem__(self, place: Place) -> Batch:
-        index, mirrored = place
+    def __getitems__(self, places: Sequence[Place]) -> Batch:
+        images = [self._upright_or_mirrored(place) for place in places]
+        return {
+            "image": _to_tensor(images),
+            "label": self._labels[[index for index, _ in places]],
+        }
+
+    def _upright_or_mirrored(self, place: Place) -> Pixels:
+        index, is_mirrored = place
         pixels = self._prepared.pixels(index)
-        upright = pixels[:, ::-1] if mirrored else pixels
-        image_CHW = torch.from_numpy(np.ascontiguousarray(upright.transpose(2, 0, 1)))
-        return {"image": image_CHW, "label": self._labels[index]}
+        return pixels[:, ::-1] if is_mirrored else pixels
 
 
 def to_model_range(image_BCHW: Tensor) -> Tensor:
@@ -182,20 +185,52 @@ def to_model_range(image_BCHW: Tensor) -> Tensor:
 
 
 def first_images(source: ImageSource, config: DataConfig, count: int) -> Batch:
-    """The first images of a source, prepared and unmirrored, for sample grids.
+    """A few images spread over a source, prepared and unmirrored, for sample grids.
 
     Returns:
-        image (B, 3, H, W) uint8 and label (B, K) float32.
+        image (B, 3, H, W) uint8 and label (B, D) float32, of several sets in turn.
+
+    Raises:
+        ImageError: an image that cannot be read, unless such ones are to be left out.
+        DataError: no image at all.
     """
-    number = min(count, len(source))
-    squares = [_prepared(source.load(index), config) for index in range(number)]
-    stacked = np.stack(squares).transpose(0, 3, 1, 2)
-    return {
-        "image": torch.from_numpy(np.ascontiguousarray(stacked)),
-        "label": torch.from_numpy(source.labels[:number]),
-    }
+    rows: list[int] = []
+    images: list[Pixels] = []
+    for index in spread_order(set_sizes(source), count):
+        if len(rows) == count:
+            break
+        try:
+            images.append(_prepared(source.load(index), config))
+        except ImageError:
+            if not config.skip_broken:
+                raise
+        else:
+            rows.append(index)
+    if not rows:
+        raise DataError(f"no image of {source.description} can be read")
+    return {"image": _to_tensor(images), "label": torch.from_numpy(source.labels[rows])}
 
 
 def _prepared(image: Image.Image, config: DataConfig) -> Pixels:
-    crop_size = config.crop_size or None
+    # The images of several sets come cropped, each set in its own way.
+    crop_size = None if config.sets else config.crop_size or None
     return np.asarray(centre_crop_resize(image, crop_size=crop_size, size=config.image_size))
+
+
+def _to_tensor(images: Sequence[Pixels]) -> Tensor:
+    """Pixels (H, W, 3) of several images as one tensor (B, 3, H, W) uint8."""
+    stacked = np.stack(images).transpose(0, 3, 1, 2)
+    return torch.from_numpy(np.ascontiguousarray(stacked))
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
+def _starts(sizes: Sequence[int]) -> list[int]:
+    return [0, *accumulate(sizes)][:-1]
+
+
+def _named(names: Sequence[str]) -> str:
+    more = len(names) - MAX_NAMED_FAILURES
+    return "; ".join(names[:MAX_NAMED_FAILURES]) + (f"; and {more} more" if more > 0 else "")

@@ -1,20 +1,23 @@
-"""What a data set is to the trainer, and the settings that name one."""
+"""What a data set is to the trainer, and the settings that name one or several."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from stargan_deploy.errors import DataError
+from stargan_deploy.errors import ConfigError, DataError
 from stargan_deploy.images import IMAGE_SUFFIXES
 from stargan_deploy.labels import LabelSpace
 
 Labels = npt.NDArray[np.float32]
 Split = Literal["train", "test"]
+Kind = Literal["auto", "synthetic", "celeba", "csv", "folders"]
+Scheme = Literal["official", "partition", "none"]
 
 
 class ImageSource(Protocol):
@@ -24,7 +27,7 @@ class ImageSource(Protocol):
     """What the images are, for the card, such as "synthetic faces"."""
     label_space: LabelSpace
     labels: Labels
-    """Labels (N, K) of zeros and ones in the order of the label space."""
+    """The generator's labels (N, D) of zeros and ones: of several sets with their mask."""
 
     def __len__(self) -> int:
         """Number N of images."""
@@ -41,18 +44,45 @@ class ImageSource(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SetConfig:
+    """One of several data sets that are trained on jointly."""
+
+    kind: Kind = "auto"
+    """Layout; "auto" looks at `root`."""
+    root: str = ""
+    """Folder of the data set, or its CSV file."""
+    attributes: tuple[str, ...] = ()
+    """Attributes or domains to learn; empty takes what its layout takes."""
+    crop_size: int | None = None
+    """Side of its centre crop in pixels; absent takes `data.crop_size`."""
+    split: Scheme | None = None
+    """How images are held out; absent takes `data.split`."""
+
+    def __post_init__(self) -> None:
+        if self.kind != "synthetic" and not self.root:
+            raise ValueError("root is needed; give --data DIR once for each set of the recipe")
+        if (self.crop_size or 0) < 0:
+            raise ValueError(f"crop_size cannot be negative: {self.crop_size}")
+
+
+@dataclass(frozen=True, kw_only=True)
 class DataConfig:
     """Where images and labels come from and how they are prepared."""
 
-    kind: Literal["auto", "synthetic", "celeba", "folders"] = "auto"
+    kind: Kind = "auto"
     """Layout; "auto" looks at `root`, and takes synthetic faces where there is none."""
     root: str = ""
-    """Folder of the data set."""
+    """Folder of the data set, or its CSV file."""
+    sets: dict[str, SetConfig] = field(default_factory=dict)
+    """Several data sets by name, trained on jointly in this order, instead of the one at `root`."""
     attributes: tuple[str, ...] = ()
     """Attributes or domains to learn, in the order of the label; empty takes the paper's five
-    of CelebA, all domains of folders, or all attributes of the synthetic faces."""
-    split: Literal["official", "none"] = "official"
-    """CelebA: "official" holds out the first 1,999 rows after a shuffle with seed 1234."""
+    of CelebA, all columns of a CSV, all domains of folders, or all attributes of the synthetic
+    faces."""
+    split: Scheme = "official"
+    """Rows held out of CelebA's layout or a CSV: "official" shuffles them with seed 1234 and holds
+    out the first 1,999 (of a CSV at most a tenth); "partition" reads `list_eval_partition.txt`;
+    "none" trains on all. Folders are divided by `train` and `test` folders."""
     image_size: int = 128
     """Side of the training images in pixels."""
     crop_size: int = 178
@@ -60,6 +90,8 @@ class DataConfig:
     the largest square that fits."""
     flip: bool = True
     """Whether half of the training images are mirrored."""
+    skip_broken: bool = False
+    """Whether images that cannot be read are left out instead of refused."""
     num_synthetic: int = 4000
     """Number of synthetic faces drawn for training."""
     num_workers: int = 1
@@ -70,7 +102,7 @@ class DataConfig:
     """Licence of the data, for the card."""
 
     def __post_init__(self) -> None:
-        if self.kind in ("celeba", "folders") and not self.root:
+        if self.kind not in ("auto", "synthetic") and not self.root and not self.sets:
             raise ValueError(f"root is needed for kind {self.kind!r}; give it with --data DIR")
         for name in ("image_size", "num_synthetic"):
             if getattr(self, name) < 1:
@@ -78,36 +110,152 @@ class DataConfig:
         for name in ("crop_size", "num_workers", "cache_mib"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} cannot be negative: {getattr(self, name)}")
+        if self.sets:
+            self._check_sets()
+
+    def set_configs(self) -> dict[str, "DataConfig"]:
+        """The settings of each of several sets, as if it were the only one."""
+        return {
+            name: replace(
+                self,
+                sets={},
+                kind=own.kind,
+                root=own.root,
+                attributes=own.attributes,
+                crop_size=self.crop_size if own.crop_size is None else own.crop_size,
+                split=own.split or self.split,
+            )
+            for name, own in self.sets.items()
+        }
+
+    def _check_sets(self) -> None:
+        if len(self.sets) < 2:
+            raise ValueError("sets must name at least two; for one set use kind, root, attributes")
+        for name in self.sets:
+            if not re.fullmatch(r"[\w-]+", name, re.ASCII):
+                raise ValueError(f"sets: {name!r} is no name; use letters, digits, _ and -")
+        for name, neutral in (("kind", "auto"), ("root", ""), ("attributes", ())):
+            if getattr(self, name) != neutral:
+                raise ValueError(f"{name} belongs to one set; with sets, set sets.NAME.{name}")
 
 
 def open_source(config: DataConfig, split: Split) -> ImageSource:
-    """Opens the data set that the settings name.
+    """Opens the data set that the settings name, or all of several.
 
     Raises:
         DataError: there is no such folder, or nothing in it fits its layout.
         LabelError: an attribute that the data set does not know.
     """
-    from stargan_deploy.data.celeba import CelebA, find_attribute_file
-    from stargan_deploy.data.folders import FolderPerDomain
-    from stargan_deploy.data.synthetic import SyntheticFaces
-    from stargan_deploy.data.table import select_attributes
+    if config.sets:
+        from stargan_deploy.data.joint import JointSource, Part
 
+        own = config.set_configs()
+        parts = {
+            name: Part(source=open_source(part, split), crop_size=part.crop_size or None)
+            for name, part in own.items()
+        }
+        return JointSource(parts)
     if config.kind == "synthetic" or not config.root:
-        size = max(config.image_size, 32)
-        seed = {"train": 0, "test": 1}[split]
-        number = config.num_synthetic if split == "train" else max(64, config.num_synthetic // 20)
-        return select_attributes(SyntheticFaces(number, size=size, seed=seed), config.attributes)
-    root = Path(config.root).expanduser()
-    if not root.is_dir():
-        raise DataError(f"no such data folder: {root}")
-    if config.kind == "celeba" or (config.kind == "auto" and find_attribute_file(root)):
-        return CelebA(root, attributes=config.attributes, split=split, scheme=config.split)
-    return FolderPerDomain(root, domains=config.attributes, split=split)
+        return _synthetic(config, split)
+    return _files(config, split)
+
+
+def place_roots(data: Mapping[str, Any], roots: Sequence[str]) -> dict[str, Any]:
+    """Finds the places in a recipe's `data` table for data folders that a user names in turn.
+
+    Args:
+        data: the table. Where it names sets, there is a folder for each that is not synthetic;
+            else several folders become sets with the folders' names.
+        roots: the folders.
+
+    Returns:
+        Changes to the table.
+
+    Raises:
+        ConfigError: more or fewer folders than the recipe has sets, or two of one name.
+    """
+    sets = data.get("sets") or {}
+    if not roots or not isinstance(sets, Mapping):
+        return {}
+    if len(roots) == 1 and not sets:
+        return {"root": roots[0]}
+    named = [name for name, table in sets.items() if not _is_synthetic(table)]
+    names = named if sets else [_set_name(root) for root in roots]
+    if len(names) != len(roots):
+        raise ConfigError(
+            f"this recipe joins {len(names)} data sets ({', '.join(names)}): give --data DIR once "
+            f"for each, in this order; there are {len(roots)}"
+        )
+    if len(set(names)) < len(names):
+        raise ConfigError(f"two data folders have the same name: {', '.join(names)}; rename one")
+    own = {name: {"root": root} for name, root in zip(names, roots, strict=True)}
+    return {"sets": own} if sets else {"sets": own, "kind": "auto", "attributes": []}
 
 
 def image_files(folder: Path) -> list[Path]:
     """The image files below a folder, sorted, hidden ones left out."""
     return sorted(path for path in _visible(folder.rglob("*"), folder) if path.is_file())
+
+
+def _synthetic(config: DataConfig, split: Split) -> ImageSource:
+    from stargan_deploy.data.synthetic import SyntheticFaces
+    from stargan_deploy.data.table import select_attributes
+
+    size = max(config.image_size, 32)
+    seed = {"train": 0, "test": 1}[split]
+    number = config.num_synthetic if split == "train" else max(64, config.num_synthetic // 20)
+    return select_attributes(SyntheticFaces(number, size=size, seed=seed), config.attributes)
+
+
+def _files(config: DataConfig, split: Split) -> ImageSource:
+    from stargan_deploy.data.celeba import CelebA
+    from stargan_deploy.data.csv_table import CsvTable
+    from stargan_deploy.data.folders import FolderPerDomain
+
+    root = Path(config.root).expanduser()
+    kind = find_layout(root) if config.kind == "auto" else config.kind
+    if found_at(root) != "folder" and (kind, found_at(root)) != ("csv", "file"):
+        raise DataError(f"no such data folder: {root}")
+    if kind == "celeba":
+        return CelebA(root, attributes=config.attributes, split=split, scheme=config.split)
+    if kind == "csv":
+        return CsvTable(root, attributes=config.attributes, split=split, scheme=config.split)
+    return FolderPerDomain(root, domains=config.attributes, split=split)
+
+
+def find_layout(root: Path) -> Literal["celeba", "csv", "folders"]:
+    """The layout of a data set, by what stands in its folder.
+
+    Raises:
+        DataError: there is no such folder or CSV file.
+    """
+    from stargan_deploy.data.celeba import find_attribute_file
+    from stargan_deploy.data.csv_table import find_csv
+
+    found = found_at(root)
+    if found == "file" and root.suffix.lower() == ".csv":
+        return "csv"
+    if found != "folder":
+        raise DataError(f"no such data folder, nor a .csv file: {root}")
+    if find_attribute_file(root):
+        return "celeba"
+    return "csv" if find_csv(root) else "folders"
+
+
+def found_at(path: Path) -> Literal["folder", "file", "nothing"]:
+    """What stands at a path, however odd the path is."""
+    try:
+        return "folder" if path.is_dir() else "file" if path.is_file() else "nothing"
+    except (OSError, ValueError):  # such as a name that is too long
+        return "nothing"
+
+
+def _is_synthetic(table: Any) -> bool:
+    return isinstance(table, Mapping) and table.get("kind") == "synthetic"
+
+
+def _set_name(root: str) -> str:
+    return re.sub(r"[^\w-]+", "_", Path(root).name.removesuffix(".csv"), flags=re.ASCII)
 
 
 def _visible(paths: Iterable[Path], folder: Path) -> Iterable[Path]:

@@ -78,6 +78,16 @@ def read_card(path: Path) -> ModelCard:
     return parse_card(header[CARD_KEY], where=str(path))
 
 
+def read_recipe_of(path: Path) -> dict[str, Any]:
+    """Reads the recipe of the training that wrote a checkpoint; empty where none did.
+
+    Raises:
+        ModelError: not a checkpoint of ours.
+    """
+    recipe: dict[str, Any] = json.loads(_read_header(path).get(RECIPE_KEY, "{}"))
+    return recipe
+
+
 def load_checkpoint(path: Path, *, with_training_state: bool = False) -> Checkpoint:
     """Reads a checkpoint and checks its weights against its card.
 

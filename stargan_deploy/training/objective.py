@@ -7,7 +7,7 @@ a step is drawn from a generator that the trainer seeds from (seed, step) and ha
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -107,6 +107,19 @@ class Objective(Protocol):
 
     def load_state_dict(self, state: Tensors) -> None:
         """Takes back what `state_dict` gave."""
+
+
+@runtime_checkable
+class LabelTranslation(Protocol):
+    """An objective whose networks translate images to labels, and read labels off images."""
+
+    def translate(
+        self, networks: Mapping[str, nn.Module], image_BCHW: Tensor, label_BD: Tensor
+    ) -> Tensor:
+        """Translates images in [-1, 1] to labels; returns images of the same shape and range."""
+
+    def classify(self, networks: Mapping[str, nn.Module], image_BCHW: Tensor) -> Tensor:
+        """Label logits (B, K) of images in [-1, 1]."""
 
 
 class ObjectiveModule(Protocol):

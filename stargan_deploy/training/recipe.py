@@ -15,6 +15,7 @@ from stargan_deploy.config import (
 from stargan_deploy.data.source import DataConfig
 from stargan_deploy.errors import ConfigError, unknown_name
 from stargan_deploy.training.objective import load_objective_module
+from stargan_deploy.training.precision import PrecisionName
 
 ScheduleName = Literal["paper", "official", "constant"]
 
@@ -45,6 +46,13 @@ class TrainConfig:
     hardly a decay; "constant" stays."""
     ema_decay: float = 0.999
     """Decay a generator step of the moving average of its weights; 0 keeps no average."""
+    precision: PrecisionName = "fp32"
+    """Format that the networks compute in: fp32, bf16, or fp16 with scaled losses. Weights,
+    losses and the gradient penalty stay in fp32."""
+    compile: bool = False
+    """Whether torch.compile builds the losses, the penalty included; pays on a GPU."""
+    channels_last: bool | None = None
+    """Whether tensors are laid out N H W C in memory; absent means where it pays: on a GPU."""
     device: str = ""
     """cpu, cuda, cuda:N or mps; empty takes a usable GPU, else the CPU."""
 
@@ -160,6 +168,8 @@ FREE_ON_RESUME = (
     "data.num_workers",
     "data.cache_mib",
     "train.device",
+    "train.compile",
+    "train.channels_last",
     "output",
 )
 """Settings that may differ between a run and its continuation."""

@@ -10,6 +10,7 @@ from stargan_deploy.data.source import open_source
 from stargan_deploy.errors import TrainingError
 from stargan_deploy.files import file_sha256
 from stargan_deploy.models.checkpoint import load_checkpoint
+from stargan_deploy.training.distributed import Ranks
 from stargan_deploy.training.objective import load_objective_module
 from stargan_deploy.training.recipe import Recipe, differences, num_steps, resolve_recipe
 from stargan_deploy.training.run import Run
@@ -53,6 +54,7 @@ def create_trainer(
     run: Run,
     *,
     init_from: Path | None = None,
+    ranks: Ranks | None = None,
     report: Callable[[Progress], None] = lambda _: None,
 ) -> Trainer:
     """Builds a trainer at its first step.
@@ -61,6 +63,7 @@ def create_trainer(
         recipe: the resolved settings.
         run: where to write.
         init_from: a checkpoint whose weights to start from.
+        ranks: this process among those that train together.
         report: called after each line of metrics.
     """
     first = load_checkpoint(init_from) if init_from else None
@@ -78,6 +81,7 @@ def create_trainer(
         sample_source=open_source(recipe.data, "test"),
         run=run,
         parents={"initial weights": file_sha256(init_from)} if init_from else {},
+        ranks=ranks,
         report=report,
     )
     if first:
@@ -90,6 +94,7 @@ def resume_trainer(
     run: Run,
     *,
     recipe: Recipe | None = None,
+    ranks: Ranks | None = None,
     report: Callable[[Progress], None] = lambda _: None,
 ) -> Trainer:
     """Builds a trainer that goes on from a checkpoint.
@@ -98,6 +103,7 @@ def resume_trainer(
         checkpoint_path: a whole checkpoint of a training.
         run: where to write on.
         recipe: settings given anew; None takes the checkpoint's own.
+        ranks: this process among those that train together; any number of them may resume.
         report: called after each line of metrics.
 
     Raises:
@@ -113,6 +119,6 @@ def resume_trainer(
             f"cannot resume {checkpoint_path} with other settings ({'; '.join(changed)}); "
             "start a new run with --init-from instead"
         )
-    trainer = create_trainer(recipe or saved, run, report=report)
+    trainer = create_trainer(recipe or saved, run, ranks=ranks, report=report)
     trainer.restore(checkpoint)
     return trainer

@@ -163,6 +163,18 @@ class StarGANObjective:
         headings = ("source", *(target.text for target in targets))
         return Samples(images=torch.stack(columns, dim=1), headings=headings)
 
+    def translate(
+        self, networks: Mapping[str, nn.Module], image_BCHW: Tensor, label_BD: Tensor
+    ) -> Tensor:
+        """Images (B, 3, H, W) in [-1, 1] translated to labels (B, D)."""
+        translated: Tensor = networks["generator"](image_BCHW, label_BD)
+        return translated
+
+    def classify(self, networks: Mapping[str, nn.Module], image_BCHW: Tensor) -> Tensor:
+        """Label logits (B, K) of images in [-1, 1], by the discriminator's classifier."""
+        logits: Tensor = networks["discriminator"](image_BCHW)[1]
+        return logits
+
     def network_table(self) -> dict[str, Any]:
         """The networks' shape, for the card."""
         return to_mapping(self._network)

@@ -9,7 +9,9 @@ from stargan_deploy.errors import ModelError
 from stargan_deploy.models.checkpoint import Checkpoint, network_tensors
 from stargan_deploy.models.family import load_family
 from stargan_deploy.training.averaging import MovingAverage
+from stargan_deploy.training.distributed import Ranks
 from stargan_deploy.training.objective import Losses, Objective, Player
+from stargan_deploy.training.precision import PrecisionName, gradient_scaler
 
 
 class TrainingState:
@@ -19,22 +21,38 @@ class TrainingState:
         objective: whose networks these are.
         family: rebuilds a network to hold its average.
         ema_decay: decay of the averages a move; 0 keeps none.
+        precision: format that the networks compute in; FP16 gradients are scaled.
+        ranks: the processes over which gradients are averaged.
+        channels_last: whether images and weights are laid out N H W C in memory.
         device: where to compute.
     """
 
     def __init__(
-        self, objective: Objective, *, family: str, ema_decay: float, device: torch.device
+        self,
+        objective: Objective,
+        *,
+        family: str,
+        ema_decay: float,
+        device: torch.device,
+        precision: PrecisionName = "fp32",
+        channels_last: bool = False,
+        ranks: Ranks | None = None,
     ) -> None:
         self._objective = objective
         self._family = family
         self._ema_decay = ema_decay
         self._device = device
+        layout = torch.channels_last if channels_last else torch.contiguous_format
         for network in (*objective.networks.values(), *objective.frozen.values()):
-            network.to(device).train()
+            network.to(device).to(memory_format=layout).train()
         for network in objective.frozen.values():
             network.requires_grad_(False)
+        together = ranks or Ranks()
+        for role, network in objective.networks.items():
+            objective.called[role] = together.wrap(network, device)
         self._optimizers = {player.name: self._adam(player) for player in objective.players}
         self._averages = self._start_averages()
+        self._scalers = {p.name: gradient_scaler(precision, device) for p in objective.players}
 
     @property
     def has_averages(self) -> bool:
@@ -52,17 +70,20 @@ class TrainingState:
             for group in self._optimizers[player.name].param_groups:
                 group["lr"] = player.learning_rate * factor
 
-    def select(self, player: Player) -> None:
-        """Lets gradients flow into one player's networks only."""
+    def select(self, *players: Player) -> None:
+        """Lets gradients flow into these players' networks only."""
+        roles = {role for player in players for role in player.networks}
         for role, network in self._objective.networks.items():
-            network.requires_grad_(role in player.networks)
+            network.requires_grad_(role in roles)
 
     def descend(self, player: Player, losses: Losses) -> None:
         """Moves a player's networks against the gradient of its loss, and their averages along."""
         optimizer = self._optimizers[player.name]
+        scaler = self._scalers[player.name]
         optimizer.zero_grad()
-        losses.total.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
+        scaler.scale(losses.total).backward()  # type: ignore[no-untyped-call]
+        scaler.step(optimizer)
+        scaler.update()
         for role in player.networks:
             if role in self._averages:
                 self._averages[role].update(self._objective.networks[role])
@@ -79,6 +100,8 @@ class TrainingState:
             tensors[f"objective.ema_updates.{role}"] = torch.tensor(average.num_updates)
         for player in self._objective.players:
             tensors |= self._optimizer_tensors(player)
+            scale = torch.tensor(self._scalers[player.name].get_scale())
+            tensors[f"objective.loss_scale.{player.name}"] = scale
         state = self._objective.state_dict()
         return tensors | {f"objective.state.{name}": value for name, value in state.items()}
 
@@ -110,6 +133,7 @@ class TrainingState:
         self.start_from(checkpoint)
         for player in self._objective.players:
             self._restore_optimizer(player, checkpoint.part(f"optimizer.{player.name}"))
+            self._restore_scale(player, checkpoint)
         for role, average in self._averages.items():
             updates = int(checkpoint.tensors[f"objective.ema_updates.{role}"])
             average.load(checkpoint.part(f"ema.{role}"), updates)
@@ -130,7 +154,10 @@ class TrainingState:
 
     def _adam(self, player: Player) -> torch.optim.Adam:
         parameters = [tensor for _, tensor in self._parameters(player)]
-        return torch.optim.Adam(parameters, lr=player.learning_rate, betas=player.betas)
+        fused = self._device.type in ("cpu", "cuda")
+        return torch.optim.Adam(
+            parameters, lr=player.learning_rate, betas=player.betas, fused=fused
+        )
 
     def _parameters(self, player: Player) -> list[tuple[str, nn.Parameter]]:
         return [
@@ -138,6 +165,12 @@ class TrainingState:
             for role in player.networks
             for name, parameter in self._objective.networks[role].named_parameters()
         ]
+
+    def _restore_scale(self, player: Player, checkpoint: Checkpoint) -> None:
+        scaler = self._scalers[player.name]
+        saved = checkpoint.tensors.get(f"objective.loss_scale.{player.name}")
+        if scaler.is_enabled() and saved is not None:
+            scaler.update(float(saved))
 
     def _optimizer_tensors(self, player: Player) -> dict[str, Tensor]:
         """Adam's state as `optimizer.<player>.<role>.<parameter>.<slot>`."""

@@ -4,11 +4,13 @@ A step is one batch; each player moves at every `every`-th step. Everything rand
 (seed, step), so that a resumed run does what an undisturbed one does.
 """
 
-import math
+import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,13 +22,16 @@ from stargan_deploy.config import to_mapping
 from stargan_deploy.data.loading import Batch, BatchLoader, first_images, to_model_range
 from stargan_deploy.data.source import ImageSource
 from stargan_deploy.devices import pick_device
-from stargan_deploy.errors import TrainingError
+from stargan_deploy.errors import StoppedError, TrainingError
 from stargan_deploy.grids import picture_grid
 from stargan_deploy.images import tensor_to_pixels
 from stargan_deploy.models.checkpoint import Checkpoint, deployable, save_checkpoint
 from stargan_deploy.models.family import load_family
+from stargan_deploy.training.distributed import Ranks, local_device
+from stargan_deploy.training.guard import FP16_PATIENCE, FiniteGuard, StopSignals
 from stargan_deploy.training.objective import Objective, Player, Tensors
-from stargan_deploy.training.recipe import Recipe
+from stargan_deploy.training.precision import autocast
+from stargan_deploy.training.recipe import Recipe, TrainConfig
 from stargan_deploy.training.run import Run
 from stargan_deploy.training.schedule import learning_rate_factor
 from stargan_deploy.training.state import TrainingState
@@ -54,6 +59,7 @@ class Trainer:
         sample_source: held-out images for the sample grids.
         run: where everything is written.
         parents: SHA-256 of what the weights started from, by role.
+        ranks: this process among those that train together.
         report: called after each line of metrics.
     """
 
@@ -66,23 +72,37 @@ class Trainer:
         sample_source: ImageSource,
         run: Run,
         parents: Mapping[str, str] | None = None,
+        ranks: Ranks | None = None,
         report: Callable[[Progress], None] = lambda _: None,
     ) -> None:
         self.recipe = recipe
         self.objective = objective
         self.run = run
-        self.device = pick_device(recipe.train.device or None)
+        self.device = pick_device(local_device(recipe.train.device) or None)
+        self.ranks = ranks or Ranks()
+        self._part = self.ranks.share_of(recipe.train.batch_size)
+        self._guard = FiniteGuard(FP16_PATIENCE if recipe.train.precision == "fp16" else 0)
         self.step = 0
         self._source = train_source
         self._parents = dict(parents or {})
         self._terms: dict[str, Tensor] = {}
         """The latest of each loss term: not every player moves at every step."""
         self._report = report
+        self._channels_last = uses_channels_last(recipe.train, self.device)
         self.state = TrainingState(
             objective,
             family=recipe.family,
             ema_decay=recipe.train.ema_decay,
             device=self.device,
+            precision=recipe.train.precision,
+            channels_last=self._channels_last,
+            ranks=self.ranks,
+        )
+        self._share: Any = (
+            torch.compile(objective.share) if recipe.train.compile else objective.share
+        )
+        self._losses: Any = (
+            torch.compile(objective.losses) if recipe.train.compile else objective.losses
         )
         self._samples = first_images(sample_source, recipe.data, recipe.output.num_samples)
         self._clock = _Clock()
@@ -97,20 +117,51 @@ class Trainer:
 
         Raises:
             DataError: images that cannot be read.
-            TrainingError: a loss is not finite any more.
+            TrainingError: a loss is not finite any more, or another rank is gone.
+            StoppedError: a signal asked to stop; the present step was saved.
             OutputError: the run folder cannot be written.
         """
-        self.run.begin(self.recipe, device=str(self.device), first_step=self.step)
+        if self.ranks.is_writer:
+            self.run.begin(self.recipe, device=str(self.device), first_step=self.step)
         try:
-            for batch in self._batches():
-                self.state.scale_learning_rates(self._learning_rate_factor())
-                self._terms |= self._play(batch)
-                self.step += 1
-                self._write_due()
+            with StopSignals() as signals:
+                for _ in self.steps():
+                    self._write_due()
+                    self._stop_if_asked(signals)
         finally:
             self.run.close()
-        self._save_model()
+        if self.ranks.is_writer:
+            self._save_model()
         return self.run.checkpoint_path(self.step)
+
+    def steps(self) -> Iterator[int]:
+        """Trains step by step and writes nothing; yields the number of steps done.
+
+        Raises:
+            TrainingError: a loss is not finite any more.
+        """
+        for batch in self._batches():
+            self.state.scale_learning_rates(self._learning_rate_factor())
+            terms = self._play(batch)
+            self._terms |= terms
+            self.step += 1
+            self._refuse_non_finite(self._guard.watch(self.step, terms))
+            yield self.step
+
+    def _stop_if_asked(self, signals: StopSignals) -> None:
+        """Saves and leaves when a signal reached any of the ranks."""
+        asked = self.ranks.any(signals.received is not None, self.device)
+        if not asked or self.step == self.num_steps:
+            return
+        path = self.run.checkpoint_path(self.step)
+        if self.ranks.is_writer and not path.exists():
+            self.save()
+        number = signals.received or signal.SIGTERM
+        raise StoppedError(
+            f"stopped by {number.name} at step {self.step}; saved {path}; go on with: "
+            f"stargan-deploy train --resume --out {self.run.folder}",
+            exit_code=128 + number,
+        )
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Goes on where a checkpoint of this training left off.
@@ -143,23 +194,31 @@ class Trainer:
         """Lets every player whose turn it is move once."""
         named = self._to_device(batch)
         draws = self.objective.draw(batch, step_generator(self.recipe.seed, self.step))
-        draws = {name: draw.to(self.device) for name, draw in draws.items()}
+        draws = {name: draw[self._part].to(self.device) for name, draw in draws.items()}
+        moving = [p for p in self.objective.players if (self.step + 1) % p.every == 0]
+        self.state.select(*moving)
+        with self._autocast():
+            draws |= self._share(named, draws, tuple(player.name for player in moving))
         terms: dict[str, Tensor] = {}
-        for player in self.objective.players:
-            if (self.step + 1) % player.every == 0:
-                terms |= self._move(player, named, draws)
+        for player in moving:
+            terms |= self._move(player, named, draws)
         return terms
 
     def _move(self, player: Player, batch: Tensors, draws: Tensors) -> Mapping[str, Tensor]:
         """One update of one player's networks."""
         self.state.select(player)
-        losses = self.objective.losses(player.name, batch, draws)
+        with self._autocast():
+            losses = self._losses(player.name, batch, draws)
         self.state.descend(player, losses)
         return {name: term.detach() for name, term in losses.terms.items()}
 
     def _write_due(self) -> None:
         """Metrics, samples and checkpoints that this step owes."""
         output, last = self.recipe.output, self.step == self.num_steps
+        if self.ranks.size > 1 and (self.step % output.log_every == 0 or last):
+            self._terms = self._averaged_terms()
+        if not self.ranks.is_writer:
+            return
         if self.step % output.log_every == 0 or last:
             self._log()
         if self.step % output.sample_every == 0 or last:
@@ -169,7 +228,6 @@ class Trainer:
 
     def _log(self) -> None:
         values = {name: float(term) for name, term in self._terms.items()}
-        self._refuse_non_finite(values)
         steps_per_s = self._clock.steps_per_s(self.step)
         images_per_s = steps_per_s * self.recipe.train.batch_size
         rates = {f"lr_{name}": rate for name, rate in self.state.learning_rates.items()}
@@ -186,14 +244,20 @@ class Trainer:
             )
         )
 
-    def _refuse_non_finite(self, values: Mapping[str, float]) -> None:
-        broken = [name for name, value in values.items() if not math.isfinite(value)]
-        if broken:
-            last_good = self.run.newest_checkpoint()
-            raise TrainingError(
-                f"{broken[0]} is {values[broken[0]]} at step {self.step}; lower the learning rate "
-                f"and start again from {last_good or 'the beginning'} with --init-from"
-            )
+    def _averaged_terms(self) -> dict[str, Tensor]:
+        """The latest terms as one process would have computed them on the global batch."""
+        means = self.ranks.mean(torch.stack(list(self._terms.values())))
+        return dict(zip(self._terms, means, strict=True))
+
+    def _refuse_non_finite(self, bad: tuple[int, str, float] | None) -> None:
+        if bad is None:
+            return
+        step, term, value = bad
+        last_good = self.run.newest_checkpoint()
+        raise TrainingError(
+            f"{term} is {value} at step {step}; the last good checkpoint is {last_good or 'none'}: "
+            "lower the learning rates and start a new run from it with --init-from"
+        )
 
     @torch.no_grad()
     def _save_sample(self) -> None:
@@ -205,6 +269,7 @@ class Trainer:
 
     def save(self) -> Path:
         """Writes a checkpoint of the present step and deletes the ones that are too old."""
+        self._refuse_non_finite(self._guard.check())
         path = self.run.checkpoint_path(self.step)
         save_checkpoint(path, self._card(), self.state.tensors(), recipe=to_mapping(self.recipe))
         self.run.drop_old_checkpoints(self.recipe.output.keep_checkpoints)
@@ -237,10 +302,25 @@ class Trainer:
         family = load_family(recipe.family)
         return replace(card, entry_points=family.entry_points(self.objective.networks, card))
 
+    def _autocast(self) -> AbstractContextManager[object]:
+        return autocast(self.recipe.train.precision, self.device)
+
     def _to_device(self, batch: Batch) -> Tensors:
         named = {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}
-        named["image"] = to_model_range(named["image"])
-        return named
+        image_BCHW = to_model_range(named["image"])
+        if self._channels_last:
+            image_BCHW = image_BCHW.contiguous(memory_format=torch.channels_last)
+        return named | {"image": image_BCHW}
+
+
+def uses_channels_last(train: TrainConfig, device: torch.device) -> bool:
+    """Whether tensors are laid out N H W C: as asked, else where it pays.
+
+    On a CPU instance norm loses in this layout what the convolutions gain.
+    """
+    if train.channels_last is not None:
+        return train.channels_last
+    return device.type == "cuda"
 
 
 class _Clock:

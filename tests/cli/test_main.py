@@ -32,20 +32,23 @@ def test_no_words_show_the_commands(command):
     assert "stargan-deploy: " not in result.err
 
 
-def test_ctrl_c_is_one_line(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_the_training_and_leaves(tmp_path, number):
     smoke = Path(__file__).parent.parent.parent / "train" / "smoke.toml"
     endless = ("--set", "train.steps=100000", "--set", "output.checkpoint_every=100000")
     log = tmp_path / "log.txt"
     with log.open("w") as stream:
         process = subprocess.Popen(
-            [sys.executable, "-m", "stargan_deploy", "train", smoke, *endless],
+            [sys.executable, "-m", "stargan_deploy", "train", smoke, "--out", "run", *endless],
             cwd=tmp_path,
             stderr=stream,
         )
         while "step " not in log.read_text() and process.poll() is None:
-            time.sleep(0.1)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=60) == 130
+            time.sleep(0.05)
+        process.send_signal(number)
+        assert process.wait(timeout=60) == 128 + number
     said = log.read_text()
-    assert said.splitlines()[-1] == "stargan-deploy: interrupted"
+    assert f"stopped by {number.name} at step" in said.splitlines()[-1]
+    assert "train --resume --out run" in said.splitlines()[-1]
     assert "Traceback" not in said
+    assert len(list((tmp_path / "run" / "checkpoints").glob("*.safetensors"))) == 1

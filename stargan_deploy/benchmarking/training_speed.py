@@ -1,0 +1,182 @@
+"""Speed of training: ours at several settings against a plain loop, interleaved in one run.
+
+Every side trains on the same data with networks of the same shape. The sides take turns in rounds,
+so that a drift of the machine's speed hits all alike; a round is a whole number of generator steps.
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from stargan_deploy.benchmarking.plain_loop import PlainLoop
+from stargan_deploy.card import library_versions
+from stargan_deploy.config import from_mapping, merge
+from stargan_deploy.data.source import open_source
+from stargan_deploy.errors import ConfigError
+from stargan_deploy.models.stargan import Discriminator, Generator
+from stargan_deploy.training.recipe import Recipe, resolve_recipe
+from stargan_deploy.training.run import Run
+from stargan_deploy.training.session import create_trainer
+
+Step = Callable[[], object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSpeedConfig:
+    """What to measure."""
+
+    recipe: dict[str, Any]
+    """The training that all sides do, as a recipe's tables."""
+    sides: dict[str, dict[str, Any]]
+    """Changes to the recipe's `train` table, by the name of the side."""
+    num_rounds: int = 8
+    """Rounds, in each of which every side trains once."""
+    steps_a_round: int = 10
+    """Steps of one side in one round."""
+    num_warmup_steps: int = 10
+    """Steps of each side before the first round."""
+
+    def __post_init__(self) -> None:
+        for name in ("num_rounds", "steps_a_round", "num_warmup_steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if not self.sides:
+            raise ValueError("sides names nothing to measure")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SideSpeed:
+    """The speed of one side."""
+
+    name: str
+    steps_per_s: float
+    """Of the median round."""
+    images_per_s: float
+    speedup: float
+    """Median over the rounds of the plain loop's time divided by this side's."""
+    round_seconds: tuple[float, ...] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSpeed:
+    """The outcome, the plain loop first."""
+
+    sides: tuple[SideSpeed, ...]
+    device: str
+    num_threads: int
+    batch_size: int
+    versions: dict[str, str]
+
+
+def read_config(tables: Mapping[str, Any]) -> TrainingSpeedConfig:
+    """Builds the settings from a recipe file's tables, without its `kind`.
+
+    Raises:
+        ConfigError: a setting that does not fit.
+    """
+    return from_mapping(TrainingSpeedConfig, {k: v for k, v in tables.items() if k != "kind"})
+
+
+def measure_training(
+    config: TrainingSpeedConfig, *, on_round: Callable[[int, int], None] = lambda *_: None
+) -> TrainingSpeed:
+    """Measures all sides.
+
+    Args:
+        config: what to measure.
+        on_round: told the rounds done and all rounds.
+
+    Raises:
+        ConfigError: the recipe does not fit.
+    """
+    recipe = resolve_recipe(config.recipe)
+    if recipe.family != "stargan":
+        raise ConfigError("the plain loop trains StarGAN only")
+    steps: dict[str, Step] = {"plain": _plain_step(recipe)}
+    steps |= {name: _our_step(config.recipe, changes) for name, changes in config.sides.items()}
+    for step in steps.values():
+        _seconds(step, config.num_warmup_steps)
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for number in range(config.num_rounds):
+        for name, step in steps.items():
+            seconds[name].append(_seconds(step, config.steps_a_round))
+        on_round(number + 1, config.num_rounds)
+    return TrainingSpeed(
+        sides=tuple(_side(name, seconds, config, recipe) for name in steps),
+        device=str(_device(recipe)),
+        num_threads=torch.get_num_threads(),
+        batch_size=recipe.train.batch_size,
+        versions=library_versions("torch"),
+    )
+
+
+def _side(
+    name: str, seconds: Mapping[str, list[float]], config: TrainingSpeedConfig, recipe: Recipe
+) -> SideSpeed:
+    own = seconds[name]
+    steps_per_s = config.steps_a_round / statistics.median(own)
+    ratios = [plain / ours for plain, ours in zip(seconds["plain"], own, strict=True)]
+    return SideSpeed(
+        name=name,
+        steps_per_s=steps_per_s,
+        images_per_s=steps_per_s * recipe.train.batch_size,
+        speedup=statistics.median(ratios),
+        round_seconds=tuple(own),
+    )
+
+
+def _seconds(step: Step, number: int) -> float:
+    _finish()
+    start = time.perf_counter()
+    for _ in range(number):
+        step()
+    _finish()
+    return time.perf_counter() - start
+
+
+def _finish() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def _our_step(tables: Mapping[str, Any], changes: Mapping[str, Any]) -> Step:
+    recipe = resolve_recipe(merge(tables, {"train": changes}))
+    trainer = create_trainer(recipe, Run(Path("unused")))  # steps() writes nothing
+    steps: Iterator[int] = trainer.steps()
+    return lambda: next(steps)
+
+
+def _plain_step(recipe: Recipe) -> Step:
+    source = open_source(recipe.data, "train")
+    labels, model = source.label_space, recipe.model
+    generator = Generator(
+        label_width=labels.label_width,
+        conv_dim=model.generator_conv_dim,
+        num_blocks=model.generator_blocks,
+    )
+    discriminator = Discriminator(
+        image_size=recipe.data.image_size,
+        num_labels=labels.num_labels,
+        conv_dim=model.discriminator_conv_dim,
+        num_layers=model.discriminator_layers,
+    )
+    return PlainLoop(
+        generator,
+        discriminator,
+        source,
+        recipe.data,
+        batch_size=recipe.train.batch_size,
+        critic_steps=recipe.train.critic_steps,
+        device=_device(recipe),
+    ).step
+
+
+def _device(recipe: Recipe) -> torch.device:
+    from stargan_deploy.devices import pick_device
+
+    return pick_device(recipe.train.device or None)

@@ -1,0 +1,136 @@
+"""Files that tell the labels of images: a CSV with a header, or CelebA's attribute list.
+
+CSV: `file,Attr1,Attr2,...`, then a row an image. CelebA's list: the number of rows, the attribute
+names, then a row an image, separated by blanks. Values are 1 or true, and 0, -1 or false. Either
+line ending and a byte order mark are read.
+"""
+
+import csv
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from stargan_deploy.data.source import Labels
+from stargan_deploy.errors import DataError, LabelError, unknown_name
+
+VALUES = {"1": 1.0, "+1": 1.0, "true": 1.0, "0": 0.0, "-1": 0.0, "false": 0.0}
+"""What a cell may hold, in lower case."""
+
+Cells = tuple[int, list[str]]
+"""A line's number, from one, and what stands in it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelRows:
+    """Some columns of a label file."""
+
+    files: list[str]
+    """The first cell of each row, with forward slashes."""
+    labels: Labels
+    """Zeros and ones (N, K) in the order of the columns asked for."""
+    lines: list[int]
+    """Where each row stands in the file."""
+
+
+class LabelFile:
+    """A file that tells the labels of images; its rows are read when asked for.
+
+    Args:
+        path: a CSV file or a CelebA attribute list.
+
+    Raises:
+        DataError: it cannot be read, or holds no row below its line of names.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self._lines = read_lines(self.path)
+        self.is_list = bool(self._lines) and self._lines[0].strip().isdigit()
+        """Whether this is CelebA's list rather than a CSV."""
+        rows = self._rows()
+        header, first = next(rows, None), next(rows, None)
+        if header is None or first is None:
+            raise DataError(f"{path} holds no labels: it needs a line of names and rows below it")
+        self._width = len(header[1])
+        self.names = tuple(name.strip() for name in header[1][1:])
+        """The attributes, in the order of the file."""
+
+    def read(self, names: Sequence[str]) -> LabelRows:
+        """Reads some attributes of all images; other columns may hold anything.
+
+        Raises:
+            LabelError: a name that the file does not have.
+            DataError: a name of two columns, a row of another length, or a value that is none.
+        """
+        columns = [self._column(name) for name in names]
+        files, labels, lines = [], [], []
+        for line, row in self._body():
+            if len(row) != self._width:
+                raise DataError(
+                    f"{self.path}, line {line} has {len(row)} columns, but the header has "
+                    f"{self._width}"
+                )
+            files.append(row[0].strip().replace("\\", "/").removeprefix("./"))
+            labels.append([self._value(row[column], column, line) for column in columns])
+            lines.append(line)
+        table = np.array(labels, np.float32).reshape(len(files), len(names))
+        return LabelRows(files=files, labels=table, lines=lines)
+
+    def _column(self, name: str) -> int:
+        if name not in self.names:
+            raise LabelError(unknown_name("attribute", name, self.names, where=self.path.name))
+        if self.names.count(name) > 1:
+            raise DataError(f"{self.path} has two columns {name!r}; rename one")
+        return self.names.index(name) + 1
+
+    def _value(self, cell: str, column: int, line: int) -> float:
+        value = VALUES.get(cell)
+        if value is None:
+            value = VALUES.get(cell.strip().lower())
+        if value is None:
+            raise DataError(
+                f"{self.path}, line {line}: {self.names[column - 1]} is {cell.strip()!r}, but must "
+                "be 1, 0, -1, true or false"
+            )
+        return value
+
+    def _body(self) -> Iterator[Cells]:
+        rows = self._rows()
+        next(rows)
+        return rows
+
+    def _rows(self) -> Iterator[Cells]:
+        """Header and rows, without empty ones."""
+        read = _list_cells if self.is_list else _csv_cells
+        rows = read(self._lines, self.path)
+        return ((line, row) for line, row in rows if any(cell.strip() for cell in row))
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a UTF-8 text.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot read {path}: {error}") from error
+
+
+def _list_cells(lines: Sequence[str], _: Path) -> Iterator[Cells]:
+    numbered = ((number, line.split()) for number, line in enumerate(lines[1:], start=2))
+    number, names = next(numbered, (2, []))
+    yield number, ["file", *names]
+    yield from numbered
+
+
+def _csv_cells(lines: Iterable[str], path: Path) -> Iterator[Cells]:
+    reader = csv.reader(lines, strict=True)
+    try:
+        for row in reader:
+            yield reader.line_num, row
+    except csv.Error as error:
+        raise DataError(f"{path}, line {reader.line_num} is not CSV: {error}") from error

@@ -1,0 +1,140 @@
+"""In which order images are trained on: a function of nothing but (seed, step).
+
+So a training that goes on at step n sees what it would have seen.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from functools import lru_cache
+from itertools import accumulate, chain, zip_longest
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Place = tuple[int, bool]
+"""An image's index and whether it is mirrored."""
+
+
+class Order(Protocol):
+    """Which images make up which step's batch."""
+
+    def at_step(self, step: int) -> list[Place]:
+        """The batch of one step."""
+
+
+class StreamOrder:
+    """One set: one permutation of it after another, cut into batches wherever one ends.
+
+    Args:
+        num_images: number of images in the set.
+        batch_size: images a batch.
+        seed: decides order and mirroring.
+        flip: whether half of the images are mirrored.
+        stream: tells the sets of a joint training apart.
+        left_out: images that are passed over; the others keep their order.
+    """
+
+    def __init__(
+        self,
+        num_images: int,
+        *,
+        batch_size: int,
+        seed: int,
+        flip: bool,
+        stream: int = 0,
+        left_out: Collection[int] = (),
+    ) -> None:
+        self.num_images = num_images
+        self.batch_size = batch_size
+        self.seed = seed
+        self.flip = flip
+        self._stream = stream
+        self._left_out = np.fromiter(left_out, np.int64)
+        self._num_kept = num_images - len(self._left_out)
+        self._permutation = lru_cache(maxsize=2)(self._draw)
+
+    def at_step(self, step: int) -> list[Place]:
+        """The batch of one step."""
+        start = step * self.batch_size
+        return [self._place(position) for position in range(start, start + self.batch_size)]
+
+    def _place(self, position: int) -> Place:
+        epoch, offset = divmod(position, self._num_kept)
+        indices, mirrored = self._permutation(epoch)
+        return int(indices[offset]), bool(mirrored[offset])
+
+    def _draw(self, epoch: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+        # A trailing zero does not change numpy's seed: a single set is stream 0.
+        random = np.random.default_rng([self.seed, epoch, self._stream])
+        indices = random.permutation(self.num_images)
+        mirrored = (random.random(self.num_images) < 0.5) & self.flip
+        kept = ~np.isin(indices, self._left_out)
+        return indices[kept], mirrored[kept]
+
+
+class JointOrder:
+    """Several sets, one after another in one index: each step's batch is of one set.
+
+    The generator moves at the last step of each round of `round_steps`. Step r of round q takes
+    set (q + r) mod S: within a round the sets alternate, as in the official code, and the
+    generator sees them in turn too - which by plain alternation it would not where a round has an
+    even number of steps.
+
+    Args:
+        orders: the order within each set.
+        round_steps: steps of the discriminator for each step of the generator.
+    """
+
+    def __init__(self, orders: Sequence[StreamOrder], *, round_steps: int) -> None:
+        self._orders = list(orders)
+        self._round_steps = round_steps
+        self._starts = [0, *accumulate(order.num_images for order in orders)]
+        steps = range(round_steps * len(orders))
+        turns = [(step // round_steps + step % round_steps) % len(orders) for step in steps]
+        self._turns = [(turn, turns[:step].count(turn)) for step, turn in enumerate(turns)]
+
+    def at_step(self, step: int) -> list[Place]:
+        """The batch of one step."""
+        cycle, rest = divmod(step, len(self._turns))
+        turn, earlier = self._turns[rest]
+        places = self._orders[turn].at_step(cycle * self._round_steps + earlier)
+        return [(self._starts[turn] + index, mirrored) for index, mirrored in places]
+
+
+class Steps:
+    """The batches of an order from a step on, without end.
+
+    A class rather than a generator, so that loader workers can be handed it.
+    """
+
+    def __init__(self, order: Order, first_step: int) -> None:
+        self._order = order
+        self._first_step = first_step
+
+    def __iter__(self) -> Iterator[list[Place]]:
+        step = self._first_step
+        while True:
+            yield self._order.at_step(step)
+            step += 1
+
+
+def spread_order(set_sizes: Sequence[int], count: int) -> Iterator[int]:
+    """All indices of one or several sets, sets in turn; `count` first ones spread over them.
+
+    So a few images show all of a set whose images are sorted by domain.
+    """
+    starts = [0, *accumulate(set_sizes)]
+    share = -(-count // len(set_sizes))
+    sets = (
+        [start + index for index in _spread(size, share)]
+        for start, size in zip(starts, set_sizes, strict=False)
+    )
+    turns = chain.from_iterable(zip_longest(*sets))
+    return (index for index in turns if index is not None)
+
+
+def _spread(size: int, count: int) -> list[int]:
+    number = min(count, size)
+    first = [position * size // number for position in range(number)]
+    taken = set(first)
+    return [*first, *(index for index in range(size) if index not in taken)]

@@ -1,0 +1,197 @@
+"""What the networks of a run can do, in numbers: translated held-out images, judged by the run.
+
+    eval/accuracy/<label>       share of images that carry the label after a translation to it, as
+                                the run's own classifier sees them; only images count of which the
+                                translation has to change that label, so that a generator that
+                                does nothing scores about 0
+    eval/accuracy_mean          mean of these over the labels
+    eval/accuracy_real          the classifier on the images as they are; where it is low, the
+                                other accuracies mean little
+    eval/reconstruction_levels  mean |x - G(G(x, c'), c)| in 8-bit levels
+    eval/change_levels          mean |x - G(x, c')| in 8-bit levels; 0: nothing is translated
+    eval/diversity              how far apart the translations of different images are, relative
+                                to the images themselves, mean over the labels; near 0: every
+                                image becomes the same picture (mode collapse)
+    eval/diversity_min          the same of the label where it is least
+
+A number that the images at hand cannot give is left out, such as the accuracy of a label that all
+of them carry. Nothing is random.
+
+Shape legend: N images, C channels, H height, W width, D label width, K labels.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from stargan_deploy.data.loading import Batch, to_model_range
+from stargan_deploy.labels import FloatArray, LabelSpace, Target
+from stargan_deploy.training.metrics import EVALUATION_PREFIX
+from stargan_deploy.training.objective import LabelTranslation
+
+LEVELS = 127.5
+"""8-bit levels in a unit of the model's range [-1, 1]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Outcome:
+    """What came of the translations to one label; levels are means in 8-bit levels."""
+
+    accuracy: float
+    change_levels: float
+    diversity: float | None
+
+
+@torch.no_grad()
+def evaluate(
+    objective: LabelTranslation,
+    networks: Mapping[str, nn.Module],
+    held_out: Batch,
+    labels: LabelSpace,
+    *,
+    device: torch.device,
+    batch_size: int = 16,
+) -> dict[str, float]:
+    """Translates every image to every label that it lacks, and judges the results.
+
+    Takes at most K + 2 translations and K + 1 classifications of an image.
+
+    Args:
+        objective: says how to translate and to classify.
+        networks: by role, averaged where there are averages; not changed.
+        held_out: image (N, 3, H, W) uint8 in [0, 255], and label (N, D) as the generator takes
+            it: with the mask of the known set where the space is joint.
+        labels: what the labels mean.
+        device: where the networks are.
+        batch_size: images at a time.
+
+    Returns:
+        The numbers by the names above.
+    """
+    judge = _Judge(objective, networks, held_out, labels, device=device, batch_size=batch_size)
+    outcomes: dict[str, _Outcome] = {}
+    for target in labels.single_targets():
+        outcome = judge.outcome(target)
+        if outcome:
+            outcomes[_name(target)] = outcome
+    values = {f"accuracy/{name}": outcome.accuracy for name, outcome in outcomes.items()}
+    values |= _summary(list(outcomes.values()))
+    values["accuracy_real"] = judge.accuracy_on_real()
+    values["reconstruction_levels"] = judge.reconstruction_levels()
+    return {f"{EVALUATION_PREFIX}{name}": value for name, value in values.items()}
+
+
+class _Judge:
+    """Held-out images with the networks that translate and classify them."""
+
+    def __init__(
+        self,
+        objective: LabelTranslation,
+        networks: Mapping[str, nn.Module],
+        held_out: Batch,
+        labels: LabelSpace,
+        *,
+        device: torch.device,
+        batch_size: int,
+    ) -> None:
+        self._objective = objective
+        self._networks = networks
+        self._labels = labels
+        self._batch_size = batch_size
+        self._image_NCHW = to_model_range(held_out["image"].to(device))
+        self._label_ND: FloatArray = held_out["label"].cpu().numpy()
+
+    def outcome(self, target: Target) -> _Outcome | None:
+        """Translates the images that lack a label to it; None where none lacks it."""
+        column = self._labels.names.index(_name(target))
+        wanted_ND = self._wanted(target)
+        is_known = self._known(target.set_index)
+        (rows,) = np.nonzero(~is_known | (wanted_ND[:, column] != self._label_ND[:, column]))
+        if not len(rows):
+            return None
+        source_NCHW = self._image_NCHW[torch.from_numpy(rows).to(self._image_NCHW.device)]
+        translated_NCHW = self._translate(source_NCHW, wanted_ND[rows])
+        seen_NK = self._predicted(translated_NCHW)
+        return _Outcome(
+            accuracy=float((seen_NK[:, column] == wanted_ND[rows, column]).mean()),
+            change_levels=_distance_levels(source_NCHW, translated_NCHW),
+            diversity=_relative_spread(source_NCHW, translated_NCHW),
+        )
+
+    def accuracy_on_real(self) -> float:
+        """Share of the known labels that the classifier sees; of domains, share of the images."""
+        seen_NK = self._predicted(self._image_NCHW)
+        shares = []
+        for set_index, label_set in enumerate(self._labels.sets):
+            is_known, columns = self._known(set_index), self._labels.slice_of(set_index)
+            right = (seen_NK == self._label_ND[:, : self._labels.num_labels])[is_known, columns]
+            if len(right):
+                shares.append(right.all(axis=1) if label_set.kind == "onehot" else right.ravel())
+        return float(np.mean([share.mean() for share in shares]))
+
+    def reconstruction_levels(self) -> float:
+        """Translates each image to one label, taking turns, and back to its own."""
+        targets = self._labels.single_targets()
+        wanted_ND = self._label_ND.copy()
+        for index, target in enumerate(targets):
+            wanted_ND[index :: len(targets)] = self._wanted(target)[index :: len(targets)]
+        rebuilt = self._translate(self._translate(self._image_NCHW, wanted_ND), self._label_ND)
+        return _distance_levels(self._image_NCHW, rebuilt)
+
+    def _wanted(self, target: Target) -> FloatArray:
+        own_NK = self._label_ND[:, : self._labels.num_labels]
+        return np.stack([self._labels.target_vector(target, row) for row in own_NK])
+
+    def _known(self, set_index: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+        """Of which images a label set is known: the mask's column, or all."""
+        if not self._labels.is_joint:
+            return np.ones(len(self._label_ND), np.bool_)
+        return self._label_ND[:, self._labels.num_labels + set_index] > 0.5
+
+    def _translate(self, image_NCHW: Tensor, label_ND: FloatArray) -> Tensor:
+        label = torch.from_numpy(label_ND).to(image_NCHW)
+        return self._in_batches(
+            lambda *batch: self._objective.translate(self._networks, *batch), image_NCHW, label
+        )
+
+    def _predicted(self, image_NCHW: Tensor) -> FloatArray:
+        logits_NK = self._in_batches(
+            lambda batch: self._objective.classify(self._networks, batch), image_NCHW
+        )
+        return self._labels.predicted(logits_NK.float().cpu().numpy())
+
+    def _in_batches(self, compute: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
+        batches = zip(*(torch.split(tensor, self._batch_size) for tensor in tensors), strict=True)
+        return torch.cat([compute(*batch) for batch in batches])
+
+
+def _summary(outcomes: list[_Outcome]) -> dict[str, float]:
+    """Means over the labels, of what there is."""
+    diversities = [outcome.diversity for outcome in outcomes if outcome.diversity is not None]
+    values = {}
+    if outcomes:
+        values["accuracy_mean"] = float(np.mean([outcome.accuracy for outcome in outcomes]))
+        values["change_levels"] = float(np.mean([outcome.change_levels for outcome in outcomes]))
+    if diversities:
+        values["diversity"] = float(np.mean(diversities))
+        values["diversity_min"] = min(diversities)
+    return values
+
+
+def _name(target: Target) -> str:
+    (name,) = target.wishes
+    return name
+
+
+def _distance_levels(a_NCHW: Tensor, b_NCHW: Tensor) -> float:
+    return float((a_NCHW - b_NCHW).abs().mean()) * LEVELS
+
+
+def _relative_spread(source_NCHW: Tensor, translated_NCHW: Tensor) -> float | None:
+    """Distances between neighbours in the list after translation, relative to those before."""
+    before = _distance_levels(source_NCHW, source_NCHW.roll(1, 0))
+    after = _distance_levels(translated_NCHW, translated_NCHW.roll(1, 0))
+    return after / before if before > 0 else None

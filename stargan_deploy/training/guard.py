@@ -1,0 +1,87 @@
+"""Watches over a training: losses that stop being numbers, and signals that ask to stop."""
+
+import math
+import signal
+from collections.abc import Mapping
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+FP16_PATIENCE = 50
+"""Steps in a row with overflows that the FP16 scaler may take to find its scale."""
+
+
+class FiniteGuard:
+    """Finds the first step at which a loss is NaN or infinite, without stalling a GPU.
+
+    The terms of a step are copied while the next one is computed, and looked at then.
+
+    Args:
+        patience: bad steps in a row that are allowed.
+    """
+
+    def __init__(self, patience: int = 0) -> None:
+        self._patience = patience
+        self._num_bad = 0
+        self._pending: tuple[int, list[str], Tensor] | None = None
+        self._copied: torch.cuda.Event | None = None
+
+    def watch(self, step: int, terms: Mapping[str, Tensor]) -> tuple[int, str, float] | None:
+        """Takes the terms of a step; returns (step, term, value) of an earlier bad one."""
+        bad = self.check()
+        values = torch.stack([term.detach().float() for term in terms.values()])
+        self._pending = (step, list(terms), values.to("cpu", non_blocking=True))
+        if not values.is_cuda:
+            return bad or self.check()
+        self._copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        self._copied.record()
+        return bad
+
+    def check(self) -> tuple[int, str, float] | None:
+        """Looks at the last step now; returns (step, term, value) if it is bad."""
+        if self._pending is None:
+            return None
+        step, names, values = self._pending
+        if self._copied is not None:
+            self._copied.synchronize()
+        self._pending = None
+        found = [
+            (n, v) for n, v in zip(names, values.tolist(), strict=True) if not math.isfinite(v)
+        ]
+        self._num_bad = self._num_bad + 1 if found else 0
+        return (step, *found[0]) if self._num_bad > self._patience else None
+
+
+class StopSignals:
+    """Turns the first SIGINT or SIGTERM into a request; the second one acts as ever."""
+
+    def __init__(self) -> None:
+        self.received: signal.Signals | None = None
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            try:
+                self._before[number] = signal.signal(number, self._note)
+            except ValueError:  # not in the main thread, where signals do not arrive
+                break
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._restore()
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        self.received = signal.Signals(number)
+        self._restore()
+
+    def _restore(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}

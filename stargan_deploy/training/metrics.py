@@ -1,0 +1,117 @@
+"""Reading a run's metrics back as curves, whatever state the file is in."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+T = TypeVar("T")
+
+EVALUATION_PREFIX = "eval/"
+"""Start of the names of evaluation metrics, which come in lines of their own."""
+
+MAX_LINES = 10_000
+"""Lines of each kind that are read of a long run, evenly spread: parsing takes 5 us a line."""
+
+TOO_LARGE = 1e30
+"""Magnitude from which a value counts as not finite: no chart can show it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """One metric over the steps, in their order; NaN where it was not finite."""
+
+    steps: npt.NDArray[np.float64]
+    values: npt.NDArray[np.float64]
+
+    @property
+    def latest(self) -> float:
+        """The last finite value, or NaN."""
+        finite = self.values[np.isfinite(self.values)]
+        return float(finite[-1]) if len(finite) else math.nan
+
+    def thinned(self, max_points: int) -> "Curve":
+        """Fewer points that keep both ends, and the lowest and highest of each stretch."""
+        count = len(self.steps)
+        if count <= max_points:
+            return self
+        width = math.ceil(count / ((max_points - 2) // 2))
+        padded = np.pad(self.values, (0, -count % width), mode="edge").reshape(-1, width)
+        starts = np.arange(len(padded)) * width
+        lows = starts + np.where(np.isnan(padded), np.inf, padded).argmin(axis=1)
+        highs = starts + np.where(np.isnan(padded), -np.inf, padded).argmax(axis=1)
+        kept = np.unique(np.concatenate([[0, count - 1], lows, highs]).clip(max=count - 1))
+        return Curve(steps=self.steps[kept], values=self.values[kept])
+
+    def smoothed(self, max_points: int, *, share: float = 0.03) -> "Curve":
+        """Means over all finite points within a share of the run on either side."""
+        is_finite = np.isfinite(self.values)
+        steps, values = self.steps[is_finite], self.values[is_finite]
+        if len(steps) < 2:
+            return Curve(steps=steps, values=values)
+        places = np.array(evenly(steps.tolist(), max_points))
+        reach = share * (steps[-1] - steps[0])
+        starts = np.searchsorted(steps, places - reach, side="left")
+        ends = np.searchsorted(steps, places + reach, side="right")
+        bounds = np.stack([starts, ends], axis=1).ravel()
+        sums = np.add.reduceat(np.append(values, 0.0), bounds)[::2]
+        return Curve(steps=places, values=sums / (ends - starts))
+
+
+def read_metrics(path: Path, *, max_lines: int = MAX_LINES) -> dict[str, Curve]:
+    """The curves of a `metrics.jsonl` by name.
+
+    Lines that are torn or hold no step are passed over, and of two lines of one step the later
+    one holds. No file gives no curves.
+    """
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError:
+        return {}
+    mark = f'"{EVALUATION_PREFIX}'.encode()
+    evaluations = [line for line in lines if mark in line]
+    others = [line for line in lines if line and mark not in line]
+    points: dict[str, dict[float, float]] = {}
+    for line in [*evenly(others, max_lines), *evenly(evaluations, max_lines)]:
+        row = _read_row(line)
+        step = row.pop("step", math.nan)
+        if 0 <= step < TOO_LARGE:
+            for name, value in row.items():
+                points.setdefault(name, {})[step] = value
+    return {name: _curve(by_step) for name, by_step in points.items()}
+
+
+def evenly(items: Sequence[T], count: int) -> list[T]:
+    """At most so many of the items, evenly spread, with both ends."""
+    if len(items) <= count:
+        return list(items)
+    return [items[place] for place in np.linspace(0, len(items) - 1, count).round().astype(int)]
+
+
+def _read_row(line: bytes) -> dict[str, float]:
+    """The numbers of one line; none where it cannot be read."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(row, dict):
+        return {}
+    return {name: _number(value) for name, value in row.items() if _is_number(value)}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _number(value: int | float) -> float:
+    return float(value) if abs(value) < TOO_LARGE else math.nan
+
+
+def _curve(by_step: dict[float, float]) -> Curve:
+    steps = np.array(sorted(by_step))
+    return Curve(steps=steps, values=np.array([by_step[step] for step in steps.tolist()]))
