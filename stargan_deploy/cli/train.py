@@ -102,7 +102,12 @@ def _prepare(request: _Request) -> "tuple[Trainer | None, Plan]":
         return None, plan
     _tell(plan, json_output=False)
     trainer = create_trainer(
-        recipe, Run(folder), init_from=request.init_from, ranks=request.ranks, report=_report
+        recipe,
+        Run(folder),
+        init_from=request.init_from,
+        ranks=request.ranks,
+        report=_report,
+        tell=say,
     )
     return trainer, plan
 

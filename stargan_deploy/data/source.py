@@ -136,7 +136,10 @@ class DataConfig:
                 raise ValueError(f"sets: {name!r} is no name; use letters, digits, _ and -")
         for name, neutral in (("kind", "auto"), ("root", ""), ("attributes", ())):
             if getattr(self, name) != neutral:
-                raise ValueError(f"{name} belongs to one set; with sets, set sets.NAME.{name}")
+                raise ValueError(
+                    f"{name} belongs to one set: with several, leave it {neutral or 'empty'!r} and "
+                    f"set sets.NAME.{name}"
+                )
 
 
 def open_source(config: DataConfig, split: Split) -> ImageSource:
@@ -189,7 +192,7 @@ def place_roots(data: Mapping[str, Any], roots: Sequence[str]) -> dict[str, Any]
     if len(set(names)) < len(names):
         raise ConfigError(f"two data folders have the same name: {', '.join(names)}; rename one")
     own = {name: {"root": root} for name, root in zip(names, roots, strict=True)}
-    return {"sets": own} if sets else {"sets": own, "kind": "auto", "attributes": []}
+    return {"sets": own}
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -245,7 +248,7 @@ def find_layout(root: Path) -> Literal["celeba", "csv", "folders"]:
 def found_at(path: Path) -> Literal["folder", "file", "nothing"]:
     """What stands at a path, however odd the path is."""
     try:
-        return "folder" if path.is_dir() else "file" if path.is_file() else "nothing"
+        return "folder" if path.is_dir() else "file" if path.exists() else "nothing"
     except (OSError, ValueError):  # such as a name that is too long
         return "nothing"
 

@@ -9,7 +9,7 @@ from stargan_deploy.config import to_mapping
 from stargan_deploy.errors import LabelError, ModelError
 from stargan_deploy.files import file_sha256
 from stargan_deploy.labels import LabelSpace, multilabel_space, onehot_space
-from stargan_deploy.models.checkpoint import network_tensors, save_checkpoint
+from stargan_deploy.models.checkpoint import Checkpoint, network_tensors, save_checkpoint
 from stargan_deploy.models.official import (
     State,
     check_image_size,
@@ -36,12 +36,11 @@ def convert_official(
     """Writes a checkpoint of ours from an official generator and, if given, discriminator.
 
     Args:
-        generator_path: `200000-G.ckpt` in any of the three formats.
+        generator_path: as in `read_official`, like all but `out`.
         out: where the checkpoint goes.
         names: attribute or domain names in the order of the label.
         discriminator_path: `200000-D.ckpt`.
-        image_size: side of the training images; read off the discriminator where there is one,
-            else 128.
+        image_size: side of the training images in pixels.
         crop_size: side of the centre crop of training in pixels; None for none.
         domains: whether the labels are one-hot domains instead of attributes.
 
@@ -49,10 +48,44 @@ def convert_official(
         The card as written.
 
     Raises:
+        ModelError, LabelError, UsageError: as `read_official`.
+        OutputError: the checkpoint cannot be written.
+    """
+    content = read_official(
+        generator_path,
+        names=names,
+        discriminator_path=discriminator_path,
+        image_size=image_size,
+        crop_size=crop_size,
+        domains=domains,
+    )
+    return save_checkpoint(out, content.card, content.tensors)
+
+
+def read_official(
+    generator_path: Path,
+    *,
+    names: Sequence[str],
+    discriminator_path: Path | None = None,
+    image_size: int | None = None,
+    crop_size: int | None = OFFICIAL_CROP_SIZE,
+    domains: bool = False,
+) -> Checkpoint:
+    """Reads an official generator and, if given, discriminator as a checkpoint of ours.
+
+    Args:
+        generator_path: `200000-G.ckpt` in any of the three formats.
+        names: attribute or domain names in the order of the label.
+        discriminator_path: `200000-D.ckpt`.
+        image_size: side of the training images; read off the discriminator where there is one,
+            else 128.
+        crop_size: side of the centre crop of training in pixels; None for none.
+        domains: whether the labels are one-hot domains instead of attributes.
+
+    Raises:
         ModelError: a file that is not an official checkpoint, or weights of an unknown shape.
         LabelError: not as many names as the generator has labels.
         UsageError: an image size that contradicts the discriminator.
-        OutputError: the checkpoint cannot be written.
     """
     generator = read_state(generator_path)
     label_width, conv_dim, num_blocks = generator_shape(generator, generator_path)
@@ -73,7 +106,7 @@ def convert_official(
         )
     paths = {"generator": generator_path, "discriminator": discriminator_path}
     parents = {f"official {role}": file_sha256(path) for role, path in paths.items() if path}
-    return _write(out, network, states, labels, crop_size=crop_size, parents=parents)
+    return _assemble(network, states, labels, crop_size=crop_size, parents=parents)
 
 
 def _label_space(
@@ -104,15 +137,14 @@ def _with_discriminator(
     )
 
 
-def _write(
-    out: Path,
+def _assemble(
     network: StarGANNetwork,
     states: dict[str, State],
     labels: LabelSpace,
     *,
     crop_size: int | None,
     parents: dict[str, str],
-) -> ModelCard:
+) -> Checkpoint:
     networks = build_networks(to_mapping(network))
     for role, state in states.items():
         try:
@@ -133,4 +165,4 @@ def _write(
         versions=library_versions("torch"),
     )
     card = replace(card, entry_points=entry_points(networks, card))
-    return save_checkpoint(out, card, network_tensors(networks))
+    return Checkpoint(card=card, tensors=network_tensors(networks))

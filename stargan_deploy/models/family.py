@@ -4,10 +4,11 @@ import importlib
 from collections.abc import Mapping
 from typing import Any, Protocol, cast
 
-from torch import nn
+from torch import Tensor, nn
 
 from stargan_deploy.card import EntryPoint, ModelCard
 from stargan_deploy.errors import CardError, unknown_name
+from stargan_deploy.labels import LabelSpace
 
 FAMILIES = {"stargan": "stargan_deploy.models.stargan"}
 """Module of each family, imported on use; each satisfies `Family`."""
@@ -26,6 +27,17 @@ class Family(Protocol):
 
     def entry_module(self, networks: Mapping[str, nn.Module], entry_point: str) -> nn.Module:
         """A module in eval mode whose arguments are the entry point's inputs, in their order."""
+
+    def relabel(
+        self,
+        role: str,
+        weights: Mapping[str, Tensor],
+        fresh: Mapping[str, Tensor],
+        *,
+        old: LabelSpace,
+        new: LabelSpace,
+    ) -> dict[str, Tensor]:
+        """A network's weights for other labels: those of matching labels kept, others fresh."""
 
     def entry_network(self, entry_point: str) -> str:
         """Role of the network whose weights stand behind an entry point."""

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from stargan_deploy.card import Dim, EntryPoint, ModelCard, TensorSpec
 from stargan_deploy.config import from_mapping
 from stargan_deploy.errors import CardError, UsageError
+from stargan_deploy.labels import LabelSpace
 
 NUM_DOWNSAMPLINGS = 2
 """The generator halves the image twice, so sizes are multiples of 4."""
@@ -251,6 +252,43 @@ def entry_points(networks: Mapping[str, nn.Module], card: ModelCard) -> dict[str
         "classify": _point(square, logits),
     }
     return points if "discriminator" in networks else {"translate": points["translate"]}
+
+
+def relabel(
+    role: str,
+    weights: Mapping[str, Tensor],
+    fresh: Mapping[str, Tensor],
+    *,
+    old: LabelSpace,
+    new: LabelSpace,
+) -> dict[str, Tensor]:
+    """Fits weights to other labels, which enter the first layer and leave the last.
+
+    Args:
+        role: "generator" or "discriminator".
+        weights: trained for the labels `old`.
+        fresh: of a new network for the labels `new`; labels unknown to `old` keep these.
+        old: the labels behind `weights`.
+        new: the labels wanted.
+    """
+    key, axis, first = ("main.0.weight", 1, 3) if role == "generator" else ("conv2.weight", 0, 0)
+    if fresh[key].shape[2:] != weights[key].shape[2:]:
+        return dict(weights)  # another network altogether, which loading will refuse
+    old_names, new_names = (_channel_names(space, role) for space in (old, new))
+    fitted = fresh[key].clone().movedim(axis, 0)
+    trained = weights[key].movedim(axis, 0)
+    if fitted.shape[1:] != trained.shape[1:]:
+        return dict(weights)
+    fitted[:first] = trained[:first]
+    for index, name in enumerate(new_names):
+        if name in old_names:
+            fitted[first + index] = trained[first + old_names.index(name)]
+    return dict(weights) | {key: fitted.movedim(0, axis).contiguous()}
+
+
+def _channel_names(labels: LabelSpace, role: str) -> list[str]:
+    masks = [f"mask of {s.name}" for s in labels.sets] if labels.is_joint else []
+    return [*labels.names, *(masks if role == "generator" else [])]
 
 
 def entry_network(entry_point: str) -> str:

@@ -24,6 +24,8 @@ NUM_BANDS = 60
 MAX_DOTTED = 20
 """Unsmoothed curves of at most so many points show them as dots."""
 NUM_COLOURS = 8
+MAX_NARROW = 10
+"""Charts of more series are wide, for their legends."""
 NOTHING = "\N{EN DASH}"
 """Stands where there is no value."""
 
@@ -85,9 +87,10 @@ def chart_figure(chart: Chart, last_step: float) -> str:
     scales = _Scales(last_step=max(last_step, 1.0), low=low, high=high)
     parts = [*_axes(scales, chart.is_share), *_lines(chart, shown, scales)]
     parts += _bands(chart, shown, scales)
+    width = " wide" if len(chart.series) > MAX_NARROW else ""
     label = html.escape(f"{chart.title} over the steps")
     return (
-        f'<figure class="chart">\n<figcaption>{_heading(chart)}</figcaption>\n'
+        f'<figure class="chart{width}">\n<figcaption>{_heading(chart)}</figcaption>\n'
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">\n'
         + "\n".join(parts)
         + "\n</svg>\n</figure>"
@@ -105,9 +108,9 @@ def format_value(value: float, *, is_share: bool = False) -> str:
 
 def ticks(low: float, high: float, count: int) -> list[float]:
     """About so many round numbers in [low, high]; low < high."""
-    raw = (high - low) / count
-    magnitude = 10.0 ** math.floor(math.log10(raw))
-    step = next(m * magnitude for m in (1, 2, 2.5, 5, 10, 20) if m * magnitude >= raw)
+    magnitude = 10.0 ** math.floor(math.log10((high - low) / count))
+    steps = [multiple * magnitude for multiple in (1, 2, 2.5, 5, 10)]
+    step = min(steps, key=lambda step: abs((high - low) / step - count))
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [index * step for index in range(first, last + 1)]
 

@@ -15,8 +15,9 @@ T = TypeVar("T")
 EVALUATION_PREFIX = "eval/"
 """Start of the names of evaluation metrics, which come in lines of their own."""
 
-MAX_LINES = 10_000
-"""Lines of each kind that are read of a long run, evenly spread: parsing takes 5 us a line."""
+MAX_LINES = 5_000
+"""Lines that are read of a long run, evenly spread, so that reading takes no time worth naming;
+so many of the evaluation's lines, which are few, are read besides."""
 
 TOO_LARGE = 1e30
 """Magnitude from which a value counts as not finite: no chart can show it."""
@@ -75,9 +76,8 @@ def read_metrics(path: Path, *, max_lines: int = MAX_LINES) -> dict[str, Curve]:
         return {}
     mark = f'"{EVALUATION_PREFIX}'.encode()
     evaluations = [line for line in lines if mark in line]
-    others = [line for line in lines if line and mark not in line]
     points: dict[str, dict[float, float]] = {}
-    for line in [*evenly(others, max_lines), *evenly(evaluations, max_lines)]:
+    for line in [*evenly(lines, max_lines), *evenly(evaluations, max_lines)]:
         row = _read_row(line)
         step = row.pop("step", math.nan)
         if 0 <= step < TOO_LARGE:

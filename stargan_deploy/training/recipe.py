@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +13,7 @@ from stargan_deploy.config import (
     read_toml,
     to_mapping,
 )
-from stargan_deploy.data.source import DataConfig
+from stargan_deploy.data.source import DataConfig, place_roots
 from stargan_deploy.errors import ConfigError, unknown_name
 from stargan_deploy.training.objective import load_objective_module
 from stargan_deploy.training.precision import PrecisionName
@@ -165,6 +166,8 @@ FREE_ON_RESUME = (
     "intended_use",
     "data.licence",
     "data.root",
+    "data.sets.*.root",
+    "data.skip_broken",
     "data.num_workers",
     "data.cache_mib",
     "train.device",
@@ -172,7 +175,7 @@ FREE_ON_RESUME = (
     "train.channels_last",
     "output",
 )
-"""Settings that may differ between a run and its continuation."""
+"""Settings, or whole tables of them, that may differ between a run and its continuation."""
 
 
 def resolve_recipe(mapping: Mapping[str, Any]) -> Recipe:
@@ -197,7 +200,11 @@ def resolve_recipe(mapping: Mapping[str, Any]) -> Recipe:
 
 
 def read_recipe(
-    path: Path | None, changes: Mapping[str, Any], assignments: Sequence[str]
+    path: Path | None,
+    changes: Mapping[str, Any],
+    assignments: Sequence[str],
+    *,
+    roots: Sequence[str] = (),
 ) -> Recipe:
     """A recipe from a file (or the preset "demo"), changed by flags and by `--set` words.
 
@@ -207,7 +214,31 @@ def read_recipe(
     tables = read_toml(path) if path else {"preset": "demo"}
     if path and "name" not in tables:
         tables["name"] = path.stem
-    return resolve_recipe(merge(merge(tables, changes), parse_overrides(assignments)))
+    return resolve_recipe(change_tables(tables, changes, assignments, roots=roots))
+
+
+def change_tables(
+    tables: Mapping[str, Any],
+    changes: Mapping[str, Any],
+    assignments: Sequence[str],
+    *,
+    roots: Sequence[str] = (),
+) -> dict[str, Any]:
+    """A recipe's tables with what the command line changes.
+
+    Args:
+        tables: the recipe.
+        changes: the settings that flags stand for.
+        assignments: `section.key=value` words; they go before flags.
+        roots: folders of the data sets, in the recipe's order.
+
+    Raises:
+        ConfigError: anything in them does not fit.
+    """
+    changed = merge(merge(tables, changes), parse_overrides(assignments))
+    data = changed.get("data", {})
+    places = place_roots(data, roots) if isinstance(data, Mapping) else {}
+    return merge(changed, {"data": places} if places else {})
 
 
 def differences(old: Recipe, new: Recipe) -> list[str]:
@@ -234,4 +265,4 @@ def _flatten(table: Mapping[str, Any], path: str = "") -> dict[str, Any]:
 
 
 def _is_free(key: str) -> bool:
-    return any(key == free or key.startswith(f"{free}.") for free in FREE_ON_RESUME)
+    return any(fnmatch(key, free) or key.startswith(f"{free}.") for free in FREE_ON_RESUME)

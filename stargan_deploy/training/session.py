@@ -11,6 +11,7 @@ from stargan_deploy.errors import TrainingError
 from stargan_deploy.files import file_sha256
 from stargan_deploy.models.checkpoint import load_checkpoint
 from stargan_deploy.training.distributed import Ranks
+from stargan_deploy.training.finetuning import load_start, take_weights
 from stargan_deploy.training.objective import load_objective_module
 from stargan_deploy.training.recipe import Recipe, differences, num_steps, resolve_recipe
 from stargan_deploy.training.run import Run
@@ -56,25 +57,31 @@ def create_trainer(
     init_from: Path | None = None,
     ranks: Ranks | None = None,
     report: Callable[[Progress], None] = lambda _: None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Trainer:
     """Builds a trainer at its first step.
 
     Args:
         recipe: the resolved settings.
         run: where to write.
-        init_from: a checkpoint whose weights to start from.
+        init_from: a checkpoint of ours, or an official generator, whose weights to start from.
         ranks: this process among those that train together.
         report: called after each line of metrics.
+        tell: called with each line that the user should read.
     """
-    first = load_checkpoint(init_from) if init_from else None
     source = open_source(recipe.data, "train")
+    first = load_start(init_from, source.label_space) if init_from else None
     steps = num_steps(recipe.train, len(source))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         objective = load_objective_module(recipe.family).create_objective(
             recipe, source.label_space, num_steps=steps
         )
-    trainer = Trainer(
+    if first:
+        labels = source.label_space
+        for note in take_weights(objective, first, family=recipe.family, labels=labels):
+            tell(note)
+    return Trainer(
         recipe,
         objective,
         train_source=source,
@@ -84,9 +91,6 @@ def create_trainer(
         ranks=ranks,
         report=report,
     )
-    if first:
-        trainer.state.start_from(first)
-    return trainer
 
 
 def resume_trainer(

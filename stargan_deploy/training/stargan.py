@@ -5,8 +5,9 @@
 
 L_cls is binary cross-entropy *summed over the attributes* and averaged over the batch for
 multi-label data, and cross-entropy for one-hot domains. The targets c' are the batch's own labels,
-permuted. The generator moves after every `critic_steps` steps of the discriminator, on the same
-batch and draws as the last of them (yunjey/stargan, solver.py).
+permuted. In joint training (section 3.2) labels end with the mask of the set that is known, and
+L_cls looks at that set's labels alone. The generator moves after every `critic_steps` steps of the
+discriminator, on the same batch and draws as the last of them (yunjey/stargan, solver.py).
 
 Shape legend: B batch, C channels, H height, W width, D label width, K labels, R rows of samples.
 """
@@ -128,7 +129,7 @@ class StarGANObjective:
         return self._phases
 
     def draw(self, batch: Tensors, random: torch.Generator) -> Tensors:
-        """Draws target labels `label_target` (B, K) and the penalty's `alpha` (B, 1, 1, 1)."""
+        """Draws target labels `label_target` (B, D) and the penalty's `alpha` (B, 1, 1, 1)."""
         num_images = len(batch["label"])
         order = torch.randperm(num_images, generator=random)
         alpha_B111 = torch.rand(num_images, 1, 1, 1, generator=random)
@@ -156,7 +157,7 @@ class StarGANObjective:
         targets = self._labels.single_targets()
         columns = [batch["image"]]
         for target in targets:
-            rows = batch["label"].cpu().numpy()
+            rows = batch["label"][:, : self._labels.num_labels].cpu().numpy()
             vectors = [self._labels.target_vector(target, row) for row in rows]
             label_BD = torch.stack([torch.from_numpy(vector) for vector in vectors])
             columns.append(generator(batch["image"], label_BD.to(batch["image"])))
@@ -225,12 +226,21 @@ class StarGANObjective:
         scores, logits = networks["discriminator"](image_BCHW)
         return at_least_fp32(scores), at_least_fp32(logits)
 
-    def classification(self, logits_BK: Tensor, label_BK: Tensor) -> Tensor:
-        """The classification loss: summed over attributes, or over domains by cross-entropy."""
-        if self._labels.sets[0].kind == "onehot":
-            return F.cross_entropy(logits_BK, label_BK.argmax(dim=1))
-        summed = F.binary_cross_entropy_with_logits(logits_BK, label_BK, reduction="sum")
-        return summed / len(logits_BK)
+    def classification(self, logits_BK: Tensor, label_BD: Tensor) -> Tensor:
+        """The classification loss, in joint training of each image on its own set's labels."""
+        numbers = range(len(self._labels.sets))
+        losses_BS = torch.stack([self._set_loss(n, logits_BK, label_BD) for n in numbers], dim=1)
+        if self._labels.is_joint:
+            losses_BS = losses_BS * label_BD[:, self._labels.num_labels :]
+        return losses_BS.sum(dim=1).mean()
+
+    def _set_loss(self, set_index: int, logits_BK: Tensor, label_BD: Tensor) -> Tensor:
+        """The loss (B,) on one set: summed over attributes, or over domains by cross-entropy."""
+        columns = self._labels.slice_of(set_index)
+        logits, label = logits_BK[:, columns], label_BD[:, columns]
+        if self._labels.sets[set_index].kind == "onehot":
+            return F.cross_entropy(logits, label.argmax(dim=1), reduction="none")
+        return F.binary_cross_entropy_with_logits(logits, label, reduction="none").sum(dim=1)
 
 
 def create_objective(recipe: Recipe, labels: LabelSpace, *, num_steps: int) -> StarGANObjective:

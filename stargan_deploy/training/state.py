@@ -105,23 +105,6 @@ class TrainingState:
         state = self._objective.state_dict()
         return tensors | {f"objective.state.{name}": value for name, value in state.items()}
 
-    def start_from(self, checkpoint: Checkpoint) -> None:
-        """Takes a checkpoint's weights as the first ones; averages start from them.
-
-        Raises:
-            ModelError: they do not fit these networks.
-        """
-        for role, network in self._objective.networks.items():
-            weights = checkpoint.part(role) or checkpoint.part(f"ema.{role}")
-            if not weights:
-                raise ModelError(f"the checkpoint holds no {role}, which a training needs")
-            try:
-                network.load_state_dict(weights)
-            except RuntimeError as error:
-                reason = " ".join(str(error).split())[:300]
-                raise ModelError(f"the checkpoint's {role} does not fit: {reason}") from error
-        self._averages = self._start_averages()
-
     def restore(self, checkpoint: Checkpoint) -> None:
         """Takes back what `tensors` gave.
 
@@ -130,7 +113,8 @@ class TrainingState:
         """
         if not checkpoint.part("optimizer"):
             raise ModelError("this checkpoint holds no training state, so nothing can resume it")
-        self.start_from(checkpoint)
+        for role, network in self._objective.networks.items():
+            _load(network, role, checkpoint.part(role))
         for player in self._objective.players:
             self._restore_optimizer(player, checkpoint.part(f"optimizer.{player.name}"))
             self._restore_scale(player, checkpoint)
@@ -192,3 +176,11 @@ class TrainingState:
             if slots:
                 table["state"][index] = slots
         optimizer.load_state_dict(table)
+
+
+def _load(network: nn.Module, role: str, weights: Mapping[str, Tensor]) -> None:
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ModelError(f"the checkpoint's {role} does not fit: {reason}") from error

@@ -1,0 +1,77 @@
+"""Starting a training from weights that were trained before, also for other labels."""
+
+from pathlib import Path
+
+from torch import Tensor
+
+from stargan_deploy.errors import ModelError
+from stargan_deploy.labels import LabelSpace
+from stargan_deploy.models.checkpoint import EMA_PREFIX, Checkpoint, load_checkpoint
+from stargan_deploy.models.convert import read_official
+from stargan_deploy.models.family import load_family
+from stargan_deploy.training.objective import Objective
+
+OFFICIAL_SUFFIXES = (".ckpt", ".pth", ".pt")
+
+
+def load_start(path: Path, labels: LabelSpace) -> Checkpoint:
+    """Reads weights to start from: a checkpoint of ours, or an official generator.
+
+    An official `200000-G.ckpt` is taken for one of the run's own labels, and a `200000-D.ckpt`
+    beside it is read too.
+
+    Raises:
+        ModelError: neither of these.
+        LabelError: an official checkpoint with another number of labels than the run.
+    """
+    if path.suffix not in OFFICIAL_SUFFIXES:
+        return load_checkpoint(path)
+    beside = path.with_name(path.name.replace("-G.", "-D."))
+    return read_official(
+        path,
+        names=labels.names,
+        discriminator_path=beside if beside != path and beside.is_file() else None,
+        domains=labels.sets[0].kind == "onehot",
+    )
+
+
+def take_weights(
+    objective: Objective, checkpoint: Checkpoint, *, family: str, labels: LabelSpace
+) -> list[str]:
+    """Puts a checkpoint's weights into an objective's networks.
+
+    Args:
+        objective: with fresh networks.
+        checkpoint: what to start from.
+        family: of the objective.
+        labels: of the run; weights of labels that the checkpoint knows are kept, the others are
+            fresh.
+
+    Returns:
+        A line about each thing that could not be taken over.
+
+    Raises:
+        ModelError: the checkpoint's networks have another shape.
+    """
+    old, notes = checkpoint.card.labels, []
+    for role, network in objective.networks.items():
+        weights: dict[str, Tensor] = checkpoint.part(role) or checkpoint.part(f"{EMA_PREFIX}{role}")
+        if not weights:
+            notes.append(f"the checkpoint holds no {role}: it starts anew")
+            continue
+        fresh = network.state_dict()
+        try:
+            if old != labels:
+                weights = load_family(family).relabel(role, weights, fresh, old=old, new=labels)
+            network.load_state_dict(weights)
+        except (RuntimeError, KeyError) as error:
+            reason = " ".join(str(error).split())[:300]
+            raise ModelError(f"the checkpoint's {role} does not fit: {reason}") from error
+    notes += [
+        f"label {name} is new: it starts anew" for name in labels.names if name not in old.names
+    ]
+    return notes + [
+        f"label {name} of the checkpoint is dropped"
+        for name in old.names
+        if name not in labels.names
+    ]

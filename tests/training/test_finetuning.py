@@ -1,0 +1,77 @@
+import pytest
+import torch
+
+from stargan_deploy.errors import LabelError, ModelError
+from stargan_deploy.models.checkpoint import load_checkpoint
+from stargan_deploy.models.official import read_state
+from stargan_deploy.training.run import Run
+from stargan_deploy.training.session import create_trainer
+
+
+@pytest.fixture
+def start(tiny_recipe, tmp_path):
+    """Makes a trainer that starts from a checkpoint, and the lines it tells."""
+
+    def make(path, **changes):
+        told = []
+        recipe = tiny_recipe(**changes)
+        trainer = create_trainer(recipe, Run(tmp_path / "new"), init_from=path, tell=told.append)
+        return trainer.objective.networks, told
+
+    return make
+
+
+def test_matching_labels_keep_their_channels(tiny_trainer, start):
+    path = tiny_trainer(data={"attributes": ["Male", "Young", "Smiling"]}).train()
+    old = load_checkpoint(path).tensors
+    networks, told = start(path, data={"attributes": ["Blond_Hair", "Young", "Male"]})
+    first, before = networks["generator"].main[0].weight, old["generator.main.0.weight"]
+    head, head_before = networks["discriminator"].conv2.weight, old["discriminator.conv2.weight"]
+    assert torch.equal(first[:, :3], before[:, :3])
+    assert torch.equal(first[:, 3 + 1], before[:, 3 + 1])
+    assert torch.equal(first[:, 3 + 2], before[:, 3 + 0])
+    assert torch.equal(head[1], head_before[1])
+    assert torch.equal(head[2], head_before[0])
+    assert not torch.equal(first[:, 3], before[:, 3 + 2])
+    assert told == [
+        "label Blond_Hair is new: it starts anew",
+        "label Smiling of the checkpoint is dropped",
+    ]
+
+
+def test_more_labels_than_before(tiny_trainer, start):
+    path = tiny_trainer(data={"attributes": ["Male"]}).train()
+    networks, told = start(path, data={"attributes": ["Male", "Young"]})
+    assert networks["generator"].main[0].weight.shape[1] == 5
+    assert told == ["label Young is new: it starts anew"]
+
+
+OFFICIAL_SHAPE = {
+    "generator_conv_dim": 8,
+    "generator_blocks": 2,
+    "discriminator_conv_dim": 8,
+    "discriminator_layers": 3,
+}
+FIVE = ["Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young"]
+
+
+def test_an_official_checkpoint_and_the_discriminator_beside_it(official, start):
+    networks, told = start(
+        official / "tiny-G.ckpt", data={"attributes": FIVE}, model=OFFICIAL_SHAPE
+    )
+    for role, file in (("generator", "tiny-G.ckpt"), ("discriminator", "tiny-D.ckpt")):
+        state = networks[role].state_dict()
+        assert all(torch.equal(state[k], v) for k, v in read_state(official / file).items())
+    assert told == []
+
+
+def test_an_official_generator_alone(official, start):
+    _, told = start(official / "tiny-2018-G.ckpt", data={"attributes": FIVE}, model=OFFICIAL_SHAPE)
+    assert told == ["the checkpoint holds no discriminator: it starts anew"]
+
+
+def test_other_numbers_of_labels_and_other_shapes_are_refused(official, start):
+    with pytest.raises(LabelError, match="5 labels, but 1 names"):
+        start(official / "tiny-G.ckpt", data={"attributes": ["Male"]}, model=OFFICIAL_SHAPE)
+    with pytest.raises(ModelError, match="the checkpoint's generator does not fit"):
+        start(official / "tiny-G.ckpt", data={"attributes": FIVE})
