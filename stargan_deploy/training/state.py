@@ -14,6 +14,9 @@ from stargan_deploy.training.objective import Losses, Objective, Player
 from stargan_deploy.training.precision import PrecisionName, gradient_scaler
 
 
+_SCALER_SLOTS = ("scale", "_growth_tracker")
+
+
 class TrainingState:
     """An objective's networks on their device, with one Adam a player and averages.
 
@@ -100,8 +103,7 @@ class TrainingState:
             tensors[f"objective.ema_updates.{role}"] = torch.tensor(average.num_updates)
         for player in self._objective.players:
             tensors |= self._optimizer_tensors(player)
-            scale = torch.tensor(self._scalers[player.name].get_scale())
-            tensors[f"objective.loss_scale.{player.name}"] = scale
+            tensors |= self._scaler_tensors(player)
         state = self._objective.state_dict()
         return tensors | {f"objective.state.{name}": value for name, value in state.items()}
 
@@ -150,11 +152,22 @@ class TrainingState:
             for name, parameter in self._objective.networks[role].named_parameters()
         ]
 
+    def _scaler_tensors(self, player: Player) -> dict[str, Tensor]:
+        """The FP16 loss scale and the steps since it last changed; nothing at other precisions."""
+        state = self._scalers[player.name].state_dict()
+        return {
+            f"objective.loss_scale.{player.name}.{slot}": torch.tensor(float(state[slot]))
+            for slot in _SCALER_SLOTS
+            if slot in state
+        }
+
     def _restore_scale(self, player: Player, checkpoint: Checkpoint) -> None:
         scaler = self._scalers[player.name]
-        saved = checkpoint.tensors.get(f"objective.loss_scale.{player.name}")
-        if scaler.is_enabled() and saved is not None:
-            scaler.update(float(saved))
+        saved = checkpoint.part(f"objective.loss_scale.{player.name}")
+        if scaler.is_enabled() and saved:
+            scale, tracker = (float(saved[slot]) for slot in _SCALER_SLOTS)
+            state = scaler.state_dict() | {"scale": scale, "_growth_tracker": int(tracker)}
+            scaler.load_state_dict(state)
 
     def _optimizer_tensors(self, player: Player) -> dict[str, Tensor]:
         """Adam's state as `optimizer.<player>.<role>.<parameter>.<slot>`."""
