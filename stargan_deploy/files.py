@@ -3,6 +3,7 @@
 import hashlib
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,6 +48,20 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_text(path: Path, content: str) -> None:
     """Writes a UTF-8 text file atomically."""
     write_bytes(path, content.encode("utf-8"))
+
+
+def copy_file(source: Path, path: Path) -> None:
+    """Copies a file atomically; a hard link where the file system has them.
+
+    Raises:
+        OutputError: the copy cannot be written.
+    """
+    with atomic_path(path) as temporary:
+        temporary.unlink()
+        try:
+            os.link(source, temporary)
+        except OSError:
+            shutil.copyfile(source, temporary)
 
 
 def make_folder(path: Path) -> Path:

@@ -13,8 +13,10 @@ RECIPES = sorted((ROOT / "train").glob("*.toml"))
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_every_recipe_resolves(path):
-    assert "preset" in read_toml(path)
-    recipe = read_recipe(path, {"data": {"root": "somewhere"}}, [])
+    tables = read_toml(path)
+    assert "preset" in tables
+    sets = tables.get("data", {}).get("sets", ["only one"])
+    recipe = read_recipe(path, {}, [], roots=["somewhere"] * len(sets))
     assert recipe.name == path.stem
     assert recipe.data.image_size % 2**recipe.model.discriminator_layers == 0
 
@@ -22,4 +24,4 @@ def test_every_recipe_resolves(path):
 def test_the_smoke_recipe_makes_several_checkpoints(command, tmp_path):
     result = command("train", ROOT / "train" / "smoke.toml", "--out", tmp_path / "run")
     assert result.code == 0, result.err
-    assert len(list((tmp_path / "run" / "checkpoints").glob("*.safetensors"))) == 3
+    assert len(list((tmp_path / "run" / "checkpoints").glob("step-*.safetensors"))) == 3

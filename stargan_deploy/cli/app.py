@@ -8,6 +8,7 @@ from stargan_deploy import __version__
 from stargan_deploy.cli.batch import batch
 from stargan_deploy.cli.bench import bench
 from stargan_deploy.cli.convert import convert
+from stargan_deploy.cli.data import data
 from stargan_deploy.cli.demo import demo
 from stargan_deploy.cli.export import export
 from stargan_deploy.cli.train import train
@@ -22,6 +23,7 @@ app = typer.Typer(
 )
 for command in (train, export, batch, convert, bench, demo):
     app.command()(command)
+app.add_typer(data, name="data")
 
 
 def _print_version(wanted: bool) -> None:

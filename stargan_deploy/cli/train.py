@@ -13,8 +13,9 @@ from stargan_deploy.cli.options import Device, DryRun, Json, Quiet
 if TYPE_CHECKING:
     from stargan_deploy.training.distributed import Ranks
     from stargan_deploy.training.recipe import Recipe
+    from stargan_deploy.training.recorder import Progress
     from stargan_deploy.training.session import Plan
-    from stargan_deploy.training.trainer import Progress, Trainer
+    from stargan_deploy.training.trainer import Trainer
 
 
 def train(
@@ -22,7 +23,10 @@ def train(
         Path | None,
         typer.Argument(help="TOML recipe.", show_default='the preset "demo": synthetic faces'),
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder of the data set.")] = None,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder or CSV of the data set; several are trained on jointly."),
+    ] = None,
     attrs: Annotated[
         str | None, typer.Option(help="Attributes or domains to learn: A,B,...")
     ] = None,
@@ -39,6 +43,9 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Any setting of the recipe."),
     ] = None,
+    skip_broken: Annotated[
+        bool, typer.Option("--skip-broken", help="Leave out images that cannot be read.")
+    ] = False,
     device: Device = None,
     dry_run: DryRun = False,
     json_output: Json = False,
@@ -56,8 +63,9 @@ def train(
             set_quiet(True)
         request = _Request(
             recipe_path=recipe,
-            changes=_changes(recipe, data, attrs, device),
+            changes=_changes(attrs, skip_broken, device),
             assignments=set_ or [],
+            roots=[str(root.resolve()) for root in data or []],
             out=out,
             init_from=init_from,
             dry_run=dry_run,
@@ -79,6 +87,7 @@ class _Request:
     recipe_path: Path | None
     changes: dict[str, Any]
     assignments: list[str]
+    roots: list[str]
     out: Path | None
     init_from: Path | None
     dry_run: bool
@@ -91,7 +100,9 @@ def _prepare(request: _Request) -> "tuple[Trainer | None, Plan]":
     from stargan_deploy.training.run import Run, check_new_folder, new_run_folder
     from stargan_deploy.training.session import create_trainer, plan_training
 
-    recipe = read_recipe(request.recipe_path, request.changes, request.assignments)
+    recipe = read_recipe(
+        request.recipe_path, request.changes, request.assignments, roots=request.roots
+    )
     if request.recipe_path is None:
         say('recipe: the preset "demo" (give a recipe or --set to change it)')
     plan = plan_training(recipe)
@@ -130,31 +141,26 @@ def _prepare_resumed(request: _Request) -> "tuple[Trainer | None, Plan]":
     if request.dry_run:
         return None, plan
     run = Run(checkpoint.parent.parent)
-    trainer = resume_trainer(checkpoint, run, recipe=recipe, ranks=request.ranks, report=_report)
+    trainer = resume_trainer(
+        checkpoint, run, recipe=recipe, ranks=request.ranks, report=_report, tell=say
+    )
     return trainer, plan
 
 
 def _resumed_recipe(checkpoint: Path, request: _Request) -> "Recipe":
     """The recipe given, else the saved one; in both cases with the changes asked for."""
-    from stargan_deploy.config import merge, parse_overrides
     from stargan_deploy.models.checkpoint import read_recipe_of
-    from stargan_deploy.training.recipe import read_recipe, resolve_recipe
+    from stargan_deploy.training.recipe import change_tables, read_recipe, resolve_recipe
 
+    changes = (request.changes, request.assignments)
     if request.recipe_path is not None:
-        return read_recipe(request.recipe_path, request.changes, request.assignments)
-    saved = merge(read_recipe_of(checkpoint), request.changes)
-    return resolve_recipe(merge(saved, parse_overrides(request.assignments)))
+        return read_recipe(request.recipe_path, *changes, roots=request.roots)
+    return resolve_recipe(change_tables(read_recipe_of(checkpoint), *changes, roots=request.roots))
 
 
-def _changes(
-    recipe: Path | None, data: Path | None, attrs: str | None, device: str | None
-) -> dict[str, Any]:
-    """The settings that flags stand for."""
-    tables: dict[str, Any] = {}
-    if data is not None:
-        tables["root"] = str(data.resolve())
-        if recipe is None:
-            tables |= {"kind": "auto", "attributes": []}
+def _changes(attrs: str | None, skip_broken: bool, device: str | None) -> dict[str, Any]:
+    """The settings that flags stand for, but for the places of the data folders."""
+    tables: dict[str, Any] = {"skip_broken": True} if skip_broken else {}
     if attrs is not None:
         tables["attributes"] = [name.strip() for name in attrs.split(",") if name.strip()]
     changes: dict[str, Any] = {"data": tables} if tables else {}

@@ -19,36 +19,43 @@ class FolderPerDomain(FileTable):
         domains: the domains to read, in label order; empty takes all, sorted by name.
         split: "train" or "test"; without such folders all images serve both.
 
+    The domains are those of the training images, whatever the held-out ones have.
+
     Raises:
-        DataError: no folders with images.
+        DataError: no folders with images, or none of the domains in the split.
         LabelError: a domain without a folder.
     """
 
     def __init__(self, root: Path, *, domains: Sequence[str] = (), split: Split = "train") -> None:
-        base = _split_folder(Path(root), split)
-        files = {
-            folder.name: image_files(folder)
-            for folder in sorted(base.iterdir())
-            if _is_domain(folder)
-        }
-        found = [name for name, paths in files.items() if paths]
-        if len(found) < 2:
+        trained, base = _split_folder(Path(root), "train"), _split_folder(Path(root), split)
+        known = _files_by_domain(trained)
+        if len(known) < 2:
             raise DataError(
-                f"{base} is neither in CelebA's layout (list_attr_*.txt) nor does it hold at least "
-                f"two folders of images, one a domain; found: {', '.join(found) or 'none'}"
+                f"{trained} is neither in CelebA's layout (list_attr_*.txt), nor has it one CSV "
+                "(file,Attribute1,...), nor at least two folders of images, one a domain; found "
+                f"folders of images: {', '.join(known) or 'none'}"
             )
         for name in domains:
-            if name not in found:
-                raise LabelError(unknown_name("domain", name, found, where=str(base)))
-        wanted = tuple(domains) or tuple(found)
-        rows = [(str(path.relative_to(base)), i) for i, d in enumerate(wanted) for path in files[d]]
+            if name not in known:
+                raise LabelError(unknown_name("domain", name, known, where=str(trained)))
+        wanted = tuple(domains) or tuple(known)
+        files = known if base == trained else _files_by_domain(base)
+        rows = [(path, i) for i, name in enumerate(wanted) for path in files.get(name, [])]
+        if not rows:
+            raise DataError(f"{base} holds no images of {', '.join(wanted)}")
         super().__init__(
             base,
-            [name for name, _ in rows],
+            [str(path.relative_to(base)) for path, _ in rows],
             np.eye(len(wanted), dtype=np.float32)[[index for _, index in rows]],
             label_space=onehot_space(wanted),
             description=Path(root).resolve().name,
         )
+
+
+def _files_by_domain(base: Path) -> dict[str, list[Path]]:
+    """The images of each folder that has some."""
+    folders = [path for path in sorted(base.iterdir()) if _is_domain(path)]
+    return {folder.name: files for folder in folders if (files := image_files(folder))}
 
 
 def _split_folder(root: Path, split: Split) -> Path:

@@ -47,8 +47,11 @@ class LabelFile:
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
         self._lines = read_lines(self.path)
-        self.is_list = bool(self._lines) and self._lines[0].strip().isdigit()
+        first_line = self._lines[0].strip() if self._lines else ""
+        self.is_list = first_line.isdecimal()
         """Whether this is CelebA's list rather than a CSV."""
+        self.num_rows_said = int(first_line[:18]) if self.is_list else None
+        """The number of rows that CelebA's list says it has."""
         rows = self._rows()
         header, first = next(rows, None), next(rows, None)
         if header is None or first is None:

@@ -134,11 +134,12 @@ class DataConfig:
         for name in self.sets:
             if not re.fullmatch(r"[\w-]+", name, re.ASCII):
                 raise ValueError(f"sets: {name!r} is no name; use letters, digits, _ and -")
-        for name, neutral in (("kind", "auto"), ("root", ""), ("attributes", ())):
-            if getattr(self, name) != neutral:
+        neutral: dict[str, Any] = {"kind": "auto", "root": "", "attributes": ()}
+        for name, value in neutral.items():
+            if getattr(self, name) != value:
                 raise ValueError(
-                    f"{name} belongs to one set: with several, leave it {neutral or 'empty'!r} and "
-                    f"set sets.NAME.{name}"
+                    f"{name} is that of one data set, and there are several: give each its own, "
+                    f"data.sets.NAME.{name}, and set data.{name} to {value or 'nothing'}"
                 )
 
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from stargan_deploy.training.metrics import Curve, evenly
 
 WIDTH, HEIGHT = 360, 200
-LEFT, RIGHT, TOP, BOTTOM = 44, 352, 8, 176
+LEFT, RIGHT, TOP, BOTTOM = 56, 352, 8, 176
 """Edges of the plot in the drawing's own units."""
 
 MAX_POINTS = 500
@@ -24,6 +24,7 @@ NUM_BANDS = 60
 MAX_DOTTED = 20
 """Unsmoothed curves of at most so many points show them as dots."""
 NUM_COLOURS = 8
+MAX_TICK_LENGTH = 8
 MAX_NARROW = 10
 """Charts of more series are wide, for their legends."""
 NOTHING = "\N{EN DASH}"
@@ -109,7 +110,7 @@ def format_value(value: float, *, is_share: bool = False) -> str:
 def ticks(low: float, high: float, count: int) -> list[float]:
     """About so many round numbers in [low, high]; low < high."""
     magnitude = 10.0 ** math.floor(math.log10((high - low) / count))
-    steps = [multiple * magnitude for multiple in (1, 2, 2.5, 5, 10)]
+    steps = [multiple * magnitude for multiple in (1, 2, 5, 10)]
     step = min(steps, key=lambda step: abs((high - low) / step - count))
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [index * step for index in range(first, last + 1)]
@@ -152,7 +153,7 @@ def _axes(scales: _Scales, is_share: bool) -> list[str]:
     parts = []
     marks = ticks(scales.low, scales.high, 4)
     for value, y in zip(marks, scales.y(np.array(marks)), strict=True):
-        text = format_value(value, is_share=is_share)
+        text = f"{value:.0%}" if is_share else _tick_text(value, marks[1] - marks[0])
         parts.append(
             f'<path class="grid" d="M{LEFT} {y:.1f}H{RIGHT}"/>'
             f'<text class="tick" x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{text}</text>'
@@ -167,6 +168,13 @@ def _axes(scales: _Scales, is_share: bool) -> list[str]:
     return parts
 
 
+def _tick_text(value: float, step: float) -> str:
+    """A value with as many digits as tell it from its neighbours on the axis."""
+    digits = max(0, -math.floor(math.log10(step) + 1e-6))
+    text = f"{value:,.{digits}f}"
+    return text if len(text) <= MAX_TICK_LENGTH else f"{value:.3g}"
+
+
 def _lines(chart: Chart, shown: Sequence[Curve], scales: _Scales) -> list[str]:
     parts = [
         f'<svg x="{LEFT}" y="0" width="{RIGHT - LEFT}" height="{BOTTOM + 1}" '
@@ -176,7 +184,8 @@ def _lines(chart: Chart, shown: Sequence[Curve], scales: _Scales) -> list[str]:
         for index, series in enumerate(chart.series):
             raw = series.curve.thinned(MAX_POINTS)
             parts.append(f'<path class="raw c{index % NUM_COLOURS}" d="{_path(raw, scales)}"/>')
-    for index, (series, curve) in enumerate(zip(chart.series, shown, strict=True)):
+    for index in reversed(range(len(shown))):  # the first, which matters most, lies on top
+        series, curve = chart.series[index], shown[index]
         look = _line_class(index, series)
         parts.append(
             f'<path class="{look}" d="{_path(curve, scales)}">'

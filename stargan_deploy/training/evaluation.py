@@ -168,6 +168,20 @@ class _Judge:
         return torch.cat([compute(*batch) for batch in batches])
 
 
+def score(values: Mapping[str, float]) -> float | None:
+    """One number to choose the best checkpoint by; greater is better.
+
+    The mean accuracy less the reconstruction error as a share of half the range of pixels: the
+    classifier alone does not see blur, and the reconstruction alone likes a generator that does
+    nothing. None where the held-out images could not tell.
+    """
+    accuracy = values.get("eval/accuracy_mean")
+    reconstruction = values.get("eval/reconstruction_levels")
+    if accuracy is None or reconstruction is None:
+        return None
+    return accuracy - reconstruction / 127.5
+
+
 def _summary(outcomes: list[_Outcome]) -> dict[str, float]:
     """Means over the labels, of what there is."""
     diversities = [outcome.diversity for outcome in outcomes if outcome.diversity is not None]

@@ -18,6 +18,7 @@ from typing import Any
 
 from PIL import Image
 
+from stargan_deploy.config import join
 from stargan_deploy.errors import ImageError
 from stargan_deploy.files import write_text
 from stargan_deploy.images import load_image
@@ -51,17 +52,17 @@ def write_report(run_folder: Path) -> Path:
         sections="\n".join(section for section in sections if section),
     )
     path = run_folder / REPORT_NAME
-    write_text(path, page)
+    write_text(path, page.encode("utf-8", "replace").decode())  # JSON may hold half characters
     return path
 
 
 def _facts(run: RunRecord) -> list[str]:
     """The line under the title: data, machine, versions, time."""
     data, versions = table_of(run.recipe, "data"), table_of(run.surroundings, "versions")
-    facts = [str(run.recipe.get("family", ""))]
+    facts = [run.folder.resolve().name, str(run.recipe.get("family", ""))]
     if "image_size" in data:
-        size = data["image_size"]
-        facts.append(f"{Path(str(data.get('root', ''))).name or 'synthetic'} at {size}x{size}")
+        source = " + ".join(table_of(data, "sets")) or Path(str(data.get("root", ""))).name
+        facts.append(f"{source or 'synthetic'} at {data['image_size']}x{data['image_size']}")
     facts += [str(run.surroundings.get("device", ""))]
     facts += [f"{k} {versions[k]}" for k in ("stargan-deploy", "torch") if k in versions]
     revision = str(run.surroundings.get("git_revision", ""))
@@ -186,7 +187,9 @@ def _evaluation_charts(curves: Mapping[str, Curve]) -> list[Chart]:
             note="share of images that carry the attribute after a translation to it",
             series=(
                 *_series(curves, {f"{EVALUATION_PREFIX}accuracy_mean": "mean"}, style="strong"),
-                *_series(curves, {f"{EVALUATION_PREFIX}accuracy_real": "real"}, style="dashed"),
+                *_series(
+                    curves, {f"{EVALUATION_PREFIX}accuracy_real": "real images"}, style="dashed"
+                ),
                 *_series(curves, by_label),
             ),
             bounds=(0.0, 1.0),
@@ -260,11 +263,12 @@ def _settings_table(name: str, table: Table) -> str:
     return f"<table><caption>{_escaped(name)}</caption><tbody>{rows}</tbody></table>"
 
 
-def _flat(table: Table) -> list[tuple[str, Any]]:
-    """Keys with values; those of an inner table follow, without its name."""
+def _flat(table: Table, path: str = "") -> list[tuple[str, Any]]:
+    """All values with their dotted names."""
     rows: list[tuple[str, Any]] = []
     for key, value in table.items():
-        rows += list(value.items()) if isinstance(value, Mapping) else [(key, value)]
+        name = join(path, key)
+        rows += _flat(value, name) if isinstance(value, Mapping) else [(name, value)]
     return rows
 
 

@@ -3,14 +3,16 @@
 <run>/recipe.toml              the resolved settings; `train <run>/recipe.toml` repeats them
 <run>/environment.json         versions, device, git revision
 <run>/metrics.jsonl            a line every `log_every` steps
+<run>/report.html              curves, sample grids, accuracy and settings in one file
 <run>/samples/step-0001000.jpg
-<run>/checkpoints/step-0001000.safetensors
+<run>/checkpoints/step-0001000.safetensors, best.safetensors
 <run>/model.safetensors        the finished model: weights and card alone
 <run>/tensorboard/             where tensorboard is installed
 """
 
 import contextlib
 import json
+import math
 import subprocess
 import time
 from collections.abc import Mapping
@@ -22,10 +24,11 @@ from PIL import Image
 from stargan_deploy.card import library_versions
 from stargan_deploy.config import to_mapping, to_toml
 from stargan_deploy.errors import OutputError, TrainingError
-from stargan_deploy.files import make_folder, write_text
+from stargan_deploy.files import copy_file, make_folder, write_text
 from stargan_deploy.images import save_image
 from stargan_deploy.models.checkpoint import newest_whole
 from stargan_deploy.training.recipe import Recipe
+from stargan_deploy.training.report import write_report
 
 RUNS = Path("runs")
 
@@ -39,7 +42,7 @@ class Run:
         self._metrics = self.folder / "metrics.jsonl"
         self._scalars: Any = None
 
-    def begin(self, recipe: Recipe, *, device: str, first_step: int) -> None:
+    def begin(self, recipe: Recipe, *, device: str, first_step: int, num_steps: int) -> None:
         """Writes settings and surroundings, and drops metrics from after the first step.
 
         Raises:
@@ -48,7 +51,12 @@ class Run:
         make_folder(self.checkpoints)
         write_text(self.folder / "recipe.toml", to_toml(to_mapping(recipe)))
         versions = library_versions("torch", "torchvision", "numpy", "pillow", "safetensors")
-        surroundings = {"versions": versions, "device": device, "git_revision": git_revision()}
+        surroundings = {
+            "versions": versions,
+            "device": device,
+            "git_revision": git_revision(),
+            "num_steps": num_steps,
+        }
         write_text(self.folder / "environment.json", json.dumps(surroundings, indent=2))
         self._keep_metrics_before(first_step)
         self._scalars = _scalar_writer(self.folder / "tensorboard", first_step)
@@ -89,6 +97,24 @@ class Run:
         old = sorted(self.checkpoints.glob("step-*.safetensors"))[:-keep] if keep else []
         for path in old:
             path.unlink(missing_ok=True)
+
+    def write_report(self) -> None:
+        """Makes `report.html` from what the folder holds."""
+        write_report(self.folder)
+
+    def keep_as_best(self, step: int, score: float) -> None:
+        """Keeps a step's checkpoint as the best one, with its score beside it."""
+        copy_file(self.checkpoint_path(step), self.checkpoints / "best.safetensors")
+        best = {"step": step, "score": score}
+        write_text(self.checkpoints / "best.json", json.dumps(best))
+
+    def best_score(self, last_step: int) -> float:
+        """The score of the best checkpoint up to a step; minus infinity where there is none."""
+        try:
+            best = json.loads((self.checkpoints / "best.json").read_text(encoding="utf-8"))
+            return float(best["score"]) if best["step"] <= last_step else -math.inf
+        except (OSError, ValueError, KeyError, TypeError):
+            return -math.inf
 
     def close(self) -> None:
         """Finishes what is written in the background."""

@@ -14,8 +14,9 @@ from stargan_deploy.training.distributed import Ranks
 from stargan_deploy.training.finetuning import load_start, take_weights
 from stargan_deploy.training.objective import load_objective_module
 from stargan_deploy.training.recipe import Recipe, differences, num_steps, resolve_recipe
+from stargan_deploy.training.recorder import Progress
 from stargan_deploy.training.run import Run
-from stargan_deploy.training.trainer import Progress, Trainer
+from stargan_deploy.training.trainer import Trainer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +91,7 @@ def create_trainer(
         parents={"initial weights": file_sha256(init_from)} if init_from else {},
         ranks=ranks,
         report=report,
+        tell=tell,
     )
 
 
@@ -100,6 +102,7 @@ def resume_trainer(
     recipe: Recipe | None = None,
     ranks: Ranks | None = None,
     report: Callable[[Progress], None] = lambda _: None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Trainer:
     """Builds a trainer that goes on from a checkpoint.
 
@@ -109,6 +112,7 @@ def resume_trainer(
         recipe: settings given anew; None takes the checkpoint's own.
         ranks: this process among those that train together; any number of them may resume.
         report: called after each line of metrics.
+        tell: called with each line that the user should read.
 
     Raises:
         TrainingError: the settings contradict those of the checkpoint, or it holds none.
@@ -123,6 +127,12 @@ def resume_trainer(
             f"cannot resume {checkpoint_path} with other settings ({'; '.join(changed)}); "
             "start a new run with --init-from instead"
         )
-    trainer = create_trainer(recipe or saved, run, ranks=ranks, report=report)
+    trainer = create_trainer(recipe or saved, run, ranks=ranks, report=report, tell=tell)
+    if trainer.labels != checkpoint.card.labels:
+        raise TrainingError(
+            f"cannot resume {checkpoint_path}, which learns "
+            f"{', '.join(checkpoint.card.labels.names)}, on data with "
+            f"{', '.join(trainer.labels.names)}; name the data of that run, several sets in order"
+        )
     trainer.restore(checkpoint)
     return trainer

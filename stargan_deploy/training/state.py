@@ -13,7 +13,6 @@ from stargan_deploy.training.distributed import Ranks
 from stargan_deploy.training.objective import Losses, Objective, Player
 from stargan_deploy.training.precision import PrecisionName, gradient_scaler
 
-
 _SCALER_SLOTS = ("scale", "_growth_tracker")
 
 

@@ -5,48 +5,33 @@ A step is one batch; each player moves at every `every`-th step. Everything rand
 """
 
 import signal
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from stargan_deploy.card import ModelCard, Preprocessing, library_versions
-from stargan_deploy.config import to_mapping
-from stargan_deploy.data.loading import Batch, BatchLoader, first_images, to_model_range
+from stargan_deploy.data.loading import Batch, BatchLoader
 from stargan_deploy.data.source import ImageSource
 from stargan_deploy.devices import pick_device
 from stargan_deploy.errors import StoppedError, TrainingError
-from stargan_deploy.grids import picture_grid
-from stargan_deploy.images import tensor_to_pixels
-from stargan_deploy.models.checkpoint import Checkpoint, deployable, save_checkpoint
+from stargan_deploy.labels import LabelSpace
+from stargan_deploy.models.checkpoint import Checkpoint
 from stargan_deploy.models.family import load_family
 from stargan_deploy.training.distributed import Ranks, local_device
 from stargan_deploy.training.guard import FP16_PATIENCE, FiniteGuard, StopSignals
 from stargan_deploy.training.objective import Objective, Player, Tensors
 from stargan_deploy.training.precision import autocast
 from stargan_deploy.training.recipe import Recipe, TrainConfig
+from stargan_deploy.training.recorder import Progress, Recorder, to_device
 from stargan_deploy.training.run import Run
 from stargan_deploy.training.schedule import learning_rate_factor
 from stargan_deploy.training.state import TrainingState
-
-
-@dataclass(frozen=True, kw_only=True)
-class Progress:
-    """How far a training is."""
-
-    step: int
-    num_steps: int
-    steps_per_s: float
-    images_per_s: float
-    eta_s: float
-    losses: Mapping[str, float]
 
 
 class Trainer:
@@ -61,6 +46,7 @@ class Trainer:
         parents: SHA-256 of what the weights started from, by role.
         ranks: this process among those that train together.
         report: called after each line of metrics.
+        tell: called with each line that the user should read.
     """
 
     def __init__(
@@ -74,6 +60,7 @@ class Trainer:
         parents: Mapping[str, str] | None = None,
         ranks: Ranks | None = None,
         report: Callable[[Progress], None] = lambda _: None,
+        tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.recipe = recipe
         self.objective = objective
@@ -87,7 +74,7 @@ class Trainer:
         self._parents = dict(parents or {})
         self._terms: dict[str, Tensor] = {}
         """The latest of each loss term: not every player moves at every step."""
-        self._report = report
+        self._tell = tell
         self._channels_last = uses_channels_last(recipe.train, self.device)
         self.state = TrainingState(
             objective,
@@ -104,13 +91,26 @@ class Trainer:
         self._losses: Any = (
             torch.compile(objective.losses) if recipe.train.compile else objective.losses
         )
-        self._samples = first_images(sample_source, recipe.data, recipe.output.num_samples)
-        self._clock = _Clock()
+        self._recorder = Recorder(
+            run,
+            recipe,
+            objective,
+            self.state,
+            sample_source=sample_source,
+            card=self._card,
+            device=self.device,
+            report=report,
+        )
 
     @property
     def num_steps(self) -> int:
         """Length of the whole training."""
         return sum(phase.num_steps for phase in self.objective.phases())
+
+    @property
+    def labels(self) -> LabelSpace:
+        """What the labels of the data mean."""
+        return self._source.label_space
 
     def train(self) -> Path:
         """Trains from the present step to the last; returns the last checkpoint's path.
@@ -122,7 +122,7 @@ class Trainer:
             OutputError: the run folder cannot be written.
         """
         if self.ranks.is_writer:
-            self.run.begin(self.recipe, device=str(self.device), first_step=self.step)
+            self._recorder.begin(self.step, self.num_steps)
         try:
             with StopSignals() as signals:
                 for _ in self.steps():
@@ -131,7 +131,7 @@ class Trainer:
         finally:
             self.run.close()
         if self.ranks.is_writer:
-            self._save_model()
+            self._recorder.finish(self.step)
         return self.run.checkpoint_path(self.step)
 
     def steps(self) -> Iterator[int]:
@@ -154,8 +154,9 @@ class Trainer:
         if not asked or self.step == self.num_steps:
             return
         path = self.run.checkpoint_path(self.step)
-        if self.ranks.is_writer and not path.exists():
-            self.save()
+        if self.ranks.is_writer:
+            self._refuse_non_finite(self._guard.check())
+            self._recorder.stop(self.step)
         number = signals.received or signal.SIGTERM
         raise StoppedError(
             f"stopped by {number.name} at step {self.step}; saved {path}; go on with: "
@@ -180,9 +181,15 @@ class Trainer:
             if self.step < end:
                 data = replace(self.recipe.data, image_size=phase.image_size)
                 loader = BatchLoader(
-                    self._source, data, batch_size=phase.batch_size, seed=self.recipe.seed
+                    self._source,
+                    data,
+                    batch_size=phase.batch_size,
+                    seed=self.recipe.seed,
+                    round_steps=max(player.every for player in self.objective.players),
                 )
-                self._clock.start(self.step)
+                if loader.notice:
+                    self._tell(loader.notice)
+                self._recorder.start_clock(self.step)
                 stream = loader.batches(self.step)
                 yield from (next(stream) for _ in range(self.step, end))
             start = end
@@ -214,35 +221,12 @@ class Trainer:
 
     def _write_due(self) -> None:
         """Metrics, samples and checkpoints that this step owes."""
-        output, last = self.recipe.output, self.step == self.num_steps
-        if self.ranks.size > 1 and (self.step % output.log_every == 0 or last):
+        if self.ranks.size > 1 and self._recorder.logs_at(self.step):
             self._terms = self._averaged_terms()
-        if not self.ranks.is_writer:
-            return
-        if self.step % output.log_every == 0 or last:
-            self._log()
-        if self.step % output.sample_every == 0 or last:
-            self._save_sample()
-        if self.step % output.checkpoint_every == 0 or last:
-            self.save()
-
-    def _log(self) -> None:
-        values = {name: float(term) for name, term in self._terms.items()}
-        steps_per_s = self._clock.steps_per_s(self.step)
-        images_per_s = steps_per_s * self.recipe.train.batch_size
-        rates = {f"lr_{name}": rate for name, rate in self.state.learning_rates.items()}
-        self.run.log(self.step, {**values, **rates, "steps_per_s": steps_per_s})
-        eta_s = (self.num_steps - self.step) / steps_per_s
-        self._report(
-            Progress(
-                step=self.step,
-                num_steps=self.num_steps,
-                steps_per_s=steps_per_s,
-                images_per_s=images_per_s,
-                eta_s=eta_s,
-                losses=values,
-            )
-        )
+        if self.ranks.is_writer:
+            if self._recorder.saves_at(self.step):
+                self._refuse_non_finite(self._guard.check())
+            self._recorder.write_due(self.step, self._terms)
 
     def _averaged_terms(self) -> dict[str, Tensor]:
         """The latest terms as one process would have computed them on the global batch."""
@@ -258,28 +242,6 @@ class Trainer:
             f"{term} is {value} at step {step}; the last good checkpoint is {last_good or 'none'}: "
             "lower the learning rates and start a new run from it with --init-from"
         )
-
-    @torch.no_grad()
-    def _save_sample(self) -> None:
-        batch = self._to_device(self._samples)
-        samples = self.objective.sample(self.state.best_networks(), batch)
-        rows = [tensor_to_pixels(row.cpu().numpy()) for row in samples.images]
-        pictures = [[Image.fromarray(pixels) for pixels in row] for row in rows]
-        self.run.save_sample(self.step, picture_grid(pictures, samples.headings))
-
-    def save(self) -> Path:
-        """Writes a checkpoint of the present step and deletes the ones that are too old."""
-        self._refuse_non_finite(self._guard.check())
-        path = self.run.checkpoint_path(self.step)
-        save_checkpoint(path, self._card(), self.state.tensors(), recipe=to_mapping(self.recipe))
-        self.run.drop_old_checkpoints(self.recipe.output.keep_checkpoints)
-        return path
-
-    def _save_model(self) -> None:
-        """Writes the finished model: what a checkpoint holds, without what training needs."""
-        dtype = {"fp32": torch.float32, "fp16": torch.float16}[self.recipe.output.model_precision]
-        tensors = deployable(self.state.tensors(), dtype=dtype)
-        save_checkpoint(self.run.model_path, self._card(), tensors)
 
     def _card(self) -> ModelCard:
         recipe = self.recipe
@@ -306,11 +268,7 @@ class Trainer:
         return autocast(self.recipe.train.precision, self.device)
 
     def _to_device(self, batch: Batch) -> Tensors:
-        named = {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}
-        image_BCHW = to_model_range(named["image"])
-        if self._channels_last:
-            image_BCHW = image_BCHW.contiguous(memory_format=torch.channels_last)
-        return named | {"image": image_BCHW}
+        return to_device(batch, self.device, channels_last=self._channels_last)
 
 
 def uses_channels_last(train: TrainConfig, device: torch.device) -> bool:
@@ -321,23 +279,6 @@ def uses_channels_last(train: TrainConfig, device: torch.device) -> bool:
     if train.channels_last is not None:
         return train.channels_last
     return device.type == "cuda"
-
-
-class _Clock:
-    """Speed since the last look."""
-
-    def __init__(self) -> None:
-        self.start(0)
-
-    def start(self, step: int) -> None:
-        self._step, self._time_s = step, time.perf_counter()
-
-    def steps_per_s(self, step: int) -> float:
-        """Steps per second since the last call."""
-        now_s = time.perf_counter()
-        speed = (step - self._step) / max(now_s - self._time_s, 1e-9)
-        self._step, self._time_s = step, now_s
-        return speed
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:

@@ -51,4 +51,4 @@ def test_a_signal_saves_the_training_and_leaves(tmp_path, number):
     assert f"stopped by {number.name} at step" in said.splitlines()[-1]
     assert "train --resume --out run" in said.splitlines()[-1]
     assert "Traceback" not in said
-    assert len(list((tmp_path / "run" / "checkpoints").glob("*.safetensors"))) == 1
+    assert len(list((tmp_path / "run" / "checkpoints").glob("step-*.safetensors"))) == 1

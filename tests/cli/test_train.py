@@ -13,7 +13,7 @@ SMOKE = Path(__file__).parent.parent.parent / "train" / "smoke.toml"
 
 
 def checkpoints(folder):
-    return sorted(path.name for path in (folder / "checkpoints").glob("*"))
+    return sorted(path.name for path in (folder / "checkpoints").glob("step-*"))
 
 
 def test_a_run_gets_a_folder_of_its_own(command, tmp_path):

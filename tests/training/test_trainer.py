@@ -8,6 +8,7 @@ from PIL import Image
 
 from stargan_deploy.errors import ModelError, TrainingError, UsageError
 from stargan_deploy.models.checkpoint import build_model, load_checkpoint
+from stargan_deploy.training.evaluation import score
 from stargan_deploy.training.recipe import resolve_recipe
 from stargan_deploy.training.run import Run
 from stargan_deploy.training.session import create_trainer, resume_trainer
@@ -17,16 +18,22 @@ def tensors(path):
     return load_checkpoint(path, with_training_state=True).tensors
 
 
+def logged(folder):
+    """The lines of losses among the metrics."""
+    lines = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+    return [line for line in lines if "d_real" in line]
+
+
 def test_a_run_leaves_what_it_promises(tiny_trainer, tmp_path):
     last = tiny_trainer().train()
     folder = tmp_path / "run"
     assert last == folder / "checkpoints" / "step-0000006.safetensors"
-    assert len(list((folder / "checkpoints").iterdir())) == 3
+    assert len(list((folder / "checkpoints").glob("step-*"))) == 3
     assert sorted(p.name for p in (folder / "samples").iterdir()) == [
         "step-0000003.jpg",
         "step-0000006.jpg",
     ]
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    lines = logged(folder)
     assert [line["step"] for line in lines] == [2, 4, 6]
     assert {"d_real", "d_fake", "d_cls", "d_gp", "g_fake", "g_cls", "g_rec"} <= set(lines[0])
     recipe = resolve_recipe(tomllib.loads((folder / "recipe.toml").read_text()))
@@ -77,14 +84,11 @@ def test_the_sample_grid_has_a_column_for_each_target(tiny_trainer, tmp_path):
 def test_a_resumed_run_ends_bit_identical(tiny_trainer, tiny_recipe, tmp_path, stop):
     whole = tiny_trainer("whole").train()
     cut = create_trainer(tiny_recipe(), Run(tmp_path / "cut"))
-    cut.run.begin(cut.recipe, device="cpu", first_step=0)
-    for batch in cut._batches():
-        cut.state.scale_learning_rates(cut._learning_rate_factor())
-        cut._play(batch)
-        cut.step += 1
-        if cut.step == stop:
+    for step in cut.steps():
+        if step == stop:
             break
-    resumed = resume_trainer(cut.save(), Run(tmp_path / "cut"))
+    cut._recorder.stop(stop)
+    resumed = resume_trainer(cut.run.newest_checkpoint(), Run(tmp_path / "cut"))
     assert resumed.step == stop
     last = resumed.train()
     first, second = tensors(whole), tensors(last)
@@ -97,8 +101,7 @@ def test_metrics_after_the_resumed_step_are_written_anew(tiny_trainer, tmp_path)
     run = Run(tmp_path / "run")
     run.checkpoint_path(6).unlink()
     resume_trainer(run.newest_checkpoint(), run).train()
-    steps = [json.loads(x)["step"] for x in (run.folder / "metrics.jsonl").read_text().splitlines()]
-    assert steps == [2, 4, 6]
+    assert [line["step"] for line in logged(run.folder)] == [2, 4, 6]
 
 
 def test_other_settings_are_refused_on_resume(tiny_trainer, tiny_recipe, tmp_path):
@@ -112,7 +115,7 @@ def test_a_longer_run_may_go_on(tiny_trainer, tiny_recipe, tmp_path):
     recipe = tiny_recipe(train={"steps": 8}, output={"keep_checkpoints": 1})
     resumed = resume_trainer(last, Run(tmp_path / "run"), recipe=recipe)
     assert resumed.train().name == "step-0000008.safetensors"
-    assert len(list((tmp_path / "run" / "checkpoints").iterdir())) == 1
+    assert len(list((tmp_path / "run" / "checkpoints").glob("step-*"))) == 1
 
 
 def test_starting_from_a_checkpoint_keeps_its_weights_and_names_it(
@@ -182,3 +185,23 @@ def test_progress_is_reported(tiny_recipe, tmp_path):
 
 def test_recipes_are_values():
     assert replace(resolve_recipe({"preset": "demo"}), seed=3).seed == 3
+
+
+def test_the_best_checkpoint_is_kept_with_its_score(tiny_trainer, tmp_path):
+    output = {"evaluate_every": 2, "keep_checkpoints": 1, "num_evaluated": 4}
+    tiny_trainer(output=output).train()
+    folder = tmp_path / "run" / "checkpoints"
+    best = json.loads((folder / "best.json").read_text())
+    lines = map(json.loads, (tmp_path / "run" / "metrics.jsonl").read_text().splitlines())
+    judged = {x["step"]: score(x) for x in lines if "eval/accuracy_mean" in x}
+    assert set(judged) == {2, 4, 6}
+    assert best["score"] == max(judged.values()) == judged[best["step"]]
+    assert load_checkpoint(folder / "best.safetensors").card.step == best["step"]
+    assert [p.name for p in folder.glob("step-*")] == ["step-0000006.safetensors"]
+
+
+def test_the_report_shows_the_run(tiny_trainer, tmp_path):
+    tiny_trainer().train()
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "finished" in page
+    assert "data:image/jpeg;base64," in page
