@@ -39,6 +39,7 @@ class BatchLoader:
         batch_size: images a batch.
         seed: decides order and mirroring.
         round_steps: batches from one move of the slowest player to the next.
+        part: the rows of a batch whose images are wanted, where several processes share it.
 
     Raises:
         DataError: images that cannot be read, with their names, or no images.
@@ -52,6 +53,7 @@ class BatchLoader:
         batch_size: int,
         seed: int,
         round_steps: int = 1,
+        part: slice = slice(None),
     ) -> None:
         sizes = set_sizes(source)
         if not all(sizes):
@@ -60,6 +62,7 @@ class BatchLoader:
         self.notice = self._prepared.notice
         """A line about images that were left out, or nothing."""
         self._labels = torch.from_numpy(source.labels)
+        self._part = part
         streams = [
             StreamOrder(
                 size,
@@ -75,9 +78,12 @@ class BatchLoader:
         self._num_workers = 0 if self._prepared.is_cached else config.num_workers
 
     def batches(self, first_step: int) -> Iterator[Batch]:
-        """Batches from a step on, without end: image (B, 3, H, W) uint8, label (B, D) float32."""
+        """Batches from a step on, without end: image (B, 3, H, W) uint8, label (B, D) float32.
+
+        The images are the part of the batch that was asked for, the labels always all of it.
+        """
         loader = DataLoader(
-            _Rows(self._prepared, self._labels),
+            _Rows(self._prepared, self._labels, self._part),
             batch_sampler=Steps(self._order, first_step),
             collate_fn=_as_it_is,
             num_workers=self._num_workers,
@@ -162,12 +168,13 @@ class PreparedImages:
 class _Rows(Dataset[Batch]):
     """Prepared images by place, a whole batch at a time."""
 
-    def __init__(self, prepared: PreparedImages, labels: Tensor) -> None:
+    def __init__(self, prepared: PreparedImages, labels: Tensor, part: slice) -> None:
         self._prepared = prepared
         self._labels = labels
+        self._part = part
 
     def __getitems__(self, places: Sequence[Place]) -> Batch:
-        images = [self._upright_or_mirrored(place) for place in places]
+        images = [self._upright_or_mirrored(place) for place in places[self._part]]
         return {
             "image": _to_tensor(images),
             "label": self._labels[[index for index, _ in places]],

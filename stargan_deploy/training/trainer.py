@@ -186,6 +186,7 @@ class Trainer:
                     batch_size=phase.batch_size,
                     seed=self.recipe.seed,
                     round_steps=max(player.every for player in self.objective.players),
+                    part=self._part,
                 )
                 if loader.notice:
                     self._tell(loader.notice)
@@ -199,9 +200,10 @@ class Trainer:
 
     def _play(self, batch: Batch) -> dict[str, Tensor]:
         """Lets every player whose turn it is move once."""
-        named = self._to_device(batch)
         draws = self.objective.draw(batch, step_generator(self.recipe.seed, self.step))
         draws = {name: draw[self._part].to(self.device) for name, draw in draws.items()}
+        own = {"image": batch["image"], "label": batch["label"][self._part]}
+        named = to_device(own, self.device, channels_last=self._channels_last)
         moving = [p for p in self.objective.players if (self.step + 1) % p.every == 0]
         self.state.select(*moving)
         with self._autocast():
@@ -266,9 +268,6 @@ class Trainer:
 
     def _autocast(self) -> AbstractContextManager[object]:
         return autocast(self.recipe.train.precision, self.device)
-
-    def _to_device(self, batch: Batch) -> Tensors:
-        return to_device(batch, self.device, channels_last=self._channels_last)
 
 
 def uses_channels_last(train: TrainConfig, device: torch.device) -> bool:

@@ -1,4 +1,4 @@
-from itertools import islice
+from itertools import islice, pairwise
 
 import numpy as np
 import pytest
@@ -51,7 +51,7 @@ def test_sets_take_turns_for_both_players(sizes, round_steps):
     assert sorted(turns[round_steps - 1 :: round_steps]) == list(range(len(sizes)))
     if len(sizes) > 1:
         rounds = [turns[start : start + round_steps] for start in range(0, len(turns), round_steps)]
-        assert all(a != b for turn in rounds for a, b in zip(turn, turn[1:], strict=False))
+        assert all(a != b for turn in rounds for a, b in pairwise(turn))
 
 
 @given(sizes=sets, round_steps=st.integers(1, 4), seed=st.integers(0, 5))

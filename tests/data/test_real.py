@@ -5,7 +5,7 @@ import pytest
 
 from stargan_deploy.data.celeba import CelebA
 from stargan_deploy.data.loading import first_images
-from stargan_deploy.data.source import DataConfig, open_source
+from stargan_deploy.data.source import DataConfig, SetConfig, open_source
 
 pytestmark = pytest.mark.realdata
 
@@ -31,6 +31,20 @@ def test_expressions_in_folders(real_data):
     assert batch["image"].shape == (4, 3, 48, 48)
     assert np.array_equal(batch["image"][:, 0], batch["image"][:, 1])
     assert len(open_source(config, "test")) == 700
+
+
+def test_attributes_and_expressions_jointly(real_data):
+    sets = {
+        "faces": SetConfig(root=str(real_data / "celeba_hq_128")),
+        "moods": SetConfig(root=str(real_data / "fer2013_48")),
+    }
+    config = DataConfig(sets=sets, image_size=32, crop_size=0)
+    source = open_source(config, "train")
+    assert source.set_sizes == (10_001, 2_800)
+    assert source.labels.shape == (12_801, 5 + 7 + 2)
+    batch = first_images(open_source(config, "test"), config, 6)
+    is_grey = (batch["image"][:, 0] == batch["image"][:, 1]).flatten(1).all(1)
+    assert is_grey.tolist() == [False, True] * 3
 
 
 def test_art_in_folders(real_data):

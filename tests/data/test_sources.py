@@ -107,6 +107,17 @@ def test_train_and_test_folders_are_kept_apart(tmp_path):
     assert FolderPerDomain(tmp_path, split="test").names == ["a/3.jpg", "b/4.jpg"]
 
 
+def test_held_out_images_are_labelled_by_the_domains_of_the_training(tmp_path):
+    write_images(tmp_path, ["train/a/1.jpg", "train/b/2.jpg", "train/c/3.jpg"])
+    write_images(tmp_path, ["test/b/4.jpg", "test/z/5.jpg"])
+    source = FolderPerDomain(tmp_path, split="test")
+    assert source.label_space.names == ("a", "b", "c")
+    assert source.names == ["b/4.jpg"]
+    assert source.labels.tolist() == [[0, 1, 0]]
+    with pytest.raises(DataError, match="holds no images of a, c"):
+        FolderPerDomain(tmp_path, domains=("a", "c"), split="test")
+
+
 def test_chosen_domains_keep_their_order(tmp_path):
     write_images(tmp_path, ["a/1.jpg", "b/2.jpg", "c/3.jpg"])
     source = FolderPerDomain(tmp_path, domains=("c", "a"))

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from stargan_deploy.training.precision import at_least_fp32
+from stargan_deploy.training.recorder import to_device
 from stargan_deploy.training.run import Run
 from stargan_deploy.training.session import resume_trainer
 
@@ -60,7 +61,7 @@ def test_losses_with_the_penalty_compile_whole(tiny_trainer, player):
     """Traced to one graph with its backward; `aot_eager` leaves out the C++ compiler alone."""
     trainer = tiny_trainer()
     objective, network = trainer.objective, trainer.objective.networks[player]
-    batch = trainer._to_device(next(trainer._batches()))
+    batch = to_device(next(trainer._batches()), trainer.device)
     draws = objective.draw(batch, torch.Generator().manual_seed(0))
     draws["fake"] = objective.share(batch, draws, ())["fake"]
     gradients = []

@@ -1,0 +1,98 @@
+"""Several processes on one machine, started by torchrun and talking through gloo."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stargan_deploy.errors import ConfigError
+from stargan_deploy.models.checkpoint import load_checkpoint
+from stargan_deploy.training.distributed import Ranks
+
+SMOKE = Path(__file__).parent.parent.parent / "train" / "smoke.toml"
+
+
+def train(folder, *words, num_processes=2):
+    """Trains under torchrun; returns the finished process."""
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node")
+    program = ("-m", "stargan_deploy", "train", SMOKE, "--device", "cpu", "--out", folder)
+    return subprocess.run(
+        [sys.executable, *launcher, str(num_processes), *program, *words],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        timeout=300,
+        check=False,
+    )
+
+
+def losses(folder):
+    lines = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+    return {x["step"]: {k: v for k, v in x.items() if k[:2] in ("d_", "g_")} for x in lines}
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ranks") / "together"
+    return folder, train(folder)
+
+
+def test_two_processes_equal_one_on_the_same_global_batch(together, tmp_path):
+    folder, done = together
+    assert done.returncode == 0, done.stderr
+    alone = train(tmp_path / "alone", num_processes=1)
+    assert alone.returncode == 0, alone.stderr
+    first, second = losses(tmp_path / "alone"), losses(folder)
+    assert first.keys() == second.keys()
+    for step, terms in first.items():
+        for name, value in terms.items():
+            assert second[step][name] == pytest.approx(value, rel=1e-5, abs=1e-6), (step, name)
+
+
+def test_only_rank_0_writes_and_speaks(together):
+    folder, done = together
+    assert done.stdout.count("trained to step 12") == 1
+    assert done.stderr.count("step 12/12") == 1
+    assert len(list((folder / "checkpoints").glob("step-*"))) == 3
+
+
+def test_another_number_of_ranks_resumes(together):
+    folder, _ = together
+    done = train(folder, "--resume", "--set", "train.steps=14", num_processes=1)
+    assert done.returncode == 0, done.stderr
+    assert load_checkpoint(folder / "checkpoints" / "step-0000014.safetensors").card.step == 14
+
+
+def test_a_batch_that_cannot_be_shared_is_refused():
+    with pytest.raises(ConfigError, match="cannot be shared evenly by 3 ranks"):
+        Ranks(rank=0, size=3).share_of(16)
+    assert Ranks(rank=1, size=2).share_of(16) == slice(8, 16)
+
+
+def test_a_rank_that_dies_ends_the_run_with_its_name(tmp_path):
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    endless = ("--set", "train.steps=100000", "--set", "output.log_every=2")
+    log = tmp_path / "log.txt"
+    with log.open("w") as stream:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, *launcher, "-m", "stargan_deploy", "train", SMOKE),
+                *("--device", "cpu", "--out", tmp_path / "run", *endless),
+            ],
+            stderr=stream,
+            stdout=stream,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )
+        while "step 2/" not in log.read_text() and process.poll() is None:
+            pass
+        ranks = subprocess.run(
+            ["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True
+        )
+        os.kill(int(ranks.stdout.split()[-1]), 9)
+        assert process.wait(timeout=120) != 0
+    said = log.read_text()
+    assert "rank" in said
+    assert "-9" in said or "lost contact" in said
