@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from stargan_deploy import __version__
 from stargan_deploy.data.synthetic import write_celeba
@@ -62,6 +63,62 @@ def test_data_without_a_recipe_is_looked_at(command, tmp_path):
     assert result.code == 0, result.err
     assert "3 images" in result.err
     assert "attributes: Black_Hair, Blond_Hair, Brown_Hair, Male, Young" in result.err
+
+
+@pytest.fixture
+def moods(tmp_path):
+    for number, name in enumerate(("happy/1", "happy/2", "sad/3")):
+        path = tmp_path / "moods" / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (40, 36), (60 * number, 90, 200)).save(path)
+    return tmp_path / "moods"
+
+
+def test_several_data_sets_are_trained_on_jointly(command, tmp_path, moods):
+    write_celeba(tmp_path / "faces", 5, size=32)
+    data = ("--data", "faces", "--data", "moods", "--set", "data.split=none")
+    tiny = ("--set", "data.kind=auto", "--set", "data.attributes=[]", "--out", "run")
+    result = command("train", SMOKE, *data, *tiny)
+    assert result.code == 0, result.err
+    assert "8 images" in result.err
+    card = load_checkpoint(tmp_path / "run" / "model.safetensors").card
+    assert [label_set.name for label_set in card.labels.sets] == ["faces", "moods"]
+    moved = moods.rename(tmp_path / "moved")
+    longer = ("--resume", "--out", "run", "--set", "train.steps=14")
+    result = command("train", *longer)
+    assert (result.code, "no such data folder" in result.err) == (3, True)
+    result = command("train", *longer, "--data", "faces", "--data", moved)
+    assert result.code == 0, result.err
+    assert "resuming run/checkpoints/step-0000012.safetensors" in result.err
+
+
+def test_the_joint_recipe_takes_its_folders_in_order(command, tmp_path, moods):
+    write_celeba(tmp_path / "faces", 5, size=32)
+    recipe = (SMOKE.parent / "joint64.toml", "--dry-run", "--set", "data.split=none")
+    result = command("train", *recipe, "--data", "faces", "--data", "moods")
+    assert result.code == 0, result.err
+    assert "Male, Young, happy, sad" in result.err
+    for words, complaint in (
+        ((), "data.sets.faces.root is needed; give --data DIR once for each set"),
+        (("--data", "faces"), "give --data DIR once for each, in this order; there are 1"),
+        (("--data", "moods", "--data", "faces"), "moods holds no list_attr_*.txt"),
+        (("--data", "faces", "--data", "moods", "--attrs", "Male"), "data.sets.NAME.attributes"),
+    ):
+        result = command("train", *recipe, *words)
+        assert result.code in (2, 3)
+        assert complaint in result.err.splitlines()[-1]
+
+
+def test_broken_images_are_left_out_where_asked(command, tmp_path):
+    write_celeba(tmp_path / "faces", 6, size=32)
+    (tmp_path / "faces" / "images" / "000002.png").write_bytes(b"broken")
+    words = ("--data", "faces", "--set", "data.kind=auto", "--set", "data.split=none")
+    refused = command("train", SMOKE, *words, "--out", "run")
+    assert refused.code == 3
+    assert "--skip-broken leaves such images out" in refused.err.splitlines()[-1]
+    result = command("train", SMOKE, *words, "--out", "other", "--skip-broken")
+    assert result.code == 0, result.err
+    assert "left out 1 of 6 images, which cannot be read: 000002.png" in result.err.splitlines()
 
 
 def test_resume_goes_on_with_the_newest_run(command, tmp_path):
