@@ -24,6 +24,8 @@ Batch = dict[str, Tensor]
 
 MAX_NAMED_FAILURES = 5
 NUM_DECODERS = 4
+SKIPPING = "--skip-broken leaves such images out, `stargan-deploy data check` names them all"
+"""What to do about broken images."""
 
 
 class BatchLoader:
@@ -114,7 +116,7 @@ class PreparedImages:
         if self._broken and not config.skip_broken:
             raise DataError(
                 f"{len(self._broken)} image(s) cannot be read: "
-                f"{_named(list(self._broken.values()))} (--skip-broken leaves such images out)"
+                f"{_named(list(self._broken.values()))} ({SKIPPING})"
             )
         for start, end in pairwise((*_starts(set_sizes(source)), len(source))):
             if len(self.broken_of(start, end)) == end - start:
@@ -198,8 +200,7 @@ def first_images(source: ImageSource, config: DataConfig, count: int) -> Batch:
         image (B, 3, H, W) uint8 and label (B, D) float32, of several sets in turn.
 
     Raises:
-        ImageError: an image that cannot be read, unless such ones are to be left out.
-        DataError: no image at all.
+        DataError: an image cannot be read, and is not to be left out; or there is no other.
     """
     rows: list[int] = []
     images: list[Pixels] = []
@@ -208,9 +209,9 @@ def first_images(source: ImageSource, config: DataConfig, count: int) -> Batch:
             break
         try:
             images.append(_prepared(source.load(index), config))
-        except ImageError:
+        except ImageError as error:
             if not config.skip_broken:
-                raise
+                raise DataError(f"{error} ({SKIPPING})") from error
         else:
             rows.append(index)
     if not rows:

@@ -48,7 +48,7 @@ def test_domains_have_no_table(command, tmp_path):
         (tmp_path / "moods" / name).parent.mkdir(parents=True)
         Image.new("L", (30, 20), 9).save(tmp_path / "moods" / name)
     result = command("data", "check", "moods")
-    assert "a                1   50.0%" in result.out
+    assert "a          1   50.0%" in result.out
     assert "0 in colour, 2 grey" in result.out
     assert "together" not in result.out
 
