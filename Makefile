@@ -19,8 +19,8 @@ test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -n auto
 
 lint: $(VENV)/installed-dev
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
+	$(BIN)/ruff format --check stargan_deploy tests
+	$(BIN)/ruff check stargan_deploy tests
 
 types: $(VENV)/installed-dev
 	$(BIN)/mypy
