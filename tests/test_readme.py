@@ -26,7 +26,7 @@ def commands():
                     yield pytest.param(words[1:], id=" ".join(words))
 
 
-@pytest.mark.parametrize("words", commands())
+@pytest.mark.parametrize("words", list(commands()))
 def test_commands_and_their_options_exist(command, words):
     shown = command(words[0], "--help")
     assert shown.code == 0

@@ -145,7 +145,7 @@ def test_the_model_that_is_taken_is_named(command, demo_checkpoint, photos, monk
         (("--attrs", "Male", "--output", "photos"), 2, "is the input itself"),
         (("--attrs", "Male", "--output", "photos/a.jpg"), 9, "cannot write photos/a.jpg/report"),
         (("--attrs", "Male", "--backend", "quick"), 2, "known: auto, eager, onnx"),
-        (("--attrs", "Male", "--weights", "best"), 2, "known: ema, raw"),
+        (("--attrs", "Male", "--weights", "best"), 2, "not one of 'ema', 'raw'"),
         (("--attrs", "Male", "--source", "none.csv"), 3, "no such label file: none.csv"),
         (("--attrs", "Male", "--batch-size", "0"), 2, "at least one image"),
     ],
