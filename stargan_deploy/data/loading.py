@@ -57,8 +57,7 @@ class BatchLoader:
         round_steps: int = 1,
         part: slice = slice(None),
     ) -> None:
-        sizes = set_sizes(source)
-        if not all(sizes):
+        if not all(set_sizes(source)):
             raise DataError("the data set holds no images")
         self._prepared = PreparedImages(source, config)
         self.notice = self._prepared.notice
@@ -67,14 +66,14 @@ class BatchLoader:
         self._part = part
         streams = [
             StreamOrder(
-                size,
+                end - start,
                 batch_size=batch_size,
                 seed=seed,
                 flip=config.flip,
                 stream=stream,
-                left_out=self._prepared.broken_of(start, start + size),
+                left_out=self._prepared.broken_of(start, end),
             )
-            for stream, (start, size) in enumerate(zip(_starts(sizes), sizes, strict=True))
+            for stream, (start, end) in enumerate(_ranges(source))
         ]
         self._order = JointOrder(streams, round_steps=round_steps)
         self._num_workers = 0 if self._prepared.is_cached else config.num_workers
@@ -118,7 +117,7 @@ class PreparedImages:
                 f"{len(self._broken)} image(s) cannot be read: "
                 f"{_named(list(self._broken.values()))} ({SKIPPING})"
             )
-        for start, end in pairwise((*_starts(set_sizes(source)), len(source))):
+        for start, end in _ranges(source):
             if len(self.broken_of(start, end)) == end - start:
                 raise DataError(f"no image can be read: {_named(list(self._broken.values()))}")
 
@@ -235,8 +234,9 @@ def _as_it_is(batch: Any) -> Any:
     return batch
 
 
-def _starts(sizes: Sequence[int]) -> list[int]:
-    return [0, *accumulate(sizes)][:-1]
+def _ranges(source: ImageSource) -> list[tuple[int, int]]:
+    """Where each set's images start and end."""
+    return list(pairwise((0, *accumulate(set_sizes(source)))))
 
 
 def _named(names: Sequence[str]) -> str:

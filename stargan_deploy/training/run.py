@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from stargan_deploy.card import library_versions
@@ -40,7 +41,7 @@ class Run:
         self.folder = Path(folder)
         self.checkpoints = self.folder / "checkpoints"
         self._metrics = self.folder / "metrics.jsonl"
-        self._scalars: Any = None
+        self._board: Any = None
 
     def begin(self, recipe: Recipe, *, device: str, first_step: int, num_steps: int) -> None:
         """Writes settings and surroundings, and drops metrics from after the first step.
@@ -59,7 +60,7 @@ class Run:
         }
         write_text(self.folder / "environment.json", json.dumps(surroundings, indent=2))
         self._keep_metrics_before(first_step)
-        self._scalars = _scalar_writer(self.folder / "tensorboard", first_step)
+        self._board = _board_writer(self.folder / "tensorboard", first_step)
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Appends a line of metrics."""
@@ -69,14 +70,16 @@ class Run:
                 stream.write(f"{line}\n")
         except OSError as error:
             raise OutputError(f"cannot write {self._metrics}: {error.strerror}") from error
-        if self._scalars is not None:
+        if self._board is not None:
             for name, value in values.items():
-                self._scalars.add_scalar(name, value, step)
+                self._board.add_scalar(name, value, step)
 
     def save_sample(self, step: int, grid: Image.Image) -> Path:
         """Writes a sample grid."""
         path = self.folder / "samples" / f"step-{step:07d}.jpg"
         save_image(grid, path)
+        if self._board is not None:
+            self._board.add_image("samples", np.asarray(grid), step, dataformats="HWC")
         return path
 
     def checkpoint_path(self, step: int) -> Path:
@@ -118,8 +121,8 @@ class Run:
 
     def close(self) -> None:
         """Finishes what is written in the background."""
-        if self._scalars is not None:
-            self._scalars.close()
+        if self._board is not None:
+            self._board.close()
 
     def _keep_metrics_before(self, first_step: int) -> None:
         if not self._metrics.exists():
@@ -167,7 +170,7 @@ def git_revision() -> str:
     return done.stdout.strip()
 
 
-def _scalar_writer(folder: Path, first_step: int) -> Any:
+def _board_writer(folder: Path, first_step: int) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:

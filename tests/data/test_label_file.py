@@ -1,4 +1,5 @@
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stargan_deploy.data.label_file import VALUES, LabelFile
+from stargan_deploy.data.source import DataConfig, open_source
 from stargan_deploy.errors import DataError, LabelError
 
 CSV = "file,Male,Note,Young\na.jpg,1,hello,-1\n./sub\\b.png, TRUE ,,false\n"
@@ -87,3 +89,19 @@ def test_hostile_text_is_read_or_refused(content):
         assert rows.labels.shape == (len(rows.files), len(file.names[:2]))
         assert set(rows.labels.ravel().tolist()) <= {0.0, 1.0}
         assert rows.lines == sorted(rows.lines)
+
+
+@settings(max_examples=200, deadline=None)
+@given(content=hostile, name=st.sampled_from(["list_attr_x.txt", "x.csv"]))
+def test_hostile_data_folders_are_opened_or_refused(content, name):
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / name).write_bytes(content)
+        (Path(folder) / "a.jpg").write_bytes(b"")
+        kind = "csv" if name.endswith("csv") else "celeba"
+        config = DataConfig(kind=kind, root=folder, attributes=("A",), split="none")
+        for one in (config, replace(config, attributes=()), replace(config, split="official")):
+            try:
+                source = open_source(one, "train")
+            except (DataError, LabelError):
+                continue
+            assert source.labels.shape == (len(source), source.label_space.label_width)

@@ -39,7 +39,9 @@ def test_a_run_leaves_what_it_promises(tiny_trainer, tmp_path):
     recipe = resolve_recipe(tomllib.loads((folder / "recipe.toml").read_text()))
     assert recipe.train.steps == 6
     assert "torch" in json.loads((folder / "environment.json").read_text())["versions"]
-    assert list((folder / "tensorboard").glob("events*"))
+    (events,) = (folder / "tensorboard").glob("events*")
+    assert b"samples" in events.read_bytes()
+    assert b"g_rec" in events.read_bytes()
 
 
 def test_the_card_knows_what_was_trained(tiny_trainer):
