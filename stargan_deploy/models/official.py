@@ -30,7 +30,11 @@ def read_state(path: Path) -> State:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise ModelError(f"no such checkpoint: {path}") from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError, KeyError) as error:
+    except pickle.UnpicklingError as error:
+        raise ModelError(
+            f"{path} is not an official StarGAN checkpoint: no plain state dict of PyTorch's"
+        ) from error
+    except (RuntimeError, EOFError, ValueError, OSError, KeyError) as error:
         raise ModelError(
             f"{path} is not an official StarGAN checkpoint: {_brief(error)}"
         ) from error
