@@ -75,7 +75,7 @@ class Ranks:
         if self.size == 1:
             return network
         ids = [device.index] if device.type == "cuda" else None
-        return DistributedDataParallel(network, device_ids=ids, broadcast_buffers=False)
+        return DistributedDataParallel(network, device_ids=ids)
 
 
 def local_device(name: str) -> str:

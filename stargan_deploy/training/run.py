@@ -15,7 +15,7 @@ import json
 import math
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -71,15 +71,17 @@ class Run:
         except OSError as error:
             raise OutputError(f"cannot write {self._metrics}: {error.strerror}") from error
         if self._board is not None:
-            for name, value in values.items():
-                self._board.add_scalar(name, value, step)
+            with self._board_errors():
+                for name, value in values.items():
+                    self._board.add_scalar(name, value, step)
 
     def save_sample(self, step: int, grid: Image.Image) -> Path:
         """Writes a sample grid."""
         path = self.folder / "samples" / f"step-{step:07d}.jpg"
         save_image(grid, path)
         if self._board is not None:
-            self._board.add_image("samples", np.asarray(grid), step, dataformats="HWC")
+            with self._board_errors():
+                self._board.add_image("samples", np.asarray(grid), step, dataformats="HWC")
         return path
 
     def checkpoint_path(self, step: int) -> Path:
@@ -122,7 +124,17 @@ class Run:
     def close(self) -> None:
         """Finishes what is written in the background."""
         if self._board is not None:
-            self._board.close()
+            with self._board_errors():
+                self._board.close()
+
+    @contextlib.contextmanager
+    def _board_errors(self) -> Iterator[None]:
+        """TensorBoard writes in a thread, whose errors come out of a later call."""
+        try:
+            yield
+        except OSError as error:
+            reason = error.strerror or error
+            raise OutputError(f"cannot write {self.folder / 'tensorboard'}: {reason}") from error
 
     def _keep_metrics_before(self, first_step: int) -> None:
         if not self._metrics.exists():

@@ -93,3 +93,25 @@ def test_a_loss_that_is_not_finite_names_step_term_and_last_good_checkpoint(tiny
         Exception, match=r"g_rec is nan at step 4; the last good checkpoint is .*02"
     ):
         trainer.train()
+
+
+def test_a_full_disk_under_tensorboard_is_one_clear_error(tiny_trainer):
+    trainer = tiny_trainer()
+
+    class FullDisk:
+        def add_scalar(self, *_):
+            raise OSError(28, "No space left on device")
+
+        def close(self):
+            pass
+
+    begin = trainer.run.begin
+
+    def begin_on_a_full_disk(*words, **settings):
+        begin(*words, **settings)
+        trainer.run.close()
+        trainer.run._board = FullDisk()
+
+    trainer.run.begin = begin_on_a_full_disk
+    with pytest.raises(OutputError, match="tensorboard: No space left"):
+        trainer.train()
