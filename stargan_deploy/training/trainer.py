@@ -73,7 +73,9 @@ class Trainer:
         self._source = train_source
         self._parents = dict(parents or {})
         self._terms: dict[str, Tensor] = {}
-        """The latest of each loss term: not every player moves at every step."""
+        """The loss terms of the latest step."""
+        self._since_log: dict[str, list[Tensor]] = {}
+        """Every term since the last line of metrics, which holds their means."""
         self._tell = tell
         self._channels_last = uses_channels_last(recipe.train, self.device)
         self.state = TrainingState(
@@ -142,10 +144,9 @@ class Trainer:
         """
         for batch in self._batches():
             self.state.scale_learning_rates(self._learning_rate_factor())
-            terms = self._play(batch)
-            self._terms |= terms
+            self._terms = self._play(batch)
             self.step += 1
-            self._refuse_non_finite(self._guard.watch(self.step, terms))
+            self._refuse_non_finite(self._guard.watch(self.step, self._terms))
             yield self.step
 
     def _stop_if_asked(self, signals: StopSignals) -> None:
@@ -223,17 +224,20 @@ class Trainer:
 
     def _write_due(self) -> None:
         """Metrics, samples and checkpoints that this step owes."""
-        if self.ranks.size > 1 and self._recorder.logs_at(self.step):
-            self._terms = self._averaged_terms()
+        for name, term in self._terms.items():
+            self._since_log.setdefault(name, []).append(term)
+        means = self._mean_terms() if self._recorder.logs_at(self.step) else {}
         if self.ranks.is_writer:
             if self._recorder.saves_at(self.step):
                 self._refuse_non_finite(self._guard.check())
-            self._recorder.write_due(self.step, self._terms)
+            self._recorder.write_due(self.step, means)
 
-    def _averaged_terms(self) -> dict[str, Tensor]:
-        """The latest terms as one process would have computed them on the global batch."""
-        means = self.ranks.mean(torch.stack(list(self._terms.values())))
-        return dict(zip(self._terms, means, strict=True))
+    def _mean_terms(self) -> dict[str, Tensor]:
+        """Means since the last line, as one process would have computed them; starts anew."""
+        own = torch.stack([torch.stack(values).mean() for values in self._since_log.values()])
+        means = dict(zip(self._since_log, self.ranks.mean(own), strict=True))
+        self._since_log = {}
+        return means
 
     def _refuse_non_finite(self, bad: tuple[int, str, float] | None) -> None:
         if bad is None:

@@ -207,3 +207,13 @@ def test_the_report_shows_the_run(tiny_trainer, tmp_path):
     page = (tmp_path / "run" / "report.html").read_text()
     assert "finished" in page
     assert "data:image/jpeg;base64," in page
+
+
+def test_a_line_of_metrics_holds_the_means_since_the_last(tiny_trainer, tiny_recipe, tmp_path):
+    every = create_trainer(tiny_recipe(output={"log_every": 1}), Run(tmp_path / "every"))
+    every.train()
+    tiny_trainer().train()
+    single = {line["step"]: line for line in logged(tmp_path / "every")}
+    for line in logged(tmp_path / "run"):
+        pair = (single[line["step"] - 1]["d_gp"] + single[line["step"]]["d_gp"]) / 2
+        assert line["d_gp"] == pytest.approx(pair, rel=1e-6)
