@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Kills a training with SIGKILL at random moments, resumes it each time, and compares the end with
 # that of an undisturbed one.
-# About six minutes for a hundred:
+# About ten minutes for a hundred on two cores:
 #
 #     benchmarks/kill_and_resume.sh [number of kills]
 set -euo pipefail
