@@ -113,6 +113,11 @@ class IncompleteError(StarganDeployError):
     exit_code = 10
 
 
+def brief(error: BaseException) -> str:
+    """A foreign error's text on one line of at most 300 characters; its class if it has none."""
+    return " ".join(str(error).split())[:300] or type(error).__name__
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str], *, where: str = "") -> str:
     """Words the complaint about an unknown name, with the nearest known one and the whole list.
 

@@ -57,6 +57,7 @@ def train(
     if resume and init_from:
         raise UsageError("--resume goes on with a run and --init-from starts one: give one of them")
     from stargan_deploy.training.distributed import joined
+    from stargan_deploy.training.session import Plan
 
     with joined() as ranks:
         if not ranks.is_writer:
@@ -71,13 +72,12 @@ def train(
             dry_run=dry_run,
             ranks=ranks,
         )
-        trainer, plan = _prepare_resumed(request) if resume else _prepare(request)
-        if trainer is not None:
-            say(f"device: {trainer.device}; reading and checking the images ...")
-            path = trainer.train()
-            _tell_result(trainer, path, json_output)
+        prepared = _prepare_resumed(request) if resume else _prepare(request)
+        if isinstance(prepared, Plan):
+            _tell(prepared, json_output)
         else:
-            _tell(plan, json_output)
+            say(f"device: {prepared.device}; reading and checking the images ...")
+            _tell_result(prepared, prepared.train(), json_output)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,24 +94,22 @@ class _Request:
     ranks: "Ranks"
 
 
-def _prepare(request: _Request) -> "tuple[Trainer | None, Plan]":
-    """Everything up to the first step; no trainer on a dry run."""
+def _prepare(request: _Request) -> "Trainer | Plan":
+    """Everything up to the first step; on a dry run the plan alone."""
     from stargan_deploy.training.recipe import read_recipe
     from stargan_deploy.training.run import Run, check_new_folder, new_run_folder
-    from stargan_deploy.training.session import create_trainer, plan_training
+    from stargan_deploy.training.session import create_trainer, plan_of, plan_training
 
     recipe = read_recipe(
         request.recipe_path, request.changes, request.assignments, roots=request.roots
     )
     if request.recipe_path is None:
         say('recipe: the preset "demo" (give a recipe or --set to change it)')
-    plan = plan_training(recipe)
     folder = Path(request.ranks.agreed(str(request.out or new_run_folder(recipe.name))))
     check_new_folder(folder)
     say(f"run: {folder}")
     if request.dry_run:
-        return None, plan
-    _tell(plan, json_output=False)
+        return plan_training(recipe)
     trainer = create_trainer(
         recipe,
         Run(folder),
@@ -120,10 +118,11 @@ def _prepare(request: _Request) -> "tuple[Trainer | None, Plan]":
         report=_report,
         tell=say,
     )
-    return trainer, plan
+    _tell(plan_of(trainer), json_output=False)
+    return trainer
 
 
-def _prepare_resumed(request: _Request) -> "tuple[Trainer | None, Plan]":
+def _prepare_resumed(request: _Request) -> "Trainer | Plan":
     """A trainer at the newest whole checkpoint; a new one where there is nothing to resume."""
     from stargan_deploy.training.run import Run, newest_run_folder
     from stargan_deploy.training.session import plan_training, resume_trainer
@@ -137,14 +136,12 @@ def _prepare_resumed(request: _Request) -> "tuple[Trainer | None, Plan]":
     checkpoint = Path(found)
     say(f"resuming {checkpoint}")
     recipe = _resumed_recipe(checkpoint, request)
-    plan = plan_training(recipe)
     if request.dry_run:
-        return None, plan
+        return plan_training(recipe)
     run = Run(checkpoint.parent.parent)
-    trainer = resume_trainer(
+    return resume_trainer(
         checkpoint, run, recipe=recipe, ranks=request.ranks, report=_report, tell=say
     )
-    return trainer, plan
 
 
 def _resumed_recipe(checkpoint: Path, request: _Request) -> "Recipe":

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from stargan_deploy.card import CARD_KEY, Dim, EntryPoint, ModelCard, TensorSpec
-from stargan_deploy.errors import ExportError
+from stargan_deploy.errors import ExportError, brief
 from stargan_deploy.exporters.formats import WrittenGraph
 from stargan_deploy.exporters.pixels import PixelModule
 from stargan_deploy.runtimes import onnxrt
@@ -180,4 +180,4 @@ def _first_cause(error: BaseException) -> str:
     """What went wrong at the bottom of the exporter's chain of errors."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return " ".join(str(error).split())[:300] or type(error).__name__
+    return brief(error)

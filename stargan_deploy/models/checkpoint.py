@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from stargan_deploy.card import CARD_KEY, EntryPoint, ModelCard, parse_card
-from stargan_deploy.errors import CardError, ModelError, StarganDeployError, UsageError
+from stargan_deploy.errors import CardError, ModelError, StarganDeployError, UsageError, brief
 from stargan_deploy.files import atomic_path
 from stargan_deploy.models.family import load_family
 
@@ -133,13 +133,22 @@ def build_model(
         raise UsageError("this model holds the moving average only; use --weights ema")
     for role, network in networks.items():
         prefix = EMA_PREFIX if wanted == "ema" and role in averaged else ""
-        try:
-            network.load_state_dict(checkpoint.part(f"{prefix}{role}"))
-        except RuntimeError as error:
-            reason = " ".join(str(error).split())[:300]
-            raise ModelError(f"the weights of the {role} do not fit its card: {reason}") from error
+        complaint = f"the weights of the {role} do not fit its card"
+        load_weights(network, checkpoint.part(f"{prefix}{role}"), complaint=complaint)
         network.float().eval().requires_grad_(False)
     return networks
+
+
+def load_weights(network: nn.Module, weights: Mapping[str, Tensor], *, complaint: str) -> None:
+    """Puts weights into a network.
+
+    Raises:
+        ModelError: they do not fit; starts with the complaint.
+    """
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ModelError(f"{complaint}: {brief(error)}") from error
 
 
 def deployable(

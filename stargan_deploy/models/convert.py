@@ -9,7 +9,12 @@ from stargan_deploy.config import to_mapping
 from stargan_deploy.errors import LabelError, ModelError
 from stargan_deploy.files import file_sha256
 from stargan_deploy.labels import LabelSpace, multilabel_space, onehot_space
-from stargan_deploy.models.checkpoint import Checkpoint, network_tensors, save_checkpoint
+from stargan_deploy.models.checkpoint import (
+    Checkpoint,
+    load_weights,
+    network_tensors,
+    save_checkpoint,
+)
 from stargan_deploy.models.official import (
     State,
     check_image_size,
@@ -147,11 +152,7 @@ def _assemble(
 ) -> Checkpoint:
     networks = build_networks(to_mapping(network))
     for role, state in states.items():
-        try:
-            networks[role].load_state_dict(state)
-        except RuntimeError as error:
-            reason = " ".join(str(error).split())[:300]
-            raise ModelError(f"the official {role}'s weights do not fit: {reason}") from error
+        load_weights(networks[role], state, complaint=f"the official {role}'s weights do not fit")
     card = ModelCard(
         family="stargan",
         network=to_mapping(network),

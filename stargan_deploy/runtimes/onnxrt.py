@@ -19,7 +19,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from stargan_deploy.card import CARD_KEY, EntryPoint, ModelCard, TensorSpec, parse_card
 from stargan_deploy.devices import pick_device
-from stargan_deploy.errors import BackendError, CardError, ModelError, UsageError
+from stargan_deploy.errors import BackendError, CardError, ModelError, UsageError, brief
 from stargan_deploy.runtimes.base import Arrays, Runtime
 
 SILENT = 4
@@ -84,7 +84,7 @@ class OnnxRuntime(Runtime):
             outputs = self._sessions[entry_point].run(names, dict(inputs))
         except Exception as error:  # onnxruntime's errors share no base class
             raise BackendError(
-                f"onnxruntime failed on {entry_point!r} ({self.device}): {_brief(error)}; "
+                f"onnxruntime failed on {entry_point!r} ({self.device}): {brief(error)}; "
                 "where memory ran out, take a smaller batch size"
             ) from error
         return dict(zip(names, outputs, strict=True))
@@ -159,7 +159,7 @@ def read_model(path: Path) -> onnx.ModelProto:
     except FileNotFoundError as error:
         raise ModelError(f"no such artefact: {path}") from error
     except (DecodeError, OSError) as error:
-        raise ModelError(f"{path} is not a whole ONNX file: {_brief(error)}") from error
+        raise ModelError(f"{path} is not a whole ONNX file: {brief(error)}") from error
     if not model.graph.node:
         raise ModelError(f"{path} is not an ONNX file: there is no graph in it")
     if any(tensor.data_location == tensor.EXTERNAL for tensor in model.graph.initializer):
@@ -191,7 +191,7 @@ def _create_session(path: Path, graph: bytes, device: str) -> onnxruntime.Infere
     try:
         return onnxruntime.InferenceSession(graph, options, providers=_providers(device))
     except Exception as error:  # onnxruntime's errors share no base class
-        raise ModelError(f"onnxruntime cannot load {path}: {_brief(error)}") from error
+        raise ModelError(f"onnxruntime cannot load {path}: {brief(error)}") from error
 
 
 def _providers(device: str) -> list[tuple[str, dict[str, str]]]:
@@ -235,7 +235,7 @@ def _missing_for_cuda() -> str:
         if "libcuda.so" in str(error):
             return "no NVIDIA driver (libcuda.so.1) is installed"
         return (
-            f"{_brief(error)}; install CUDA's libraries with: pip install 'onnxruntime-gpu[cuda,"
+            f"{brief(error)}; install CUDA's libraries with: pip install 'onnxruntime-gpu[cuda,"
             "cudnn]'"
         )
     return "its CUDA provider loads, but refused the device; check the driver's version"
@@ -267,8 +267,3 @@ def _changed(path: Path, owner: str = "its model card") -> str:
         f"the graph in {path} is not the one that {owner} was written for; the file was changed or "
         "belongs to another export: export again"
     )
-
-
-def _brief(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text[:300] or type(error).__name__

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from stargan_deploy.errors import ModelError
+from stargan_deploy.errors import ModelError, brief
 from stargan_deploy.labels import LabelSpace
-from stargan_deploy.models.checkpoint import EMA_PREFIX, Checkpoint, load_checkpoint
+from stargan_deploy.models.checkpoint import EMA_PREFIX, Checkpoint, load_checkpoint, load_weights
 from stargan_deploy.models.convert import read_official
 from stargan_deploy.models.family import load_family
 from stargan_deploy.training.objective import Objective
@@ -59,14 +59,13 @@ def take_weights(
         if not weights:
             notes.append(f"the checkpoint holds no {role}: it starts anew")
             continue
-        fresh = network.state_dict()
+        fresh, complaint = network.state_dict(), f"the checkpoint's {role} does not fit"
         try:
             if old != labels:
                 weights = load_family(family).relabel(role, weights, fresh, old=old, new=labels)
-            network.load_state_dict(weights)
         except (RuntimeError, KeyError) as error:
-            reason = " ".join(str(error).split())[:300]
-            raise ModelError(f"the checkpoint's {role} does not fit: {reason}") from error
+            raise ModelError(f"{complaint}: {brief(error)}") from error
+        load_weights(network, weights, complaint=complaint)
     notes += [
         f"label {name} is new: it starts anew" for name in labels.names if name not in old.names
     ]

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import torch
 
-from stargan_deploy.data.source import open_source
+from stargan_deploy.data.source import ImageSource, open_source
 from stargan_deploy.errors import TrainingError
 from stargan_deploy.files import file_sha256
 from stargan_deploy.models.checkpoint import load_checkpoint
 from stargan_deploy.training.distributed import Ranks
 from stargan_deploy.training.finetuning import load_start, take_weights
-from stargan_deploy.training.objective import load_objective_module
+from stargan_deploy.training.objective import Objective, load_objective_module
 from stargan_deploy.training.recipe import Recipe, differences, num_steps, resolve_recipe
 from stargan_deploy.training.recorder import Progress
 from stargan_deploy.training.run import Run
@@ -37,18 +37,12 @@ def plan_training(recipe: Recipe) -> Plan:
         StarganDeployError: whatever would stop the training before its first step.
     """
     source = open_source(recipe.data, "train")
-    steps = num_steps(recipe.train, len(source))
-    objective = load_objective_module(recipe.family).create_objective(
-        recipe, source.label_space, num_steps=steps
-    )
-    sizes = {r: sum(p.numel() for p in n.parameters()) for r, n in objective.networks.items()}
-    return Plan(
-        recipe=recipe,
-        num_images=len(source),
-        num_steps=steps,
-        num_parameters=sizes,
-        attributes=source.label_space.names,
-    )
+    return _describe(recipe, source, _build_objective(recipe, source))
+
+
+def plan_of(trainer: Trainer) -> Plan:
+    """What a trainer that is ready will do."""
+    return _describe(trainer.recipe, trainer.source, trainer.objective)
 
 
 def create_trainer(
@@ -72,12 +66,7 @@ def create_trainer(
     """
     source = open_source(recipe.data, "train")
     first = load_start(init_from, source.label_space) if init_from else None
-    steps = num_steps(recipe.train, len(source))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
-        objective = load_objective_module(recipe.family).create_objective(
-            recipe, source.label_space, num_steps=steps
-        )
+    objective = _build_objective(recipe, source)
     if first:
         labels = source.label_space
         for note in take_weights(objective, first, family=recipe.family, labels=labels):
@@ -136,3 +125,23 @@ def resume_trainer(
         )
     trainer.restore(checkpoint)
     return trainer
+
+
+def _build_objective(recipe: Recipe, source: ImageSource) -> Objective:
+    """The family's objective, its fresh weights decided by the recipe's seed alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        return load_objective_module(recipe.family).create_objective(
+            recipe, source.label_space, num_steps=num_steps(recipe.train, len(source))
+        )
+
+
+def _describe(recipe: Recipe, source: ImageSource, objective: Objective) -> Plan:
+    sizes = {r: sum(p.numel() for p in n.parameters()) for r, n in objective.networks.items()}
+    return Plan(
+        recipe=recipe,
+        num_images=len(source),
+        num_steps=sum(phase.num_steps for phase in objective.phases()),
+        num_parameters=sizes,
+        attributes=source.label_space.names,
+    )

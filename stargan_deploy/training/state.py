@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from stargan_deploy.errors import ModelError
-from stargan_deploy.models.checkpoint import Checkpoint, network_tensors
+from stargan_deploy.models.checkpoint import Checkpoint, load_weights, network_tensors
 from stargan_deploy.models.family import load_family
 from stargan_deploy.training.averaging import MovingAverage
 from stargan_deploy.training.distributed import Ranks
@@ -115,7 +115,8 @@ class TrainingState:
         if not checkpoint.part("optimizer"):
             raise ModelError("this checkpoint holds no training state, so nothing can resume it")
         for role, network in self._objective.networks.items():
-            _load(network, role, checkpoint.part(role))
+            complaint = f"the checkpoint's {role} does not fit"
+            load_weights(network, checkpoint.part(role), complaint=complaint)
         for player in self._objective.players:
             self._restore_optimizer(player, checkpoint.part(f"optimizer.{player.name}"))
             self._restore_scale(player, checkpoint)
@@ -188,11 +189,3 @@ class TrainingState:
             if slots:
                 table["state"][index] = slots
         optimizer.load_state_dict(table)
-
-
-def _load(network: nn.Module, role: str, weights: Mapping[str, Tensor]) -> None:
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:300]
-        raise ModelError(f"the checkpoint's {role} does not fit: {reason}") from error

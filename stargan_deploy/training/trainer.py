@@ -70,7 +70,7 @@ class Trainer:
         self._part = self.ranks.share_of(recipe.train.batch_size)
         self._guard = FiniteGuard(FP16_PATIENCE if recipe.train.precision == "fp16" else 0)
         self.step = 0
-        self._source = train_source
+        self.source = train_source
         self._parents = dict(parents or {})
         self._terms: dict[str, Tensor] = {}
         """The loss terms of the latest step."""
@@ -112,7 +112,7 @@ class Trainer:
     @property
     def labels(self) -> LabelSpace:
         """What the labels of the data mean."""
-        return self._source.label_space
+        return self.source.label_space
 
     def train(self) -> Path:
         """Trains from the present step to the last; returns the last checkpoint's path.
@@ -182,7 +182,7 @@ class Trainer:
             if self.step < end:
                 data = replace(self.recipe.data, image_size=phase.image_size)
                 loader = BatchLoader(
-                    self._source,
+                    self.source,
                     data,
                     batch_size=phase.batch_size,
                     seed=self.recipe.seed,
@@ -256,13 +256,13 @@ class Trainer:
             network=self.objective.network_table(),
             weights="ema" if self.state.has_averages else "raw",
             step=self.step,
-            labels=self._source.label_space,
+            labels=self.source.label_space,
             preprocessing=Preprocessing(
                 image_size=recipe.data.image_size, crop_size=recipe.data.crop_size or None
             ),
             entry_points={},
             parents=self._parents,
-            training_data=self._source.description,
+            training_data=self.source.description,
             data_licence=recipe.data.licence,
             intended_use=recipe.intended_use,
             versions=library_versions("torch"),
