@@ -1,13 +1,15 @@
 # make demo   virtual environment, installation, then the main job on built-in data
 # make test   test tools, then the tests
 # make check  lint, types and tests
+# make fuzz   1,000 damaged files of each kind to every reader
+# make gpu-check  what needs a GPU: its tests and benchmarks/gpu.toml, into gpu-check/
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types check clean
+.PHONY: help demo test lint types check fuzz gpu-check clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -26,6 +28,25 @@ types: $(VENV)/installed-dev
 	$(BIN)/mypy
 
 check: lint types test
+
+fuzz: $(VENV)/installed-dev
+	$(BIN)/python -m tests.fuzzing
+
+# Needs no network and nothing but what is importable: the virtual environment if there is one, else
+# $(PYTHON). Test plug-ins may be missing, so their settings in pyproject.toml are passed over.
+GPU_OUT ?= gpu-check
+GPU_PYTHON = $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))
+
+gpu-check:
+	mkdir -p $(GPU_OUT)
+	-$(GPU_PYTHON) -m stargan_deploy doctor > $(GPU_OUT)/doctor.txt
+	-cat $(GPU_OUT)/doctor.txt
+	$(GPU_PYTHON) -m pytest -m gpu $$(grep -lr 'mark.gpu' tests --include='test_*.py') \
+		-c /dev/null --rootdir . --import-mode=importlib -p no:cacheprovider -rs -q \
+		-W ignore::pytest.PytestUnknownMarkWarning --continue-on-collection-errors \
+		--junitxml=$(GPU_OUT)/tests.xml 2>&1 | tee $(GPU_OUT)/tests.txt; \
+	$(GPU_PYTHON) -m stargan_deploy bench benchmarks/gpu.toml --out $(GPU_OUT)/bench \
+		2>&1 | tee $(GPU_OUT)/bench.txt
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

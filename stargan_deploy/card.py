@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from stargan_deploy import __version__
 from stargan_deploy.config import from_mapping, to_mapping
-from stargan_deploy.errors import CardError, ConfigError, LabelError, unknown_name
+from stargan_deploy.errors import CardError, ConfigError, LabelError, brief, unknown_name
 from stargan_deploy.labels import LabelSpace
 
 SCHEMA_VERSION = 1
@@ -22,6 +22,10 @@ CARD_KEY = "stargan_deploy.card"
 """The key under which every container (safetensors, ONNX) keeps the card."""
 
 Kind = Literal["image", "label", "class_index", "latent", "style", "mask", "logits"]
+
+Precision = Literal["fp32", "fp16", "bf16", "int8"]
+"""What the convolutions of an artefact compute in; the card's `precision` holds what was measured.
+"""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -102,6 +106,10 @@ class Verdict:
     """What was compared, such as "batch 3 at 64x64"."""
     worst_image: str = ""
     """Where the greatest difference stood, such as "batch 3 at 64x64, image 1"."""
+    speedup: float | None = None
+    """How many times as fast as eager FP32 on the largest batch, in the same run."""
+    machine: str = ""
+    """Name of the processor or GPU that it was compared on."""
     versions: dict[str, str]
 
 
@@ -128,6 +136,8 @@ class ModelCard:
     verdicts: tuple[Verdict, ...] = ()
     unverified: str | None = None
     """Why there is no verdict, where there is none."""
+    notes: tuple[str, ...] = ()
+    """What the exporter reported, such as layers that stay in higher precision."""
     training_data: str = ""
     """What the model was trained on: "synthetic faces", or the name of the data set."""
     data_licence: str = ""
@@ -172,7 +182,7 @@ def parse_card(text: str, *, where: str) -> ModelCard:
     try:
         return from_mapping(ModelCard, mapping)
     except (ConfigError, LabelError) as error:
-        raise CardError(f"the model card in {where} does not fit: {error}") from error
+        raise CardError(f"the model card in {where} does not fit: {brief(error)}") from error
 
 
 def library_versions(*names: str) -> dict[str, str]:

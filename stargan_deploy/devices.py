@@ -1,6 +1,8 @@
 """Which device to compute on, checked before anything depends on it."""
 
+import platform
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stargan_deploy.errors import BackendError, UsageError
@@ -31,6 +33,27 @@ def pick_device(name: str | None = None) -> "torch.device":
     if name == "mps" and not torch.backends.mps.is_available():
         raise BackendError("device mps is not usable: this machine or torch build has no Metal")
     return torch.device(name)
+
+
+def machine_name(device: str = "cpu") -> str:
+    """The model of the processor, or of the GPU behind a "cuda:N" device."""
+    if device.startswith("cuda"):
+        import torch
+
+        return torch.cuda.get_device_name(device)
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
+
+
+def is_cuda_usable() -> bool:
+    """Whether torch can use an NVIDIA GPU here."""
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def _check_cuda(name: str) -> None:

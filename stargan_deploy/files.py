@@ -77,10 +77,25 @@ def make_folder(path: Path) -> Path:
     return Path(path)
 
 
+def cache_folder() -> Path:
+    """The user's cache folder for this tool, which may not exist; XDG_CACHE_HOME moves it."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "stargan-deploy"
+
+
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file's content, as hexadecimal digits."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def size_bytes(path: Path) -> int:
+    """Size of a file, or of all files in a folder; an IR's weights count with it."""
+    if path.is_dir():
+        return sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
+    weights = path.with_suffix(".bin") if path.suffix == ".xml" else None
+    extra = weights.stat().st_size if weights is not None and weights.is_file() else 0
+    return path.stat().st_size + extra
 
 
 def _publish(temporary: Path, path: Path) -> None:

@@ -42,6 +42,9 @@ KEPT_FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".jfif": "JPEG", ".png": "PNG",
 
 JPEG_QUALITY = 95
 
+MAX_CROP_RATIO = 2
+"""A photo whose shorter side is more than this many crop sizes is not one like the training's."""
+
 
 def load_image(path: Path) -> Image.Image:
     """Decodes a file to an upright RGB image.
@@ -115,6 +118,20 @@ def encode_image(image: Image.Image, file_format: str) -> bytes:
     options = {"JPEG": {"quality": JPEG_QUALITY, "subsampling": 0}, "WEBP": {"quality": 95}}
     image.save(buffer, file_format, **options.get(file_format, {}))
     return buffer.getvalue()
+
+
+def is_beyond_crop(photo: Image.Image, crop_size: int | None) -> bool:
+    """Whether a training's crop would cut a scrap out of a photo far larger than the training's.
+
+    A crop of 178 pixels is most of a CelebA picture, but a cheek in a camera's.
+    """
+    return crop_size is not None and min(photo.size) > MAX_CROP_RATIO * crop_size
+
+
+def prepare_photo(photo: Image.Image, *, crop_size: int | None, size: int) -> Image.Image:
+    """A photo as a model's training prepared its own; of one far larger, the largest square."""
+    crop = None if is_beyond_crop(photo, crop_size) else crop_size
+    return centre_crop_resize(photo, crop_size=crop, size=size)
 
 
 def centre_crop_resize(image: Image.Image, *, crop_size: int | None, size: int) -> Image.Image:

@@ -14,10 +14,11 @@ from typing import Any
 import torch
 
 from stargan_deploy.benchmarking.plain_loop import PlainLoop
+from stargan_deploy.benchmarking.results import TrainingRow, Unusable
 from stargan_deploy.card import library_versions
 from stargan_deploy.config import from_mapping, merge
 from stargan_deploy.data.source import open_source
-from stargan_deploy.errors import ConfigError
+from stargan_deploy.errors import ConfigError, StarganDeployError
 from stargan_deploy.models.stargan import Discriminator, Generator
 from stargan_deploy.training.recipe import Recipe, resolve_recipe
 from stargan_deploy.training.run import Run
@@ -59,6 +60,8 @@ class SideSpeed:
     images_per_s: float
     speedup: float
     """Median over the rounds of the plain loop's time divided by this side's."""
+    precision: str
+    compile: bool
     round_seconds: tuple[float, ...] = field(default_factory=tuple)
 
 
@@ -70,7 +73,11 @@ class TrainingSpeed:
     device: str
     num_threads: int
     batch_size: int
+    image_size: int
+    steps_a_round: int
     versions: dict[str, str]
+    unusable: tuple[Unusable, ...] = ()
+    """Sides that cannot train here, with the reason."""
 
 
 def read_config(tables: Mapping[str, Any]) -> TrainingSpeedConfig:
@@ -98,9 +105,15 @@ def measure_training(
     if recipe.family != "stargan":
         raise ConfigError("the plain loop trains StarGAN only")
     steps: dict[str, Step] = {"plain": _plain_step(recipe)}
-    steps |= {name: _our_step(config.recipe, changes) for name, changes in config.sides.items()}
-    for step in steps.values():
-        _seconds(step, config.num_warmup_steps)
+    unusable = []
+    for name, changes in config.sides.items():
+        try:
+            steps[name] = _our_step(config.recipe, changes)
+            _seconds(steps[name], config.num_warmup_steps)
+        except StarganDeployError as error:
+            steps.pop(name, None)
+            unusable.append(Unusable(name=f"training {name}", reason=str(error)))
+    _seconds(steps["plain"], config.num_warmup_steps)
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     for number in range(config.num_rounds):
         for name, step in steps.items():
@@ -111,7 +124,29 @@ def measure_training(
         device=str(_device(recipe)),
         num_threads=torch.get_num_threads(),
         batch_size=recipe.train.batch_size,
+        image_size=recipe.data.image_size,
+        steps_a_round=config.steps_a_round,
         versions=library_versions("torch"),
+        unusable=tuple(unusable),
+    )
+
+
+def training_rows(found: TrainingSpeed) -> tuple[TrainingRow, ...]:
+    """The outcome as rows of a benchmark's results."""
+    return tuple(
+        TrainingRow(
+            name=side.name,
+            device=found.device,
+            precision=side.precision,
+            compile=side.compile,
+            batch_size=found.batch_size,
+            image_size=found.image_size,
+            steps_per_s=side.steps_per_s,
+            images_per_s=side.images_per_s,
+            speedup=side.speedup,
+            samples_ms=tuple(s / found.steps_a_round * 1e3 for s in side.round_seconds),
+        )
+        for side in found.sides
     )
 
 
@@ -119,6 +154,7 @@ def _side(
     name: str, seconds: Mapping[str, list[float]], config: TrainingSpeedConfig, recipe: Recipe
 ) -> SideSpeed:
     own = seconds[name]
+    settings = resolve_recipe(merge(config.recipe, {"train": config.sides.get(name, {})})).train
     steps_per_s = config.steps_a_round / statistics.median(own)
     ratios = [plain / ours for plain, ours in zip(seconds["plain"], own, strict=True)]
     return SideSpeed(
@@ -126,6 +162,8 @@ def _side(
         steps_per_s=steps_per_s,
         images_per_s=steps_per_s * recipe.train.batch_size,
         speedup=statistics.median(ratios),
+        precision="fp32" if name == "plain" else settings.precision,
+        compile=name != "plain" and settings.compile,
         round_seconds=tuple(own),
     )
 

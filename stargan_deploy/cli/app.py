@@ -10,8 +10,11 @@ from stargan_deploy.cli.bench import bench
 from stargan_deploy.cli.convert import convert
 from stargan_deploy.cli.data import data
 from stargan_deploy.cli.demo import demo
+from stargan_deploy.cli.doctor import doctor
 from stargan_deploy.cli.export import export
+from stargan_deploy.cli.info import info
 from stargan_deploy.cli.train import train
+from stargan_deploy.cli.verify import verify
 
 app = typer.Typer(
     name="stargan-deploy",
@@ -21,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, export, batch, convert, bench, demo):
+for command in (train, export, verify, batch, bench, info, convert, demo, doctor):
     app.command()(command)
 app.add_typer(data, name="data")
 

@@ -1,17 +1,16 @@
 """`stargan-deploy batch`."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
-from stargan_deploy import __version__
+from stargan_deploy.cli.backend import Wish, settle_backend
 from stargan_deploy.cli.console import say, show, show_json
 from stargan_deploy.cli.find import find_model
 from stargan_deploy.cli.options import Device, DryRun, Json, Quiet, Weights
 from stargan_deploy.cli.progress import progress
-from stargan_deploy.errors import IncompleteError, StarganDeployError
+from stargan_deploy.errors import IncompleteError
 
 if TYPE_CHECKING:
     from stargan_deploy.labels import LabelSpace
@@ -59,8 +58,15 @@ Output = Annotated[
 Backend = Annotated[
     str,
     typer.Option(
-        help="auto (by the model's file), eager (PyTorch) or onnx; a checkpoint is exported for "
-        "onnx first."
+        help="auto (the fastest that is proven here), eager, compile, onnx, openvino, pt2 or trt; "
+        "a checkpoint is exported for the last four first, and kept in the cache."
+    ),
+]
+Precision = Annotated[
+    Literal["fp32", "fp16", "bf16", "int8"] | None,
+    typer.Option(
+        help="Of a checkpoint, what its convolutions compute in.",
+        show_default="the backend's default",
     ),
 ]
 Source = Annotated[
@@ -82,6 +88,7 @@ def batch(
     source: Source = "predict",
     batch_size: Annotated[int, typer.Option(help="Photos a call of the engine.")] = 16,
     device: Device = None,
+    precision: Precision = None,
     weights: Weights = None,
     dry_run: DryRun = False,
     json_output: Json = False,
@@ -92,16 +99,24 @@ def batch(
     JPEG, PNG and WebP files keep their format, others become PNG. A broken file is reported and
     does not stop the rest; the exit code is 0 only if all succeeded, else 10.
     """
-    from stargan_deploy.runtimes.choose import CHECKPOINT_SUFFIX, open_runtime
+    from stargan_deploy.runtimes.choose import open_runtime
     from stargan_deploy.translation.batch import run_batch
     from stargan_deploy.translation.translator import Translator
 
-    chosen = path = find_model(model)
-    plan = _plan(path, input_, output, attrs or [], source)
-    if backend == "onnx" and path.suffix.lower() == CHECKPOINT_SUFFIX:
-        path, backend = _export_once(path, weights, dry_run), "auto"
+    chosen = find_model(model)
+    plan = _plan(chosen, input_, output, attrs or [], source)
+    wish = Wish(
+        backend=backend, device=device, weights=weights, precision=precision, dry_run=dry_run
+    )
+    num_pictures = sum(len(photo.outputs) for photo in plan.photos)
+    path, backend = settle_backend(chosen, wish, num_pictures)
     runtime = open_runtime(
-        path, backend=backend, device=device, batch_size=batch_size, weights=weights
+        path,
+        backend=backend,
+        device=device,
+        batch_size=batch_size,
+        weights=weights,
+        precision=precision if path == chosen else None,
     )
     if dry_run:
         _show_plan(plan, chosen, json_output)
@@ -140,45 +155,6 @@ def _read_source(
         return cast(Literal["predict", "zeros"], source)
     needed = needed_names(space, [named.target for named in targets])
     return read_label_table(Path(source), space, needed=needed)
-
-
-def _export_once(checkpoint: Path, weights: Weights | None, dry_run: bool) -> Path:
-    """A checkpoint's proven ONNX export, which is made once and kept in the user's cache.
-
-    Returns:
-        The export; the checkpoint itself where a dry run would have to make the export first.
-
-    Raises:
-        ExportError: the checkpoint cannot be exported.
-        OutputError: the cache cannot be written; the variable XDG_CACHE_HOME moves it.
-    """
-    from stargan_deploy.exporters.export import export
-    from stargan_deploy.files import file_sha256
-    from stargan_deploy.runtimes.choose import read_card_of
-
-    kind = weights or read_card_of(checkpoint).weights
-    name = f"{file_sha256(checkpoint)[:20]}-{kind}-uint8-{__version__}.onnx"
-    path = _cache_folder() / name
-    if _is_artefact(path):
-        say(f"using the ONNX export of {checkpoint} in {path}")
-        return path
-    say(f"exporting {checkpoint} to ONNX first, to be kept in {path}")
-    return checkpoint if dry_run else export(checkpoint, out=path, weights=weights).files[0]
-
-
-def _cache_folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "stargan-deploy"
-
-
-def _is_artefact(path: Path) -> bool:
-    from stargan_deploy.runtimes.choose import read_card_of
-
-    try:
-        read_card_of(path)
-    except StarganDeployError:
-        return False
-    return True
 
 
 def _describe(plan: "BatchPlan") -> str:

@@ -1,53 +1,213 @@
 """`stargan-deploy bench`."""
 
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stargan_deploy.cli.console import say, show, show_json
-from stargan_deploy.cli.options import Json, Quiet
-from stargan_deploy.cli.progress import progress
-from stargan_deploy.errors import ConfigError, unknown_name
+from stargan_deploy.cli.console import is_quiet, say, show, show_json
+from stargan_deploy.cli.find import find_model, known_checkpoints
+from stargan_deploy.cli.options import Device, Json, Quiet
+from stargan_deploy.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
-    from stargan_deploy.benchmarking.training_speed import TrainingSpeed
+    from stargan_deploy.benchmarking.results import Results
+    from stargan_deploy.benchmarking.suite_config import SuiteConfig
 
-KINDS = ("training",)
+RESULTS = Path("bench-results")
+
+Recipe = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="RECIPE.toml",
+        help="What to measure, such as benchmarks/cpu.toml.",
+        show_default="everything usable here, in under 5 minutes on two cores",
+    ),
+]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="Checkpoint, a run's folder, or an artefact; `untrained` is the paper's full-size "
+        "networks with random weights.",
+        show_default="the newest run's newest checkpoint, else the demo model",
+    ),
+]
+Backends = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LIST",
+        help="eager,compile,onnx,openvino,pt2,trt",
+        show_default="all that compute on the device",
+    ),
+]
+Precisions = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LIST",
+        help="fp32,fp16,bf16,int8",
+        show_default="fp32,bf16,int8; on a GPU fp32,fp16,bf16",
+    ),
+]
+BatchSizes = Annotated[
+    str | None, typer.Option(metavar="LIST", help="Such as 1,8,32.", show_default="1,8")
+]
+Sizes = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LIST",
+        help="Sides of the images in pixels, such as 128,256.",
+        show_default="the size of training",
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Folder for results.json, results.csv, report.md and report.html.",
+        show_default="./bench-results/<date and time>",
+    ),
+]
+Budget = Annotated[
+    float | None,
+    typer.Option(metavar="SECONDS", help="For all timing together.", show_default="150"),
+]
 
 
 def bench(
-    recipe: Annotated[Path, typer.Argument(help="TOML recipe, such as benchmarks/training.toml.")],
+    recipe: Recipe = None,
+    model: Model = None,
+    backends: Backends = None,
+    precisions: Precisions = None,
+    batch_sizes: BatchSizes = None,
+    sizes: Sizes = None,
+    out: Out = None,
+    budget: Budget = None,
+    device: Device = None,
     json_output: Json = False,
     quiet: Quiet = False,  # noqa: ARG001 - its callback silences
 ) -> None:
-    """Measures the speed of training against a plain loop, as a recipe says."""
-    from stargan_deploy.config import read_toml, to_mapping
+    """Measures latency, throughput and picture error of every backend on this machine.
 
-    tables = read_toml(recipe)
-    kind = tables.get("kind", "")
-    if kind not in KINDS:
-        raise ConfigError(unknown_name("kind of benchmark", str(kind), KINDS))
-    result = _measure(tables)
+    Two results are compared with: stargan-deploy bench compare A.json B.json
+    """
+    typed = {
+        "model": model,
+        "device": device,
+        "backends": _words(backends),
+        "precisions": _words(precisions),
+        "batch_sizes": _numbers("--batch-sizes", batch_sizes),
+        "sizes": _numbers("--sizes", sizes),
+        "budget_s": budget,
+    }
+    config = _read_config(recipe, {k: v for k, v in typed.items() if v is not None})
+    folder = out or RESULTS / f"{datetime.now():%Y%m%d-%H%M%S}"
+    _check_out(folder)
+    results = _measure(config)
+    _save(results, folder)
     if json_output:
-        show_json(to_mapping(result))
+        from stargan_deploy.config import to_mapping
+
+        show_json(to_mapping(results))
     else:
-        _show(result)
+        _show(results)
+    say(f"the results are in {folder}/: report.html, report.md, results.json, results.csv")
 
 
-def _measure(tables: dict[str, Any]) -> "TrainingSpeed":
-    from stargan_deploy.benchmarking.training_speed import measure_training, read_config
+def _read_config(recipe: Path | None, typed: dict[str, Any]) -> "SuiteConfig":
+    """A recipe's settings, with what was typed in their place.
 
-    say("preparing and warming up all sides ...")
-    with progress("rounds") as on_round:
-        return measure_training(read_config(tables), on_round=on_round)
+    Raises:
+        ConfigError: a recipe that is not TOML, or settings that do not fit.
+    """
+    from stargan_deploy.benchmarking.suite_config import SuiteConfig
+    from stargan_deploy.config import from_mapping, read_toml
+
+    tables = read_toml(recipe) if recipe is not None else {}
+    try:
+        return from_mapping(SuiteConfig, {**tables, **typed})
+    except ConfigError as error:
+        raise ConfigError(f"{recipe}: {error}" if recipe else str(error)) from error
 
 
-def _show(result: "TrainingSpeed") -> None:
-    show(f"{result.device}, {result.num_threads} threads, batch {result.batch_size}")
-    show(f"{'':<16}{'steps/s':>10}{'images/s':>10}{'speed-up':>10}")
-    for side in result.sides:
-        show(
-            f"{side.name:<16}{side.steps_per_s:>10.2f}{side.images_per_s:>10.1f}"
-            f"{side.speedup:>9.2f}x"
-        )
+def _measure(config: "SuiteConfig") -> "Results":
+    from stargan_deploy.benchmarking.suite import run_suite
+    from stargan_deploy.devices import pick_device
+
+    model = _find(config.model)
+    device = str(pick_device(config.device or None))
+    return run_suite(config, model, checkpoint=_checkpoint_of(model), device=device, say=_say())
+
+
+def _find(model: str) -> Path:
+    from stargan_deploy.benchmarking.untrained import NAME, untrained_checkpoint
+
+    if model == NAME:
+        say("model: the paper's full-size networks with random weights, 128x128")
+        return untrained_checkpoint()
+    return find_model(Path(model) if model else None)
+
+
+def _checkpoint_of(model: Path) -> Path:
+    """The model itself, or what an artefact was made from."""
+    from stargan_deploy.exporters.verify import find_checkpoint
+    from stargan_deploy.runtimes.choose import CHECKPOINT_SUFFIX, read_card_of
+
+    if model.suffix.lower() == CHECKPOINT_SUFFIX:
+        return model
+    return find_checkpoint(read_card_of(model), known_checkpoints())
+
+
+def _say() -> Callable[[str], None]:
+    return (lambda _: None) if is_quiet() else say
+
+
+def _check_out(folder: Path) -> None:
+    """Fails before minutes of measuring and not after them.
+
+    Raises:
+        UsageError: the folder is a file.
+        OutputError: it cannot be made.
+    """
+    from stargan_deploy.files import make_folder
+
+    if folder.is_file():
+        raise UsageError(f"--out {folder} is a file; name a folder")
+    make_folder(folder)
+
+
+def _save(results: "Results", folder: Path) -> None:
+    from stargan_deploy.benchmarking.report import REPORT_NAME, write_report
+    from stargan_deploy.benchmarking.results import RESULTS_NAME, save_results
+    from stargan_deploy.benchmarking.spreadsheet import CSV_NAME, write_csv
+    from stargan_deploy.benchmarking.tables import MARKDOWN_NAME, write_markdown
+
+    save_results(results, folder / RESULTS_NAME)
+    write_csv(results, folder / CSV_NAME)
+    write_markdown(results, folder / MARKDOWN_NAME)
+    write_report(results, folder / REPORT_NAME)
+
+
+def _show(results: "Results") -> None:
+    from rich.console import Console
+
+    from stargan_deploy.benchmarking.tables import show_results
+
+    show_results(results, Console())
+    if not results.rows and not results.training:
+        show("nothing was measured")
+
+
+def _words(text: str | None) -> list[str] | None:
+    return None if text is None else [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _numbers(option: str, text: str | None) -> list[int] | None:
+    words = _words(text)
+    if words is None:
+        return None
+    if not words or not all(word.isdecimal() for word in words):
+        raise UsageError(f"{option} takes whole numbers with commas between, not {text!r}")
+    return [int(word) for word in words]

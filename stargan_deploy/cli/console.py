@@ -36,4 +36,6 @@ def show(text: str) -> None:
 
 def show_json(result: Any) -> None:
     """Prints a result as JSON."""
-    print(json.dumps(result, indent=2, ensure_ascii=False))  # noqa: T201
+    text = json.dumps(result, indent=2, ensure_ascii=False)
+    # A hostile card may hold half a surrogate pair, which no encoding can print.
+    print(text.encode("utf-8", "backslashreplace").decode("utf-8"))  # noqa: T201

@@ -2,105 +2,130 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from stargan_deploy.cli.console import say, show, show_json
-from stargan_deploy.cli.find import find_model
-from stargan_deploy.cli.options import Json, Quiet
-from stargan_deploy.errors import UsageError, unknown_name
+from stargan_deploy.cli.export_options import (
+    CalibrationPhotos,
+    Checkpoint,
+    Format,
+    ImageIO,
+    MaxBatch,
+    MaxSize,
+    OptBatch,
+    OptimizationLevel,
+    Out,
+    Precision,
+    ProofDevice,
+    ProofImages,
+    Provider,
+    Report,
+)
+from stargan_deploy.cli.find import EXPORTS, find_model
+from stargan_deploy.cli.options import DryRun, Json, Quiet, Weights
+from stargan_deploy.files import size_bytes
 
 if TYPE_CHECKING:
-    from stargan_deploy.exporters.export import ExportPlan, ExportResult
-
-EXPORTS = Path("exports")
+    from stargan_deploy.exporters.export import ExportResult
+    from stargan_deploy.exporters.plan import ExportOptions, ExportPlan
 
 
 def export(
-    checkpoint: Annotated[
-        Path | None,
-        typer.Argument(
-            help="Checkpoint, or a run's folder.",
-            show_default="the newest run's newest checkpoint, else the demo model",
-        ),
-    ] = None,
-    format_: Annotated[str, typer.Option("--format", help="What to make: onnx.")] = "onnx",
-    out: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PATH",
-            help="File to write, or a folder if it is one or ends in /.",
-            show_default="./exports/<name of the run or checkpoint>",
-        ),
-    ] = None,
-    io: Annotated[
-        str,
-        typer.Option(
-            help="Images of the graph: uint8 (RGB pixels, N,H,W,3) or float (N,3,H,W in [-1, 1])."
-        ),
-    ] = "uint8",
-    weights: Annotated[
-        str | None,
-        typer.Option(help="ema (moving average) or raw.", show_default="ema where there are any"),
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check everything, say what would be done, stop.")
-    ] = False,
+    checkpoint: Checkpoint = None,
+    format_: Format = "onnx",
+    precision: Precision = None,
+    out: Out = None,
+    io: ImageIO = "uint8",
+    weights: Weights = None,
+    max_batch: MaxBatch = None,
+    max_size: MaxSize = None,
+    calibration: CalibrationPhotos = None,
+    device: ProofDevice = None,
+    images: ProofImages = None,
+    report: Report = None,
+    provider: Provider = "auto",
+    opt_batch: OptBatch = None,
+    optimization_level: OptimizationLevel = None,
+    dry_run: DryRun = False,
     json_output: Json = False,
     quiet: Quiet = False,  # noqa: ARG001 - its callback silences
 ) -> None:
-    """Exports a checkpoint, and proves the result equal to PyTorch before it appears."""
-    _check_choice("--io", io, ("uint8", "float"))
-    _check_choice("--weights", weights, ("ema", "raw"))
-    plan = _plan(find_model(checkpoint), out, format_, io, weights)
+    """Exports a checkpoint, and proves the result equal to PyTorch before it appears.
+
+    \b
+    --format    --precision         makes
+    onnx        fp32 fp16      int8 NAME.onnx
+    trt         fp32 fp16           NAME.engine (TensorRT), NAME.engine.json
+    openvino    fp32      bf16 int8 NAME.xml, NAME.bin
+    pt2         fp32 fp16 bf16      NAME.pt2 (torch.export, AOTInductor)
+    triton      fp32 fp16      int8 NAME/ (in a Triton model repository)
+
+    There are no other combinations. INT8 is calibrated on photos.
+    """  # noqa: D301 - backspace is how typer is told to keep the lines
+    from stargan_deploy.exporters.formats import EngineOptions
+    from stargan_deploy.exporters.plan import ExportOptions
+
+    engine = EngineOptions(
+        provider=provider, opt_batch=opt_batch, optimization_level=optimization_level
+    )
+    options = ExportOptions(
+        format=format_,
+        precision=precision,
+        weights=weights,
+        io=io,
+        device=device,
+        max_batch=max_batch,
+        max_size=max_size,
+        calibration=calibration,
+        images=images,
+        engine=engine,
+    )
+    plan = _plan(find_model(checkpoint), out, options)
     _say_what_is_taken(plan)
     if dry_run:
         _show_plan(plan, json_output)
-        return
+    else:
+        _carry_out(plan, report, json_output)
+
+
+def _plan(checkpoint: Path, out: str | None, options: "ExportOptions") -> "ExportPlan":
+    from stargan_deploy.exporters.formats import choose_precision, load_format
+    from stargan_deploy.exporters.plan import default_name, plan_export
+
+    choose_precision(options.format, options.precision)
+    suffix = load_format(options.format).SUFFIX
+    path = _destination(out, default_name(checkpoint) + suffix, is_folder=not suffix)
+    return plan_export(checkpoint, out=path, options=options)
+
+
+def _destination(out: str | None, name: str, *, is_folder: bool) -> Path:
+    """Where the main file goes; of a format that makes folders, the user names their parent."""
+    if is_folder:
+        return Path(EXPORTS / "triton" if out is None else out) / name
+    if out is None:
+        return EXPORTS / name
+    return Path(out) / name if out.endswith(("/", os.sep)) or Path(out).is_dir() else Path(out)
+
+
+def _carry_out(plan: "ExportPlan", report: Path | None, json_output: bool) -> None:
     from stargan_deploy.exporters.export import carry_out
 
     replaced = {path for path in plan.files.values() if path.exists()}
-    result = carry_out(plan)
+    result = carry_out(plan, report=report)
     if json_output:
         show_json({**_facts(plan), **_outcome(plan, result)})
     else:
         _show_result(plan, result, replaced)
-
-
-def _plan(
-    checkpoint: Path, out: str | None, format_: str, io: str, weights: str | None
-) -> "ExportPlan":
-    from stargan_deploy.exporters.export import default_name, plan_export
-    from stargan_deploy.exporters.formats import load_format
-
-    path = _destination(out, default_name(checkpoint) + load_format(format_).SUFFIX)
-    return plan_export(
-        checkpoint,
-        out=path,
-        format=format_,
-        io=cast(Literal["uint8", "float"], io),
-        weights=cast(Literal["ema", "raw"] | None, weights),
-    )
-
-
-def _destination(out: str | None, name: str) -> Path:
-    if out is None:
-        return EXPORTS / name
-    is_folder = out.endswith(("/", os.sep)) or Path(out).is_dir()
-    return Path(out) / name if is_folder else Path(out)
-
-
-def _check_choice(option: str, value: str | None, known: tuple[str, ...]) -> None:
-    if value is not None and value not in known:
-        raise UsageError(unknown_name(f"value for {option}:", value, known))
+    if report is not None:
+        say(f"the worst pictures are in {report}")
 
 
 def _say_what_is_taken(plan: "ExportPlan") -> None:
-    images = {"uint8": "uint8 pixels in and out", "float": "float images in [-1, 1]"}[plan.io]
+    io = plan.options.io
+    images = {"uint8": "uint8 pixels in and out", "float": "float images in [-1, 1]"}[io]
     say(
         f"export: {plan.checkpoint.name}, {plan.card.weights} weights of step {plan.card.step}, "
-        f"to {plan.format} with {images} (--io {plan.io})"
+        f"to {plan.format} at {plan.precision} with {images} (--io {io})"
     )
 
 
@@ -115,21 +140,22 @@ def _show_plan(plan: "ExportPlan", json_output: bool) -> None:
 
 
 def _show_result(plan: "ExportPlan", result: "ExportResult", replaced: set[Path]) -> None:
-    from stargan_deploy.exporters.parity import describe
+    from stargan_deploy.cli.verdicts import show_verdicts
 
     for name, path in plan.files.items():
         did = "replaced" if path in replaced else "wrote"
-        show(f"{did} {path} ({name}, {path.stat().st_size / 1e6:.1f} MB)")
-    for verdict in sorted(result.verdicts, key=lambda v: list(plan.files).index(v.entry_point)):
-        where = f"{verdict.entry_point} on {verdict.runtime} ({verdict.device})"
-        show(f"proven equal to PyTorch: {where}: {describe(verdict)}")
+        show(f"{did} {path} ({name}, {size_bytes(path) / 1e6:.1f} MB)")
+    for note in result.card.notes:
+        show(note)
+    show_verdicts(result.verdicts, unverified=result.card.unverified)
 
 
 def _facts(plan: "ExportPlan") -> dict[str, Any]:
     return {
         "checkpoint": str(plan.checkpoint),
         "format": plan.format,
-        "io": plan.io,
+        "precision": plan.precision,
+        "io": plan.options.io,
         "weights": plan.card.weights,
         "step": plan.card.step,
     }
@@ -139,7 +165,13 @@ def _outcome(plan: "ExportPlan", result: "ExportResult") -> dict[str, Any]:
     from stargan_deploy.config import to_mapping
 
     files = [
-        {"path": str(path), "entry_point": name, "size_bytes": path.stat().st_size}
+        {"path": str(path), "entry_point": name, "size_bytes": size_bytes(path)}
         for name, path in plan.files.items()
     ]
-    return {"files": files, "verdicts": [to_mapping(verdict) for verdict in result.verdicts]}
+    return {
+        "files": files,
+        "measured_precision": dict(result.card.precision),
+        "notes": list(result.card.notes),
+        "verdicts": [to_mapping(verdict) for verdict in result.verdicts],
+        "unverified": result.card.unverified,
+    }

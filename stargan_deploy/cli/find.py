@@ -1,11 +1,13 @@
 """Which model a command takes when the user names none."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from stargan_deploy.cli.console import say
 from stargan_deploy.errors import ModelError
 
 RUNS = Path("runs")
+EXPORTS = Path("exports")
 DEMO_MODEL = Path(__file__).parent.parent / "assets" / "demo.safetensors"
 
 
@@ -34,13 +36,25 @@ def is_demo_model(model: Path) -> bool:
     return model.resolve() == DEMO_MODEL.resolve()
 
 
+def known_checkpoints() -> Iterator[Path]:
+    """The checkpoints of all runs under ./runs, the newest first, and the demo model."""
+    for folder in _run_folders():
+        yield from sorted(folder.glob("*.safetensors"), reverse=True)
+    yield DEMO_MODEL
+
+
+def _run_folders() -> list[Path]:
+    """The folders of checkpoints under ./runs, the newest first."""
+    if not RUNS.is_dir():
+        return []
+    folders = RUNS.glob("*/checkpoints")
+    return sorted(folders, key=lambda folder: folder.stat().st_mtime, reverse=True)
+
+
 def _newest_in_runs() -> Path | None:
     from stargan_deploy.models.checkpoint import newest_whole
 
-    if not RUNS.is_dir():
-        return None
-    folders = sorted(RUNS.glob("*/checkpoints"), key=lambda f: f.stat().st_mtime, reverse=True)
-    found = (newest_whole(folder.glob("*.safetensors")) for folder in folders)
+    found = (newest_whole(folder.glob("*.safetensors")) for folder in _run_folders())
     return next((path for path in found if path), None)
 
 

@@ -1,18 +1,23 @@
-"""What an artefact is tried on: synthetic faces and valid targets, in several batches and sizes."""
+"""What an artefact is tried on: faces and valid targets, in several batches and sizes."""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
-from PIL import Image
+import numpy.typing as npt
 
-from stargan_deploy.card import Dim, EntryPoint, ModelCard
-from stargan_deploy.data.portrait import draw_face
-from stargan_deploy.data.synthetic import draw_attributes
-from stargan_deploy.images import Pixels
+from stargan_deploy.card import Dim, EntryPoint, ModelCard, TensorSpec
+from stargan_deploy.errors import ExportError
+from stargan_deploy.exporters.faces import Faces, synthetic_face
+from stargan_deploy.images import Pixels, pixels_to_tensor
 from stargan_deploy.labels import FloatArray, LabelSpace
 
-BATCH_SIZES = (1, 3)
+SMALL_BATCHES = (1, 3)
 """One image, and an odd batch, at the size of training."""
+
+LARGEST_BATCH = 16
+"""The third batch, where the graph sets no limit: as many as `batch` runs at a time."""
 
 OTHER_SIZE_BATCH = 2
 """Images of the second size, which is not square: a baked size and swapped sides show there."""
@@ -31,23 +36,42 @@ class Case:
     targets: tuple[str, ...]
     """The targets in words."""
 
+    def inputs(self, point: EntryPoint) -> Mapping[str, npt.NDArray[Any]]:
+        """The batch as an entry point takes it, by the names of its inputs.
 
-def make_cases(point: EntryPoint, card: ModelCard) -> list[Case]:
-    """The batches that an entry point is tried with; no two hold the same face."""
+        Raises:
+            ExportError: an input of a kind that nobody knows how to fill.
+        """
+        return {spec.name: self._input(spec) for spec in point.inputs}
+
+    def _input(self, spec: TensorSpec) -> npt.NDArray[Any]:
+        if spec.kind == "image":
+            return self.pixels if spec.dtype == "uint8" else pixels_to_tensor(self.pixels)
+        if spec.kind == "label":
+            return self.labels
+        raise ExportError(f"there is no way yet to prove an input of kind {spec.kind!r}")
+
+
+def make_cases(point: EntryPoint, card: ModelCard, faces: Faces = synthetic_face) -> list[Case]:
+    """The batches that an entry point is tried with, the largest last; no two use the same face."""
     height, width = _sides(point, card.preprocessing.image_size)
     size = card.preprocessing.image_size
     native = (_nearest(height, size), _nearest(width, size))
-    shapes = [(batch, *native) for batch in BATCH_SIZES]
+    largest = _largest_batch(point)
+    shapes = [(batch, *native) for batch in SMALL_BATCHES if batch < largest]
     if isinstance(height, Dim) or isinstance(width, Dim):
         other = (_nearest(height, native[0] * 3 // 4), _nearest(width, native[1] * 5 // 4))
-        shapes.append((OTHER_SIZE_BATCH, *other))
+        shapes.append((min(OTHER_SIZE_BATCH, largest), *other))
+    shapes.append((largest, *native))
     starts = [sum(batch for batch, *_ in shapes[:index]) for index in range(len(shapes))]
     pairs = zip(shapes, starts, strict=True)
-    return [_make_case(card.labels, shape, start) for shape, start in pairs]
+    return [make_case(card.labels, shape, start, faces) for shape, start in pairs]
 
 
-def _make_case(labels: LabelSpace, shape: tuple[int, int, int], start: int) -> Case:
-    """A batch of the faces and targets from number `start` on."""
+def make_case(
+    labels: LabelSpace, shape: tuple[int, int, int], start: int, faces: Faces = synthetic_face
+) -> Case:
+    """A batch (N, height, width) of the faces and targets from number `start` on."""
     batch, height, width = shape
     numbers = range(start, start + batch)
     wishes = labels.single_targets()
@@ -57,15 +81,17 @@ def _make_case(labels: LabelSpace, shape: tuple[int, int, int], start: int) -> C
     pairs = zip(targets, sources, strict=True)
     return Case(
         name=f"batch {batch} at {height}x{width}",
-        pixels=np.stack([_face(number, height, width) for number in numbers]),
+        pixels=np.stack([faces(number, height, width) for number in numbers]),
         labels=np.stack([labels.target_vector(target, source) for target, source in pairs]),
         targets=tuple(target.text for target in targets),
     )
 
 
-def _face(seed: int, height: int, width: int) -> Pixels:
-    face = draw_face(draw_attributes(seed), seed=seed, size=max(height, width))
-    return np.asarray(face.resize((width, height), Image.Resampling.BILINEAR))
+def _largest_batch(point: EntryPoint) -> int:
+    """The greatest batch that the first input allows; `LARGEST_BATCH` where there is no limit."""
+    batch = point.inputs[0].shape[0]
+    limit = batch if isinstance(batch, int) else batch.max
+    return LARGEST_BATCH if limit is None else limit
 
 
 def _sides(point: EntryPoint, default: int) -> tuple[int | Dim, int | Dim]:

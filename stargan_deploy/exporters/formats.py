@@ -2,15 +2,81 @@
 
 import dataclasses
 import importlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol, cast
 
-from stargan_deploy.card import EntryPoint, ModelCard
+from stargan_deploy.card import EntryPoint, ModelCard, Precision
 from stargan_deploy.errors import UsageError, unknown_name
+from stargan_deploy.exporters.difference import Difference
 from stargan_deploy.exporters.pixels import PixelModule
+from stargan_deploy.runtimes.base import Arrays
 
-FORMATS = {"onnx": "stargan_deploy.exporters.to_onnx"}
+FORMATS = {
+    "onnx": "stargan_deploy.exporters.to_onnx",
+    "trt": "stargan_deploy.exporters.to_tensorrt",
+    "openvino": "stargan_deploy.exporters.to_openvino",
+    "pt2": "stargan_deploy.exporters.to_pt2",
+    "triton": "stargan_deploy.exporters.to_triton",
+}
 """Module of each format, imported on use; each satisfies `Format`."""
+
+FORMAT_OF = {".onnx": "onnx", ".engine": "trt", ".xml": "openvino", ".pt2": "pt2"}
+"""Format of a file, by its ending."""
+
+PRECISIONS: dict[str, tuple[Precision, ...]] = {
+    "onnx": ("fp32", "fp16", "int8"),
+    "trt": ("fp16", "fp32"),
+    "openvino": ("fp32", "bf16", "int8"),
+    "pt2": ("fp32", "fp16", "bf16"),
+    "triton": ("fp32", "fp16", "int8"),
+}
+"""Precisions of each format, the default first; there are no other combinations."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EngineOptions:
+    """What only a TensorRT engine can be told."""
+
+    provider: str = "auto"
+    """"tensorrt", "tensorrt_rtx", or "auto" for the one that is installed."""
+    opt_batch: int | None = None
+    """Batch that the engine is tuned for; None takes the greatest."""
+    optimization_level: int | None = None
+    """How hard the builder tries, 0 to 5; None leaves it to the builder."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """What quantisation measures with, apart from the faces that the result is proven on."""
+
+    batches: Sequence[Arrays]
+    """Inputs of the entry point by name, for collecting the ranges of activations."""
+    held_out: Sequence[Arrays]
+    """Others, for choosing the layers that stay in higher precision."""
+    compare: Callable[[Arrays, Arrays], Difference]
+    """How far a batch of outputs by name (second) is from FP32's (first)."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GraphRequest:
+    """One entry point to be written."""
+
+    module: PixelModule
+    """In eval mode, in FP32."""
+    point: EntryPoint
+    """Names, types and dimensions that the graph must have; limits of a `Dim` bound its sizes."""
+    precision: Precision
+    """What the convolutions shall compute in."""
+    image_size: int
+    """Side of the images of training in pixels, which a graph is tuned for."""
+    device: str = "cpu"
+    """What a format that compiles for a device compiles for: "cpu" or "cuda:N"."""
+    graph: Path | None = None
+    """The same entry point as ONNX, where the format's `source_precision` asked for it."""
+    calibration: Calibration | None = None
+    """With INT8."""
+    engine: EngineOptions = EngineOptions()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,34 +86,47 @@ class WrittenGraph:
     payload_sha256: str
     """SHA-256 of the graph without its card, as the runtime checks it."""
     precision: dict[str, str]
-    """Types of the weights that the graph computes with, by kind of layer."""
+    """Types that the graph computes with, read back from it, by kind of layer: "conv", "norm",
+    "linear"; several joined by "+" in the order of the alphabet."""
+    notes: tuple[str, ...] = ()
+    """What the user should know, such as layers that stay in higher precision."""
+    versions: tuple[str, ...] = ()
+    """Packages whose versions belong into the card."""
 
 
 class Format(Protocol):
     """What a module in `exporters` offers under the name of its format."""
 
     SUFFIX: str
-    """Ending of the artefact's files."""
+    """Ending of the artefact's files; empty where an entry point becomes a folder."""
     BACKEND: str
     """The backend that will run the artefact, and that therefore has to prove it."""
+    DEVICES: tuple[str, ...]
+    """Devices that artefacts run on: "cpu", "cuda"."""
+    RUNS_SOURCE: bool
+    """Whether the artefact runs its ONNX graph as it is, so that the graph's proof is its own."""
 
-    def write_graph(self, module: PixelModule, point: EntryPoint, path: Path) -> WrittenGraph:
+    def source_precision(self, precision: Precision) -> Precision | None:
+        """Precision of the ONNX graph that an artefact is made from; None where it needs none."""
+
+    def write_graph(self, request: GraphRequest, path: Path) -> WrittenGraph:
         """Writes one entry point, without a card.
 
         Args:
-            module: in eval mode.
-            point: the names, types and dimensions that the graph must have.
-            path: where to write.
+            request: what to write.
+            path: the main file, in a folder of its own; files that belong to it go beside it,
+                under names that start with its stem.
 
         Returns:
             What was written.
 
         Raises:
             ExportError: the module cannot be expressed in this format.
+            BackendError: a library is missing, or does not fit the machine.
         """
 
     def attach_card(self, path: Path, card: ModelCard) -> None:
-        """Puts a card into a written file, in place of one that is there."""
+        """Puts a card into (or beside) a written file atomically, in place of one that is there."""
 
 
 def load_format(name: str) -> Format:
@@ -59,3 +138,24 @@ def load_format(name: str) -> Format:
     if name not in FORMATS:
         raise UsageError(unknown_name("format", name, FORMATS))
     return cast(Format, importlib.import_module(FORMATS[name]))
+
+
+def choose_precision(format: str, wanted: str | None) -> Precision:
+    """The precision asked for, or a format's default; never another one than asked for.
+
+    Raises:
+        UsageError: no such format, or the format does not exist at this precision.
+    """
+    if format not in PRECISIONS:
+        raise UsageError(unknown_name("format", format, PRECISIONS))
+    offered = PRECISIONS[format]
+    if wanted is None:
+        return offered[0]
+    if wanted not in offered:
+        others = [name for name, known in PRECISIONS.items() if wanted in known]
+        elsewhere = f"; {wanted} exists for: {', '.join(others)}" if others else ""
+        raise UsageError(
+            f"there is no {format} at precision {wanted!r}; {format} comes as {', '.join(offered)}"
+            f"{elsewhere}"
+        )
+    return next(name for name in offered if name == wanted)

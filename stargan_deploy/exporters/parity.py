@@ -1,61 +1,36 @@
 """Proves an artefact: the same faces and labels through it and through eager FP32 PyTorch.
 
-Pictures are compared as a person gets them, in 8-bit levels; logits relative to the greatest one.
-Every entry point runs at batch 1, at an odd batch, and where its images may have other sizes, at a
-second size that is not square, so that a baked size and swapped sides show.
+Every entry point runs at batch 1, at an odd batch, at the greatest one, and where its images may
+have other sizes, at a second size that is not square, so that a baked size and swapped sides show.
 """
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from stargan_deploy.card import EntryPoint, TensorSpec, Verdict, library_versions
+from stargan_deploy.card import EntryPoint, Verdict, library_versions
+from stargan_deploy.devices import machine_name
 from stargan_deploy.errors import BackendError, ExportError, ParityError
 from stargan_deploy.exporters.cases import Case, make_cases
-from stargan_deploy.images import Pixels, pixels_to_tensor, tensor_to_pixels
-from stargan_deploy.labels import FloatArray, LabelSpace
+from stargan_deploy.exporters.difference import (
+    FP32,
+    TOLERANCES,
+    Difference,
+    Tolerance,
+    compare_logits,
+    compare_pictures,
+    is_within,
+    limits_for,
+    overall,
+    precision_of,
+)
+from stargan_deploy.exporters.faces import Faces, synthetic_face
+from stargan_deploy.images import Pixels, tensor_to_pixels
 from stargan_deploy.runtimes.base import Runtime
-
-BEST_PSNR_DB = 100.0
-"""What equal pictures count as; their PSNR is infinite, which JSON cannot hold."""
-
-LEAST_LOGIT = 1e-6
-"""Greatest logit of a batch below which all its logits count as zero."""
-
-Measures = dict[str, float]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Tolerance:
-    """How far an artefact may be from eager FP32.
-
-    The defaults are for FP32 artefacts, where only the order of the sums differs. Between PyTorch
-    and onnxruntime on a CPU (full-size and trained small generators, 64x64 to 256x256) this moved
-    no value by more than 0.0013 levels, so that only the few on a rounding border fall to its other
-    side: one level, on up to 0.023 % of the values (mean 0.00023, 84 dB). A wrong graph is off by
-    whole levels everywhere.
-    """
-
-    max_difference: float = 1.0
-    """Greatest difference of a colour value, in 8-bit levels."""
-    mean_difference: float = 0.01
-    """Mean difference over all values of a batch, in 8-bit levels."""
-    psnr_db: float = 65.0
-    """Least peak signal-to-noise ratio of a picture, in dB."""
-    relative_difference: float = 1e-3
-    """Greatest difference of a logit, as a share of the batch's greatest logit."""
-    label_agreement: float = 1.0
-    """Least share of predicted labels that are the same."""
-
-
-FP32 = Tolerance()
-
-_AT_LEAST = ("psnr_db", "label_agreement")
-"""The figures whose limit is a lower one."""
-
 
 _WORDING = {
     "max_difference": "max difference {:.0f} of 255",
@@ -66,181 +41,233 @@ _WORDING = {
     "label_agreement": "same labels {:.1%}",
 }
 
+_LIBRARIES = (
+    "torch",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "openvino",
+    "tensorrt",
+    "tensorrt-rtx",
+)
+"""Packages whose versions a verdict names, where they are installed."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WorstPicture:
+    """The picture that came out worst."""
+
+    source: Pixels
+    """The face that went in, (H, W, 3)."""
+    expected: Pixels
+    """PyTorch's picture."""
+    actual: Pixels
+    """The artefact's picture."""
+    place: str
+    """Such as "batch 3 at 64x64, image 1 to Blond_Hair"."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """What comparing one entry point showed."""
+
+    verdict: Verdict
+    worst: WorstPicture | None
+    """None where the entry point gives no pictures."""
+
+    @property
+    def complaint(self) -> str:
+        """The figures out of tolerance, and where it was worst."""
+        verdict = self.verdict
+        wrong = [
+            f"{name} is {verdict.measured[name]:.4g} (limit {limit:g})"
+            for name, limit in verdict.tolerance.items()
+            if not is_within(name, verdict.measured[name], limit)
+        ]
+        return (
+            f"{verdict.entry_point!r} on {verdict.runtime} does not equal PyTorch: "
+            f"{', '.join(wrong)}, worst at {verdict.worst_image}"
+        )
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Finding:
-    """What one case showed."""
+    """What one output of one case showed."""
 
     case: Case
-    figures: Measures
-    worst_row: int
-    badness: float
-    """What the worst of several findings is chosen by."""
+    difference: Difference
+    worst: WorstPicture | None
+
+
+def tolerance_for(precision: Mapping[str, str]) -> Tolerance:
+    """The limits that go with the precision that a card measured."""
+    return TOLERANCES[precision_of(precision)]
 
 
 def prove(
-    reference: Runtime, candidate: Runtime, tolerance: Tolerance = FP32
+    reference: Runtime,
+    candidate: Runtime,
+    tolerance: Tolerance = FP32,
+    faces: Faces = synthetic_face,
 ) -> tuple[Verdict, ...]:
     """Compares all entry points of an artefact with PyTorch's.
+
+    Returns:
+        One verdict an entry point; all of them passed.
+
+    Args, Raises: as `compare`, and
+        ParityError: an entry point is out of tolerance.
+    """
+    comparisons = compare(reference, candidate, tolerance, faces)
+    check_passed(comparisons)
+    return tuple(comparison.verdict for comparison in comparisons)
+
+
+def compare(
+    reference: Runtime,
+    candidate: Runtime,
+    tolerance: Tolerance = FP32,
+    faces: Faces = synthetic_face,
+) -> tuple[Comparison, ...]:
+    """Compares all entry points of an artefact with PyTorch's, passed or not.
 
     Args:
         reference: the checkpoint in eager FP32, entered.
         candidate: the artefact in the runtime that will run it, entered.
         tolerance: the limits.
-
-    Returns:
-        One verdict an entry point; all of them passed.
+        faces: what to translate.
 
     Raises:
-        ParityError: an entry point is out of tolerance.
+        ParityError: the candidate fails, or gives numbers that cannot be compared.
         ExportError: the checkpoint itself gives no finite numbers.
     """
-    verdicts = tuple(
-        _prove_entry_point(name, reference, candidate, tolerance)
+    return tuple(
+        _compare_entry_point(name, reference, candidate, tolerance, faces)
         for name in candidate.card.entry_points
     )
-    failed = [verdict for verdict in verdicts if not verdict.passed]
+
+
+def check_passed(comparisons: Iterable[Comparison]) -> None:
+    """Complains about what is out of tolerance.
+
+    Raises:
+        ParityError: an entry point did not pass.
+    """
+    failed = [found.complaint for found in comparisons if not found.verdict.passed]
     if failed:
-        raise ParityError("; ".join(map(_complaint, failed)))
-    return verdicts
+        raise ParityError("; ".join(failed))
 
 
 def describe(verdict: Verdict) -> str:
     """A verdict's figures in a line, and where the greatest difference stood."""
-    figures = (_WORDING[name].format(value) for name, value in verdict.measured.items())
+    figures = [_WORDING[name].format(value) for name, value in verdict.measured.items()]
+    if verdict.speedup is not None:
+        figures.append(f"{verdict.speedup:.1f}x as fast as eager")
     return f"{', '.join(figures)}; worst: {verdict.worst_image}"
 
 
-def _prove_entry_point(
-    name: str, reference: Runtime, candidate: Runtime, tolerance: Tolerance
-) -> Verdict:
-    cases = make_cases(candidate.card.entry_points[name], candidate.card)
-    findings = [finding for case in cases for finding in _compare(name, case, reference, candidate)]
-    measured = _overall(findings)
-    limits = {key: getattr(tolerance, key) for key in measured if hasattr(tolerance, key)}
-    worst = max(findings, key=lambda finding: finding.badness)
-    return Verdict(
+def _compare_entry_point(
+    name: str, reference: Runtime, candidate: Runtime, tolerance: Tolerance, faces: Faces
+) -> Comparison:
+    point = candidate.card.entry_points[name]
+    cases = make_cases(point, candidate.card, faces)
+    findings = [finding for case in cases for finding in _try(name, case, reference, candidate)]
+    measured = overall(finding.difference for finding in findings)
+    limits = limits_for(measured, tolerance)
+    worst = max(findings, key=lambda finding: finding.difference.badness)
+    verdict = Verdict(
         entry_point=name,
         runtime=candidate.backend,
         device=candidate.device,
-        passed=all(_within(key, measured[key], limit) for key, limit in limits.items()),
+        passed=all(is_within(key, measured[key], limit) for key, limit in limits.items()),
         tolerance=limits,
         measured=measured,
         cases=tuple(case.name for case in cases),
-        worst_image=_place(worst, candidate.card.entry_points[name]),
-        versions=library_versions("torch", "numpy", "onnx", "onnxruntime", "onnxruntime-gpu"),
+        worst_image=_place(worst.case, worst.difference.worst_row, point),
+        speedup=_speedup(name, cases[-1], reference, candidate),
+        machine=machine_name(candidate.device),
+        versions=library_versions(*_LIBRARIES),
     )
+    return Comparison(verdict=verdict, worst=worst.worst)
 
 
-def _compare(
+def _speedup(entry_point: str, case: Case, reference: Runtime, candidate: Runtime) -> float:
+    """Host to host, on a batch that both have run before; a rough figure, to choose by."""
+    slow, fast = (
+        min(_seconds(runtime, entry_point, case) for _ in range(2))
+        for runtime in (reference, candidate)
+    )
+    return float(f"{slow / fast:.3g}")
+
+
+def _seconds(runtime: Runtime, entry_point: str, case: Case) -> float:
+    inputs = case.inputs(runtime.card.entry_point(entry_point))
+    start = time.perf_counter()
+    runtime.run(inputs, entry_point=entry_point)
+    return time.perf_counter() - start
+
+
+def _try(
     entry_point: str, case: Case, reference: Runtime, candidate: Runtime
-) -> Iterable[_Finding]:
-    wanted = reference.run(_encode(reference, entry_point, case), entry_point=entry_point)
-    found = _run_candidate(entry_point, case, candidate)
-    for spec in reference.card.entry_point(entry_point).outputs:
-        expected, actual = wanted[spec.name], found[spec.name]
-        if not np.isfinite(expected).all():
-            raise ExportError(
-                f"the checkpoint's own {entry_point!r} gives numbers that are not finite: its "
-                "training diverged; export an earlier checkpoint"
-            )
-        if not np.isfinite(actual).all():
-            raise ParityError(f"{entry_point!r} gives numbers that are not finite at {case.name}")
-        if spec.kind == "image":
-            yield _compare_pictures(case, _as_pixels(expected), _as_pixels(actual))
-        else:
-            yield _compare_logits(case, expected, actual, reference.card.labels)
-
-
-def _run_candidate(
-    entry_point: str, case: Case, candidate: Runtime
-) -> Mapping[str, npt.NDArray[Any]]:
+) -> Iterator[_Finding]:
+    wanted = _run(reference, entry_point, case)
     try:
-        return candidate.run(_encode(candidate, entry_point, case), entry_point=entry_point)
+        found = _run(candidate, entry_point, case)
     except BackendError as error:
         raise ParityError(f"it does not run at {case.name}: {error}") from error
+    point = reference.card.entry_point(entry_point)
+    for spec in point.outputs:
+        expected, actual = wanted[spec.name], found[spec.name]
+        _check_finite(entry_point, case, expected, actual)
+        if spec.kind == "image":
+            expected, actual = _as_pixels(expected), _as_pixels(actual)
+            _check_same_shape(case, expected, actual)
+            difference = compare_pictures(expected, actual)
+            worst = _worst_picture(case, point, difference.worst_row, expected, actual)
+            yield _Finding(case=case, difference=difference, worst=worst)
+        else:
+            difference = compare_logits(expected, actual, reference.card.labels)
+            yield _Finding(case=case, difference=difference, worst=None)
 
 
-def _compare_pictures(case: Case, expected: Pixels, actual: Pixels) -> _Finding:
+def _run(runtime: Runtime, entry_point: str, case: Case) -> dict[str, npt.NDArray[Any]]:
+    inputs = case.inputs(runtime.card.entry_point(entry_point))
+    return runtime.run(inputs, entry_point=entry_point)
+
+
+def _check_finite(
+    entry_point: str, case: Case, expected: npt.NDArray[Any], actual: npt.NDArray[Any]
+) -> None:
+    if not np.isfinite(expected).all():
+        raise ExportError(
+            f"the checkpoint's own {entry_point!r} gives numbers that are not finite: its "
+            "training diverged; export an earlier checkpoint"
+        )
+    if not np.isfinite(actual).all():
+        raise ParityError(f"{entry_point!r} gives numbers that are not finite at {case.name}")
+
+
+def _check_same_shape(case: Case, expected: Pixels, actual: Pixels) -> None:
     if expected.shape != actual.shape:
         raise ParityError(f"pictures of {actual.shape} instead of {expected.shape} at {case.name}")
-    differences = np.abs(expected.astype(np.int16) - actual)
-    squares = (differences.astype(np.float64) ** 2).mean(axis=(1, 2, 3))
-    figures = {
-        "max_difference": float(differences.max()),
-        "mean_difference": float(differences.mean()),
-        "psnr_db": _psnr_db(float(squares.max())),
-    }
-    row = int(squares.argmax())
-    return _Finding(case=case, figures=figures, worst_row=row, badness=float(squares.max()))
 
 
-def _compare_logits(
-    case: Case, expected: FloatArray, actual: FloatArray, labels: LabelSpace
-) -> _Finding:
-    differences = np.abs(expected - actual)
-    scale = max(float(np.abs(expected).max()), LEAST_LOGIT)
-    same = labels.predicted(expected) == labels.predicted(actual)
-    figures = {
-        "logit_difference": float(differences.max()),
-        "relative_difference": float(differences.max()) / scale,
-        "label_agreement": float(same.mean()),
-    }
-    row = int(differences.max(axis=1).argmax())
-    return _Finding(case=case, figures=figures, worst_row=row, badness=float(differences.max()))
-
-
-def _overall(findings: Sequence[_Finding]) -> Measures:
-    """The worst of each figure over the cases."""
-    worst: Measures = {}
-    for finding in findings:
-        for name, value in finding.figures.items():
-            pick = min if name in _AT_LEAST else max
-            worst[name] = pick(worst.get(name, value), value)
-    return worst
-
-
-def _within(name: str, value: float, limit: float) -> bool:
-    return value >= limit if name in _AT_LEAST else value <= limit
-
-
-def _psnr_db(mean_square: float) -> float:
-    """PSNR of 8-bit pictures, 10 log10(255^2 / MSE), capped at `BEST_PSNR_DB`."""
-    if mean_square == 0:
-        return BEST_PSNR_DB
-    return min(BEST_PSNR_DB, 10 * float(np.log10(255.0**2 / mean_square)))
-
-
-def _encode(runtime: Runtime, entry_point: str, case: Case) -> Mapping[str, npt.NDArray[Any]]:
-    specs = runtime.card.entry_point(entry_point).inputs
-    return {spec.name: _encode_input(spec, case) for spec in specs}
-
-
-def _encode_input(spec: TensorSpec, case: Case) -> npt.NDArray[Any]:
-    if spec.kind == "image":
-        return case.pixels if spec.dtype == "uint8" else pixels_to_tensor(case.pixels)
-    if spec.kind == "label":
-        return case.labels
-    raise ExportError(f"there is no way yet to prove an input of kind {spec.kind!r}")
+def _worst_picture(
+    case: Case, point: EntryPoint, row: int, expected: Pixels, actual: Pixels
+) -> WorstPicture:
+    return WorstPicture(
+        source=case.pixels[row],
+        expected=expected[row],
+        actual=actual[row],
+        place=_place(case, row, point),
+    )
 
 
 def _as_pixels(image: npt.NDArray[Any]) -> Pixels:
     return image if image.dtype == np.uint8 else tensor_to_pixels(image)
 
 
-def _place(finding: _Finding, point: EntryPoint) -> str:
-    target = finding.case.targets[finding.worst_row]
-    words = f" to {target}" if point.input("label") else ""
-    return f"{finding.case.name}, image {finding.worst_row + 1}{words}"
-
-
-def _complaint(verdict: Verdict) -> str:
-    wrong = [
-        f"{name} is {verdict.measured[name]:.4g} (limit {limit:g})"
-        for name, limit in verdict.tolerance.items()
-        if not _within(name, verdict.measured[name], limit)
-    ]
-    return (
-        f"{verdict.entry_point!r} on {verdict.runtime} does not equal PyTorch: {', '.join(wrong)}, "
-        f"worst at {verdict.worst_image}"
-    )
+def _place(case: Case, row: int, point: EntryPoint) -> str:
+    words = f" to {case.targets[row]}" if point.input("label") else ""
+    return f"{case.name}, image {row + 1}{words}"

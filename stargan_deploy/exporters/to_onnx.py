@@ -1,25 +1,29 @@
-"""Writes entry points as ONNX: dynamic where the card says so, and quietly."""
+"""Writes entry points as ONNX in FP32, FP16 or INT8: dynamic where the card says so, quietly."""
 
 import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import onnx
 import torch
-from torch import Tensor
+from torch import nn
 
-from stargan_deploy.card import CARD_KEY, Dim, EntryPoint, ModelCard, TensorSpec
+from stargan_deploy.card import CARD_KEY, Dim, EntryPoint, ModelCard, Precision, TensorSpec
 from stargan_deploy.errors import ExportError, brief
-from stargan_deploy.exporters.formats import WrittenGraph
-from stargan_deploy.exporters.pixels import PixelModule
+from stargan_deploy.exporters.formats import GraphRequest, WrittenGraph
+from stargan_deploy.exporters.quantize import quantize_graph
+from stargan_deploy.exporters.tracing import dynamic_shapes, example_inputs
+from stargan_deploy.files import write_bytes
+from stargan_deploy.models.precision import lower_convolutions
 from stargan_deploy.runtimes import onnxrt
 
 SUFFIX = ".onnx"
 BACKEND = "onnx"
+DEVICES: tuple[str, ...] = ("cpu", "cuda")
+RUNS_SOURCE = False
 
 OPSET = 20
 """Known to onnxruntime from 1.17 on, to OpenVINO and to TensorRT 10 and 11."""
@@ -34,34 +38,89 @@ LAYER_KINDS = {
 }
 """Kind of layer by ONNX operator; the second input of each holds its weights."""
 
-_EXAMPLE_STEPS = 6
-"""Size of an example input in steps of its dimension; small, and unlike any size in a network."""
+_FP16_TYPES = {"conv": "float16", "linear": "float16", "norm": "float32"}
+"""What the layers of an FP16 graph have to compute in, by kind."""
+
+_QUANTIZE, _DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
+
+_QUANTIZERS = ("onnxruntime", "onnxruntime-gpu")
+"""Packages that quantise, of which one is installed."""
 
 
-def write_graph(module: PixelModule, point: EntryPoint, path: Path) -> WrittenGraph:
-    """Writes one entry point as an ONNX file without a card.
+def source_precision(precision: Precision) -> Precision | None:  # noqa: ARG001 - the protocol
+    """An ONNX graph is made from the network itself."""
+    return None
 
-    Args:
-        module: in eval mode.
-        point: the names, types and dimensions that the graph shall have.
-        path: where to write.
 
-    Returns:
-        What was written.
+def write_graph(request: GraphRequest, path: Path) -> WrittenGraph:
+    """Writes one entry point as an ONNX file without a card; see `formats.Format`.
+
+    In an FP16 graph, convolutions and linear layers have float16 weights and a Cast on either side;
+    norms and the graph's ends stay FP32, as they do in an INT8 graph (see `exporters.quantize`).
 
     Raises:
-        ExportError: torch cannot express the module in ONNX with these dimensions.
+        ExportError: torch cannot express the module in ONNX with these dimensions, or not at the
+            precision, or INT8 is too inaccurate for it.
+        ModelError: weights that are too large for float16.
     """
+    model, notes = _make_graph(request)
+    precision = measured_precision(model)
+    if request.precision == "fp16":
+        _check_fp16(precision)
+    graph = onnxrt.graph_bytes(_cleaned(model, request.point))
+    path.write_bytes(graph)
+    onnx.checker.check_model(path, full_check=True)
+    return WrittenGraph(
+        payload_sha256=onnxrt.payload_sha256(graph),
+        precision=precision,
+        notes=notes,
+        versions=("onnx", "onnxscript", *(_QUANTIZERS if request.precision == "int8" else ())),
+    )
+
+
+def attach_card(path: Path, card: ModelCard) -> None:
+    """Puts a card into an ONNX file, in place of one that is there."""
+    graph = onnxrt.graph_bytes(onnxrt.read_model(path))
+    entry = onnx.StringStringEntryProto(key=CARD_KEY, value=card.to_json())
+    # Serialised messages one after the other are one message with the fields of both.
+    write_bytes(path, graph + onnx.ModelProto(metadata_props=[entry]).SerializeToString())
+
+
+def _make_graph(request: GraphRequest) -> tuple[onnx.ModelProto, tuple[str, ...]]:
+    """The graph at the precision asked for, and what the user should know of it."""
+    if request.precision == "fp32":
+        return _exported(request.module, request.point), ()
+    if request.precision == "fp16":
+        return _exported(lower_convolutions(request.module, torch.float16), request.point), ()
+    if request.precision == "int8" and request.calibration is not None:
+        model = _exported(request.module, request.point)
+        quantized = quantize_graph(model, request.calibration)
+        return quantized.model, quantized.notes
+    raise ExportError(f"there is no way to write ONNX at {request.precision} from this request")
+
+
+def _check_fp16(measured: Mapping[str, str]) -> None:
+    wrong = {kind: name for kind, name in measured.items() if name != _FP16_TYPES[kind]}
+    if wrong:
+        raise ExportError(
+            "this model cannot be written at fp16: in its graph "
+            + ", ".join(f"{kind} layers compute in {name}" for kind, name in wrong.items())
+            + "; export it at fp32"
+        )
+
+
+def _exported(module: nn.Module, point: EntryPoint) -> onnx.ModelProto:
+    """What torch makes of a module."""
     try:
         with _quiet():
             program = torch.onnx.export(
                 module,
-                tuple(map(_example, point.inputs)),
+                example_inputs(point),
                 dynamo=True,
                 opset_version=OPSET,
                 input_names=[spec.name for spec in point.inputs],
                 output_names=[spec.name for spec in point.outputs],
-                dynamic_shapes=_dynamic_shapes(point),
+                dynamic_shapes=dynamic_shapes(point),
                 verbose=False,
             )
     except (torch.onnx.errors.OnnxExporterError, RuntimeError) as error:
@@ -70,66 +129,48 @@ def write_graph(module: PixelModule, point: EntryPoint, path: Path) -> WrittenGr
         ) from error
     if program is None:
         raise ExportError("torch gave no ONNX model for this module")
-    model = program.model_proto
-    precision = _measured_precision(model)
-    graph = onnxrt.graph_bytes(_cleaned(model, point))
-    path.write_bytes(graph)
-    onnx.checker.check_model(path, full_check=True)
-    return WrittenGraph(payload_sha256=onnxrt.payload_sha256(graph), precision=precision)
+    model: onnx.ModelProto = program.model_proto
+    return model
 
 
-def attach_card(path: Path, card: ModelCard) -> None:
-    """Puts a card into an ONNX file, in place of one that is there."""
-    graph = onnxrt.graph_bytes(onnxrt.read_model(path))
-    entry = onnx.StringStringEntryProto(key=CARD_KEY, value=card.to_json())
-    # Serialised messages one after the other are one message with the fields of both.
-    path.write_bytes(graph + onnx.ModelProto(metadata_props=[entry]).SerializeToString())
-
-
-def _measured_precision(model: onnx.ModelProto) -> dict[str, str]:
-    """Types of the weights that a graph's layers compute with; several are joined with a plus."""
-    types = {value.name: value.type.tensor_type.elem_type for value in model.graph.value_info}
-    types |= {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+def measured_precision(model: onnx.ModelProto) -> dict[str, str]:
+    """Types that a graph's layers compute in by kind of layer; several are joined with a plus."""
+    graph = model.graph
+    types = {value.name: value.type.tensor_type.elem_type for value in graph.value_info}
+    types |= {tensor.name: tensor.data_type for tensor in graph.initializer}
+    makers = {name: node for node in graph.node for name in node.output}
     found: dict[str, set[str]] = {}
-    for node in model.graph.node:
+    for node in graph.node:
         if node.op_type in LAYER_KINDS:
-            names = found.setdefault(LAYER_KINDS[node.op_type], set())
-            names.add(_type_name(types[node.input[1]]))
+            name = "int8" if _is_int8(node, graph, makers) else _float_type(node, types, makers)
+            found.setdefault(LAYER_KINDS[node.op_type], set()).add(name)
     return {kind: "+".join(sorted(names)) for kind, names in sorted(found.items())}
 
 
-def _example(spec: TensorSpec) -> Tensor:
-    """A tensor of zeros that fits; its sizes only start the tracing and end up nowhere."""
-    sizes = [dim if isinstance(dim, int) else _example_size(dim) for dim in spec.shape]
-    return torch.zeros(sizes, dtype=getattr(torch, spec.dtype))
+def _is_int8(
+    node: onnx.NodeProto, graph: onnx.GraphProto, makers: Mapping[str, onnx.NodeProto]
+) -> bool:
+    """Whether a layer stands between QDQ nodes, so that onnxruntime runs it as an INT8 kernel.
 
-
-def _example_size(dim: Dim) -> int:
-    least = -(-dim.min // dim.multiple)
-    return max(least, _EXAMPLE_STEPS) * dim.multiple
-
-
-def _dynamic_shapes(point: EntryPoint) -> tuple[Any, ...]:
-    """What `torch.export` needs to know of the inputs' dimensions; equal symbols stay equal.
-
-    All inputs are one item, because the module takes them as one variable argument.
+    That takes quantised activations, weights and output; with one of them missing, it computes in
+    float on rounded numbers.
     """
-    known: dict[str, Any] = {}
-    for spec in point.inputs:
-        for dim in spec.shape:
-            if isinstance(dim, Dim) and dim.symbol not in known:
-                known[dim.symbol] = _torch_dim(dim)
-    shapes = (
-        {i: known[dim.symbol] for i, dim in enumerate(spec.shape) if isinstance(dim, Dim)}
-        for spec in point.inputs
+    readers = [reader for reader in graph.node if node.output[0] in reader.input]
+    return (
+        all(name in makers and makers[name].op_type == _DEQUANTIZE for name in node.input)
+        and bool(readers)
+        and all(reader.op_type == _QUANTIZE for reader in readers)
     )
-    return (tuple(shapes),)
 
 
-def _torch_dim(dim: Dim) -> Any:
-    limit = None if dim.max is None else dim.max // dim.multiple
-    steps = torch.export.Dim(dim.symbol, min=-(-dim.min // dim.multiple), max=limit)
-    return steps if dim.multiple == 1 else dim.multiple * steps
+def _float_type(
+    node: onnx.NodeProto, types: Mapping[str, int], makers: Mapping[str, onnx.NodeProto]
+) -> str:
+    """Type of a layer's weights; that of their scales where the graph stores them quantised."""
+    weights = node.input[1]
+    if weights in makers and makers[weights].op_type == _DEQUANTIZE:
+        weights = makers[weights].input[1]
+    return str(onnx.helper.tensor_dtype_to_np_dtype(types[weights]))
 
 
 def _cleaned(model: onnx.ModelProto, point: EntryPoint) -> onnx.ModelProto:
@@ -170,10 +211,6 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
-
-
-def _type_name(elem_type: int) -> str:
-    return str(onnx.helper.tensor_dtype_to_np_dtype(elem_type))
 
 
 def _first_cause(error: BaseException) -> str:

@@ -6,18 +6,33 @@ A runtime touches no library and no device until it is entered, and serves one t
         outputs = runtime.run({"image": image, "label": label})
 """
 
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from stargan_deploy.card import EntryPoint, ModelCard, TensorSpec
+from stargan_deploy.card import EntryPoint, ModelCard, Precision, TensorSpec
 from stargan_deploy.errors import UsageError
 
 Arrays = Mapping[str, npt.NDArray[Any]]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OpenOptions:
+    """How a file is to be run; what is None is left to the backend or to the file's card."""
+
+    device: str | None = None
+    """"cpu", "cuda", "cuda:N" or "mps"; None takes the best usable one."""
+    batch_size: int | None = None
+    """Fixed size of every call to the engine; None runs inputs as they are."""
+    weights: Literal["ema", "raw"] | None = None
+    """Of a checkpoint with both kinds, which."""
+    precision: Precision | None = None
+    """Of a checkpoint, what its convolutions compute in; an artefact has its own."""
 
 
 class Runtime(ABC):
@@ -86,8 +101,9 @@ class Runtime(ABC):
         """
         if not self._entered:
             raise UsageError("this runtime is closed; use it inside a with block")
-        num_rows = _check_inputs(self.card.entry_point(entry_point), inputs)
-        size = self.batch_size or num_rows
+        point = self.card.entry_point(entry_point)
+        num_rows = _check_inputs(point, inputs)
+        size = _call_size(point, self.batch_size or num_rows)
         parts = []
         for start in range(0, num_rows, size):
             rows = {
@@ -95,6 +111,14 @@ class Runtime(ABC):
             }
             parts.append(self._execute(entry_point, rows))
         return {name: np.concatenate([p[name] for p in parts])[:num_rows] for name in parts[0]}
+
+
+def _call_size(point: EntryPoint, wanted: int) -> int:
+    """Rows of a call: as many as wanted, or as the engine takes."""
+    batch = point.inputs[0].shape[0]
+    if isinstance(batch, int):
+        return batch
+    return wanted if batch.max is None else min(wanted, batch.max)
 
 
 def _padded(rows: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:

@@ -1,25 +1,33 @@
 """Runs a checkpoint's entry points in FP32 PyTorch: slow, and what every artefact must equal."""
 
 import dataclasses
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from stargan_deploy.card import Precision
 from stargan_deploy.devices import pick_device
-from stargan_deploy.errors import BackendError
+from stargan_deploy.errors import BackendError, UsageError
 from stargan_deploy.models.checkpoint import build_model, load_checkpoint, read_card
 from stargan_deploy.models.family import load_family
-from stargan_deploy.runtimes.base import Arrays, Runtime
+from stargan_deploy.runtimes.base import Arrays, OpenOptions, Runtime
+from stargan_deploy.runtimes.tensors import to_arrays, to_tensors, true_fp32
+from stargan_deploy.runtimes.trial import check_trial, trial_devices, trial_input, trial_layer
 
-__all__ = ["EagerRuntime", "open_file", "read_card"]
+__all__ = ["EagerRuntime", "layer_types", "open_file", "read_card", "try_out"]
 
-Weights = Literal["ema", "raw"]
+LAYER_KINDS: dict[str, tuple[type[nn.Module], ...]] = {
+    "conv": (nn.Conv2d, nn.ConvTranspose2d),
+    "norm": (nn.InstanceNorm2d, nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm),
+    "linear": (nn.Linear,),
+}
+"""Layers by kind, as a card's `precision` names them."""
+
+Outputs = Tensor | Sequence[Tensor]
 
 
 class EagerRuntime(Runtime):
@@ -27,81 +35,127 @@ class EagerRuntime(Runtime):
 
     Args:
         path: a checkpoint, as `save_checkpoint` writes it; only its card is read until entered.
-        device: "cpu", "cuda", "cuda:N" or "mps"; None takes a usable GPU, else the CPU.
-        batch_size: as in `Runtime`.
-        weights: moving average or last weights; None takes the card's choice.
+        options: of the devices, None takes a usable GPU, else the CPU; of the precisions there is
+            FP32 only.
 
     Raises:
         ModelError: not a checkpoint of ours; on entry: damaged weights.
         BackendError: on entry, the device is not usable.
-        UsageError: on entry, the checkpoint does not hold the weights asked for.
+        UsageError: another precision; on entry, the checkpoint does not hold the weights asked for.
     """
 
     backend = "eager"
+    precisions: tuple[Precision, ...] = ("fp32",)
+    """What it can compute in, the default first."""
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        device: str | None = None,
-        batch_size: int | None = None,
-        weights: Weights | None = None,
-    ) -> None:
+    def __init__(self, path: Path, options: OpenOptions | None = None) -> None:
+        options = options or OpenOptions()
+        self.precision = options.precision or self.precisions[0]
+        if self.precision not in self.precisions:
+            raise UsageError(self._no_such_precision())
         card = read_card(path)
-        card = dataclasses.replace(card, weights=weights or card.weights)
-        super().__init__(card, batch_size=batch_size)
+        card = dataclasses.replace(card, weights=options.weights or card.weights)
+        super().__init__(card, batch_size=options.batch_size)
         self._path = path
-        self._wanted_device = device
+        self._wanted_device = options.device
         self._device = torch.device("cpu")
-        self._networks: dict[str, nn.Module] = {}
+        self._modules: dict[str, Callable[..., Outputs]] = {}
 
     @property
     def device(self) -> str:
         """The device that the networks stand on."""
         return str(self._device)
 
+    def device_call(self, entry_point: str, inputs: Arrays) -> Callable[[], None]:
+        """Prepares a call of the network alone, for measuring it.
+
+        Args:
+            entry_point: what to do, as the card names it.
+            inputs: as `run` takes them, of one batch; they are copied to the device here, once.
+
+        Returns:
+            Runs the network on inputs and outputs that stay on the device. On a GPU it does not
+            wait for the result. Holds until the runtime is closed.
+
+        Raises:
+            UsageError: the runtime is not entered.
+        """
+        if not self._entered:
+            raise UsageError("this runtime is closed; use it inside a with block")
+        tensors = to_tensors(self.card.entry_point(entry_point), inputs, self._device)
+
+        def call() -> None:
+            self._call(entry_point, tensors)
+
+        return call
+
+    def _no_such_precision(self) -> str:
+        return (
+            f"the eager backend computes in fp32 only, not in {self.precision}; the compile "
+            "backend runs a checkpoint at other precisions"
+        )
+
     def _open(self) -> None:
         self._device = pick_device(self._wanted_device)
         networks = build_model(load_checkpoint(self._path), weights=self.card.weights)
-        self._networks = {role: network.to(self._device) for role, network in networks.items()}
+        family = load_family(self.card.family)
+        modules = {
+            name: self._lowered(family.entry_module(networks, name)).to(self._device)
+            for name in self.card.entry_points
+        }
+        self.card = dataclasses.replace(self.card, precision=layer_types(modules.values()))
+        self._modules = {name: self._callable(module) for name, module in modules.items()}
 
     def _close(self) -> None:
-        self._networks = {}
+        self._modules = {}
 
-    def _execute(self, entry_point: str, inputs: Arrays) -> dict[str, npt.NDArray[Any]]:
-        point = self.card.entry_point(entry_point)
-        module = load_family(self.card.family).entry_module(self._networks, entry_point)
+    def _lowered(self, network: nn.Module) -> nn.Module:
+        """A network at `self.precision`."""
+        return network
+
+    def _callable(self, network: nn.Module) -> Callable[..., Outputs]:
+        """What `_call` calls."""
+        return network
+
+    def _call(self, entry_point: str, tensors: Sequence[Tensor]) -> Outputs:
+        """Runs a network on tensors that are on its device."""
         try:
-            with torch.inference_mode(), _true_fp32():
-                tensors = (_to_tensor(inputs[spec.name], self._device) for spec in point.inputs)
-                outputs = module(*tensors)
+            with torch.inference_mode(), true_fp32():
+                return self._modules[entry_point](*tensors)
         except torch.OutOfMemoryError as error:
             raise BackendError(
                 f"{self.device} has too little memory for this batch; take a smaller batch size"
             ) from error
-        listed = (outputs,) if isinstance(outputs, Tensor) else outputs
-        names = (spec.name for spec in point.outputs)
-        return {name: out.cpu().numpy() for name, out in zip(names, listed, strict=True)}
+
+    def _execute(self, entry_point: str, inputs: Arrays) -> dict[str, npt.NDArray[Any]]:
+        point = self.card.entry_point(entry_point)
+        return to_arrays(point, self._call(entry_point, to_tensors(point, inputs, self._device)))
 
 
-def open_file(
-    path: Path,
-    *,
-    device: str | None = None,
-    batch_size: int | None = None,
-    weights: Weights | None = None,
-) -> EagerRuntime:
+def open_file(path: Path, options: OpenOptions) -> EagerRuntime:
     """What `runtimes.choose` calls; see `EagerRuntime`."""
-    return EagerRuntime(path, device=device, batch_size=batch_size, weights=weights)
+    return EagerRuntime(path, options)
 
 
-def _to_tensor(array: npt.NDArray[Any], device: torch.device) -> Tensor:
-    """Copies, because torch shares memory with no read-only or reversed array."""
-    return torch.from_numpy(np.array(array, order="C")).to(device)
+def layer_types(networks: Iterable[nn.Module]) -> dict[str, str]:
+    """Types of the weights that networks compute with by kind of layer, as a card has them."""
+    found: dict[str, set[str]] = {}
+    for layer in (layer for network in networks for layer in network.modules()):
+        for kind, classes in LAYER_KINDS.items():
+            if isinstance(layer, classes):
+                types = {str(weights.dtype) for weights in layer.parameters(recurse=False)}
+                found.setdefault(kind, set()).update(name.removeprefix("torch.") for name in types)
+    return {kind: "+".join(sorted(types)) for kind, types in sorted(found.items()) if types}
 
 
-@contextmanager
-def _true_fp32() -> Iterator[None]:
-    """Keeps cuDNN from rounding the convolutions' inputs to TF32, which is its default."""
-    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False, fp32_precision="ieee"):
-        yield
+def try_out() -> str:
+    """Computes one convolution on every device that torch can use.
+
+    Raises:
+        BackendError: a device gives a wrong number.
+    """
+    devices = trial_devices()
+    for device in devices:
+        with torch.inference_mode(), true_fp32():
+            check_trial(trial_layer().to(device)(trial_input().to(device)), device)
+    return f"torch {torch.__version__}: fp32 on {', '.join(devices)}"

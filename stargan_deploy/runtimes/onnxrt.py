@@ -1,7 +1,6 @@
 """Runs ONNX artefacts, and knows how an ONNX file carries its card and how its graph is hashed.
 
-The card stands in the model's `metadata_props`. An artefact with several entry points is several
-files side by side that carry the same card; opening any of them opens them all.
+The card stands in the model's `metadata_props`.
 """
 
 import contextlib
@@ -10,8 +9,9 @@ import hashlib
 import io
 import logging
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime
@@ -19,8 +19,9 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from stargan_deploy.card import CARD_KEY, EntryPoint, ModelCard, TensorSpec, parse_card
 from stargan_deploy.devices import pick_device
-from stargan_deploy.errors import BackendError, CardError, ModelError, UsageError, brief
-from stargan_deploy.runtimes.base import Arrays, Runtime
+from stargan_deploy.errors import BackendError, CardError, ModelError, brief
+from stargan_deploy.runtimes.artefact import ArtefactRuntime, Payload
+from stargan_deploy.runtimes.base import Arrays, OpenOptions
 
 SILENT = 4
 """onnxruntime's log level that prints fatal errors only; the others also come as exceptions."""
@@ -28,17 +29,13 @@ SILENT = 4
 _log = logging.getLogger(__name__)
 
 
-class OnnxRuntime(Runtime):
+class OnnxRuntime(ArtefactRuntime[onnxruntime.InferenceSession]):
     """An ONNX artefact in onnxruntime, on the CPU or through its CUDA provider.
-
-    The file that is given may have been renamed: what it holds is told by its graph's hash. The
-    files of the other entry points are opened on first use, under the names in the card.
 
     Args:
         path: an `.onnx` file that this tool exported; only its card is read until entered.
-        device: "cpu", "cuda" or "cuda:N". None takes a GPU where onnxruntime can use one, else the
-            CPU, and logs a warning where there is a GPU that onnxruntime cannot use.
-        batch_size: as in `Runtime`.
+        options: of the devices, "cpu", "cuda" or "cuda:N". None takes a GPU where onnxruntime can
+            use one, else the CPU, and logs a warning where there is a GPU that it cannot use.
 
     Raises:
         ModelError: not an ONNX file of this tool; on entry or first use: a changed, missing or
@@ -48,40 +45,34 @@ class OnnxRuntime(Runtime):
 
     backend = "onnx"
 
-    def __init__(
-        self, path: Path, *, device: str | None = None, batch_size: int | None = None
-    ) -> None:
-        super().__init__(read_card(path), batch_size=batch_size)
-        self._path = path
-        self._wanted_device = device
-        self._device = device or "cpu"
-        self._sessions: dict[str, onnxruntime.InferenceSession] = {}
+    def __init__(self, path: Path, options: OpenOptions | None = None) -> None:
+        super().__init__(path, read_card(path), options or OpenOptions())
 
-    @property
-    def device(self) -> str:
-        """The device that the session's provider computes on."""
-        return self._device
+    def _pick_device(self, wanted: str | None) -> str:
+        return _pick_device(wanted)
 
-    def _open(self) -> None:
-        graph = graph_bytes(read_model(self._path))
-        payload = payload_sha256(graph)
-        points = self.card.entry_points.items()
-        held = [name for name, point in points if point.payload_sha256 == payload]
-        if not held:
-            raise CardError(_changed(self._path))
-        self._device = _pick_device(self._wanted_device)
-        self._open_session(held[0], self._path, graph)
-        self._sessions |= dict.fromkeys(held, self._sessions[held[0]])
+    def _read_payload(self, path: Path) -> Payload:
+        graph = graph_bytes(read_model(path))
+        return Payload(sha256=payload_sha256(graph), content=graph)
 
-    def _close(self) -> None:
-        self._sessions = {}
+    def _load_engine(
+        self, point: EntryPoint, path: Path, payload: Payload
+    ) -> onnxruntime.InferenceSession:
+        session = _create_session(path, payload.content, self._device)
+        if self._device != "cpu" and "CUDAExecutionProvider" not in session.get_providers():
+            reason = f"onnxruntime cannot use {self._device}: {_missing_for_cuda()}"
+            if self._wanted_device is not None:
+                raise BackendError(f"{reason}, or use --device cpu")
+            _log.warning("%s; computing on the CPU", reason)
+            self._device = "cpu"
+        _check_interface(point, session, path)
+        return session
 
     def _execute(self, entry_point: str, inputs: Arrays) -> dict[str, npt.NDArray[Any]]:
-        if entry_point not in self._sessions:
-            self._open_companion(entry_point)
+        session = self._engine(entry_point)
         names = [spec.name for spec in self.card.entry_point(entry_point).outputs]
         try:
-            outputs = self._sessions[entry_point].run(names, dict(inputs))
+            outputs = session.run(names, dict(inputs))
         except Exception as error:  # onnxruntime's errors share no base class
             raise BackendError(
                 f"onnxruntime failed on {entry_point!r} ({self.device}): {brief(error)}; "
@@ -89,47 +80,10 @@ class OnnxRuntime(Runtime):
             ) from error
         return dict(zip(names, outputs, strict=True))
 
-    def _open_companion(self, entry_point: str) -> None:
-        path = self._path.parent / Path(self.card.entry_point(entry_point).file).name
-        if not path.is_file():
-            raise ModelError(
-                f"{self._path} keeps its entry point {entry_point!r} in {path.name}, which is not "
-                "beside it; copy the files of an export together"
-            )
-        graph = graph_bytes(read_model(path))
-        if payload_sha256(graph) != self.card.entry_point(entry_point).payload_sha256:
-            raise CardError(_changed(path, f"{entry_point!r} in {self._path}"))
-        self._open_session(entry_point, path, graph)
 
-    def _open_session(self, entry_point: str, path: Path, graph: bytes) -> None:
-        session = _create_session(path, graph, self._device)
-        if self._device != "cpu" and "CUDAExecutionProvider" not in session.get_providers():
-            reason = f"onnxruntime cannot use {self._device}: {_missing_for_cuda()}"
-            if self._wanted_device is not None:
-                raise BackendError(f"{reason}, or use --device cpu")
-            _log.warning("%s; computing on the CPU", reason)
-            self._device = "cpu"
-        _check_interface(self.card.entry_point(entry_point), session, path)
-        self._sessions[entry_point] = session
-
-
-def open_file(
-    path: Path,
-    *,
-    device: str | None = None,
-    batch_size: int | None = None,
-    weights: Literal["ema", "raw"] | None = None,
-) -> OnnxRuntime:
-    """What `runtimes.choose` calls; see `OnnxRuntime`.
-
-    Raises:
-        UsageError: other weights asked for than the artefact holds.
-    """
-    runtime = OnnxRuntime(path, device=device, batch_size=batch_size)
-    held = runtime.card.weights
-    if weights not in (None, held):
-        raise UsageError(f"{path} holds the {held} weights; export again with --weights {weights}")
-    return runtime
+def open_file(path: Path, options: OpenOptions) -> OnnxRuntime:
+    """What `runtimes.choose` calls; see `OnnxRuntime`."""
+    return OnnxRuntime(path, options)
 
 
 def read_card(path: Path) -> ModelCard:
@@ -179,6 +133,61 @@ def graph_bytes(model: onnx.ModelProto) -> bytes:
 def payload_sha256(graph: bytes) -> str:
     """SHA-256 of what `graph_bytes` gave, so that a verdict can be added to the card later."""
     return hashlib.sha256(graph).hexdigest()
+
+
+def try_out() -> str:
+    """Runs a graph of one convolution on the CPU, and through CUDA where that is offered.
+
+    Returns:
+        Where it ran; where CUDA did not, why not, and what to do after a semicolon.
+
+    Raises:
+        BackendError: it does not even run on the CPU.
+    """
+    _run_convolution("cpu")
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        return "CPU only: built without CUDA; for a GPU: pip install onnxruntime-gpu in its place"
+    try:
+        _run_convolution("cuda:0")
+    except BackendError as error:
+        return f"CPU only: {error}"
+    return "CPU, CUDA"
+
+
+def _run_convolution(device: str) -> None:
+    """Compares one convolution with numpy's."""
+    draws = np.random.default_rng(0)
+    image_BCHW = draws.standard_normal((1, 3, 8, 8), np.float32)
+    weight_OCHW = draws.standard_normal((4, 3, 3, 3), np.float32)
+    try:
+        session = _create_session(Path("a one-layer graph"), _convolution(weight_OCHW), device)
+        if device != "cpu" and "CUDAExecutionProvider" not in session.get_providers():
+            raise BackendError(_missing_for_cuda())
+        (found,) = session.run(None, {"image": image_BCHW})
+    except (BackendError, ModelError) as error:
+        raise BackendError(str(error)) from error
+    except Exception as error:  # onnxruntime's errors share no base class
+        raise BackendError(f"onnxruntime fails on {device}: {brief(error)}") from error
+    windows = np.lib.stride_tricks.sliding_window_view(image_BCHW, (3, 3), axis=(2, 3))
+    expected = np.einsum("bchwyx,ocyx->bohw", windows, weight_OCHW)
+    if not np.allclose(found, expected, atol=1e-4):
+        raise BackendError(f"onnxruntime gives wrong numbers on {device}; install another version")
+
+
+def _convolution(weight_OCHW: npt.NDArray[np.float32]) -> bytes:
+    """An ONNX model of a convolution without padding, from "image" to "out"."""
+    value = onnx.helper.make_tensor_value_info
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Conv", ["image", "weight"], ["out"])],
+        "try_out",
+        [value("image", onnx.TensorProto.FLOAT, ["batch", 3, 8, 8])],
+        [value("out", onnx.TensorProto.FLOAT, ["batch", 4, 6, 6])],
+        [onnx.numpy_helper.from_array(weight_OCHW, "weight")],
+    )
+    opsets = [onnx.helper.make_opsetid("", 13)]
+    model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    content: bytes = model.SerializeToString()
+    return content
 
 
 def _create_session(path: Path, graph: bytes, device: str) -> onnxruntime.InferenceSession:
@@ -260,10 +269,3 @@ def _onnx_type(spec: TensorSpec) -> str:
 
 def _onnx_shape(spec: TensorSpec) -> list[int | str]:
     return [dim if isinstance(dim, int) else dim.symbol for dim in spec.shape]
-
-
-def _changed(path: Path, owner: str = "its model card") -> str:
-    return (
-        f"the graph in {path} is not the one that {owner} was written for; the file was changed or "
-        "belongs to another export: export again"
-    )

@@ -4,7 +4,6 @@ Colours, line widths and dashes come from the page's style sheet, by the classes
 that they follow its light and dark mode.
 """
 
-import html
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from stargan_deploy.charts import (
+    format_value,
+    svg_figure,
+    tick_across,
+    tick_below,
+    tick_texts,
+    ticks,
+)
+from stargan_deploy.pages import escaped
 from stargan_deploy.training.metrics import Curve, evenly
 
 WIDTH, HEIGHT = 360, 200
@@ -24,11 +32,8 @@ NUM_BANDS = 60
 MAX_DOTTED = 20
 """Unsmoothed curves of at most so many points show them as dots."""
 NUM_COLOURS = 8
-MAX_TICK_LENGTH = 8
 MAX_NARROW = 10
 """Charts of more series are wide, for their legends."""
-NOTHING = "\N{EN DASH}"
-"""Stands where there is no value."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,46 +93,28 @@ def chart_figure(chart: Chart, last_step: float) -> str:
     scales = _Scales(last_step=max(last_step, 1.0), low=low, high=high)
     parts = [*_axes(scales, chart.is_share), *_lines(chart, shown, scales)]
     parts += _bands(chart, shown, scales)
-    width = " wide" if len(chart.series) > MAX_NARROW else ""
-    label = html.escape(f"{chart.title} over the steps")
-    return (
-        f'<figure class="chart{width}">\n<figcaption>{_heading(chart)}</figcaption>\n'
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">\n'
-        + "\n".join(parts)
-        + "\n</svg>\n</figure>"
+    return svg_figure(
+        parts,
+        width=WIDTH,
+        height=HEIGHT,
+        heading=_heading(chart),
+        label=f"{chart.title} over the steps",
+        style="wide" if len(chart.series) > MAX_NARROW else "",
     )
-
-
-def format_value(value: float, *, is_share: bool = False) -> str:
-    """A number as a reader wants it: three digits, or percent."""
-    if not math.isfinite(value):
-        return NOTHING
-    if is_share:
-        return f"{100 * value:.0f}%"
-    return f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.3g}"
-
-
-def ticks(low: float, high: float, count: int) -> list[float]:
-    """About so many round numbers in [low, high]; low < high."""
-    magnitude = 10.0 ** math.floor(math.log10((high - low) / count))
-    steps = [multiple * magnitude for multiple in (1, 2, 5, 10)]
-    step = min(steps, key=lambda step: abs((high - low) / step - count))
-    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return [index * step for index in range(first, last + 1)]
 
 
 def _heading(chart: Chart) -> str:
     """The title with the latest value, or with a legend of the latest values."""
-    title = html.escape(chart.title)
+    title = escaped(chart.title)
     if len(chart.series) == 1:
         latest = format_value(chart.series[0].curve.latest, is_share=chart.is_share)
         return f"<strong>{title}</strong><b>{latest}</b>"
-    note = f'<span class="note">{html.escape(chart.note)}</span>' if chart.note else ""
+    note = f'<span class="note">{escaped(chart.note)}</span>' if chart.note else ""
     items = []
     for index, series in enumerate(chart.series):
         latest = format_value(series.curve.latest, is_share=chart.is_share)
         key = f'<i class="{_line_class(index, series)}"></i>'
-        items.append(f"<li>{key}{html.escape(series.name)} <b>{latest}</b></li>")
+        items.append(f"<li>{key}{escaped(series.name)} <b>{latest}</b></li>")
     return f'<strong>{title}</strong>{note}<ul class="legend">{"".join(items)}</ul>'
 
 
@@ -150,29 +137,17 @@ def _value_range(chart: Chart, shown: Sequence[Curve]) -> tuple[float, float]:
 
 
 def _axes(scales: _Scales, is_share: bool) -> list[str]:
-    parts = []
     marks = ticks(scales.low, scales.high, 4)
-    for value, y in zip(marks, scales.y(np.array(marks)), strict=True):
-        text = f"{value:.0%}" if is_share else _tick_text(value, marks[1] - marks[0])
-        parts.append(
-            f'<path class="grid" d="M{LEFT} {y:.1f}H{RIGHT}"/>'
-            f'<text class="tick" x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{text}</text>'
-        )
+    texts = [f"{mark:.0%}" for mark in marks] if is_share else tick_texts(marks)
+    heights = scales.y(np.array(marks)).tolist()
+    parts = [
+        tick_across(y, text, left=LEFT, right=RIGHT) for y, text in zip(heights, texts, strict=True)
+    ]
     marks = [mark for mark in ticks(0, scales.last_step, 5) if mark == round(mark)]
-    for step, x in zip(marks, scales.x(np.array(marks)), strict=True):
+    for step, x in zip(marks, scales.x(np.array(marks)).tolist(), strict=True):
         anchor = "end" if x > RIGHT - 12 else "middle"
-        parts.append(
-            f'<path class="grid" d="M{x:.1f} {BOTTOM}v4"/><text class="tick" x="{x:.1f}" '
-            f'y="{BOTTOM + 18}" text-anchor="{anchor}">{_short(step)}</text>'
-        )
+        parts.append(tick_below(x, _short(step), top=BOTTOM, bottom=BOTTOM + 4, anchor=anchor))
     return parts
-
-
-def _tick_text(value: float, step: float) -> str:
-    """A value with as many digits as tell it from its neighbours on the axis."""
-    digits = max(0, -math.floor(math.log10(step) + 1e-6))
-    text = f"{value:,.{digits}f}"
-    return text if len(text) <= MAX_TICK_LENGTH else f"{value:.3g}"
 
 
 def _lines(chart: Chart, shown: Sequence[Curve], scales: _Scales) -> list[str]:
@@ -189,7 +164,7 @@ def _lines(chart: Chart, shown: Sequence[Curve], scales: _Scales) -> list[str]:
         look = _line_class(index, series)
         parts.append(
             f'<path class="{look}" d="{_path(curve, scales)}">'
-            f"<title>{html.escape(series.name)}</title></path>"
+            f"<title>{escaped(series.name)}</title></path>"
         )
         if len(curve.steps) <= (1 if chart.is_smoothed else MAX_DOTTED):
             parts += [
@@ -221,7 +196,7 @@ def _tooltip(chart: Chart, shown: Sequence[Curve], step: float) -> str:
         if len(curve.steps):
             place = min(int(np.searchsorted(curve.steps, step)), len(curve.steps) - 1)
             value = format_value(float(curve.values[place]), is_share=chart.is_share)
-            lines.append(f"{html.escape(series.name)}  {value}")
+            lines.append(f"{escaped(series.name)}  {value}")
     return "\n".join(lines)
 
 

@@ -5,24 +5,22 @@ that goes on, was broken off, or has lost some of its files. It needs no network
 """
 
 import base64
-import html
 import io
 import math
 import time
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from importlib import resources
 from pathlib import Path
-from string import Template
 from typing import Any
 
 from PIL import Image
 
+from stargan_deploy.charts import format_value
 from stargan_deploy.config import join
 from stargan_deploy.errors import ImageError
-from stargan_deploy.files import write_text
 from stargan_deploy.images import load_image
-from stargan_deploy.training.charts import NOTHING, Chart, Series, chart_figure, format_value
+from stargan_deploy.pages import NOTHING, charts_section, escaped, tile, write_page
+from stargan_deploy.training.charts import Chart, Series, chart_figure
 from stargan_deploy.training.metrics import EVALUATION_PREFIX, Curve, evenly
 from stargan_deploy.training.record import RunRecord, Table, read_run, table_of
 
@@ -43,16 +41,17 @@ def write_report(run_folder: Path) -> Path:
     sections = [_samples_section(run_folder / "samples")]
     sections += [_charts_section(*group, run.step) for group in _chart_groups(run.curves)]
     sections.append(_settings_section(run))
-    template = resources.files("stargan_deploy.training").joinpath("report.html")
-    page = Template(template.read_text(encoding="utf-8")).substitute(
-        title=_escaped(run.recipe.get("name") or run_folder.resolve().name),
-        facts="".join(f"<li>{_escaped(fact)}</li>" for fact in _facts(run)),
+    path = run_folder / REPORT_NAME
+    write_page(
+        path,
+        "stargan_deploy.training",
+        "report.html",
+        title=escaped(run.recipe.get("name") or run_folder.resolve().name),
+        facts="".join(f"<li>{escaped(fact)}</li>" for fact in _facts(run)),
         progress=_progress(run),
         tiles="\n".join(_tiles(run)),
         sections="\n".join(section for section in sections if section),
     )
-    path = run_folder / REPORT_NAME
-    write_text(path, page.encode("utf-8", "replace").decode())  # JSON may hold half characters
     return path
 
 
@@ -109,18 +108,14 @@ def _tiles(run: RunRecord) -> list[str]:
         ("diversity", "Diversity", "1: as the photos; near 0: mode collapse", False),
     ]
     tiles = [
-        _tile(title, format_value(value, is_share=is_share), note)
+        tile(title, format_value(value, is_share=is_share), note)
         for name, title, note, is_share in shown
         if not math.isnan(value := run.latest(f"{EVALUATION_PREFIX}{name}"))
     ]
     speed = run.latest("steps_per_s")
     if not math.isnan(speed):
-        tiles.append(_tile("Speed", format_value(speed), "steps per second"))
+        tiles.append(tile("Speed", format_value(speed), "steps per second"))
     return tiles
-
-
-def _tile(title: str, value: str, note: str) -> str:
-    return f'<div class="tile"><span>{title}</span><b>{value}</b><small>{note}</small></div>'
 
 
 def _samples_section(folder: Path) -> str:
@@ -238,10 +233,8 @@ def _smoothed(curves: Mapping[str, Curve], name: str) -> Chart:
 
 
 def _charts_section(heading: str, charts: Sequence[Chart], last_step: float) -> str:
-    figures = "\n".join(chart_figure(chart, last_step) for chart in charts if chart.series)
-    if not figures:
-        return ""
-    return f'<section>\n<h2>{heading}</h2>\n<div class="charts">\n{figures}\n</div>\n</section>'
+    shown = [chart_figure(chart, last_step) for chart in charts if chart.series]
+    return charts_section(heading, shown)
 
 
 def _settings_section(run: RunRecord) -> str:
@@ -257,10 +250,10 @@ def _settings_section(run: RunRecord) -> str:
 
 def _settings_table(name: str, table: Table) -> str:
     rows = "".join(
-        f'<tr><th scope="row">{_escaped(key)}</th><td>{_escaped(_in_words(value))}</td></tr>'
+        f'<tr><th scope="row">{escaped(key)}</th><td>{escaped(_in_words(value))}</td></tr>'
         for key, value in _flat(table)
     )
-    return f"<table><caption>{_escaped(name)}</caption><tbody>{rows}</tbody></table>"
+    return f"<table><caption>{escaped(name)}</caption><tbody>{rows}</tbody></table>"
 
 
 def _flat(table: Table, path: str = "") -> list[tuple[str, Any]]:
@@ -278,7 +271,3 @@ def _in_words(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value)) or NOTHING
     return str(value) if value != "" else NOTHING
-
-
-def _escaped(value: object) -> str:
-    return html.escape(str(value))

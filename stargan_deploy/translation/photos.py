@@ -7,8 +7,7 @@ import numpy as np
 from PIL import Image
 
 from stargan_deploy.card import ModelCard
-from stargan_deploy.images import centre_crop_resize
-from stargan_deploy.translation.translator import is_beyond_crop
+from stargan_deploy.images import centre_crop_resize, is_beyond_crop
 
 Trait = Literal["larger", "beyond crop", "real"]
 
@@ -33,7 +32,7 @@ def photo_traits(image: Image.Image, card: ModelCard) -> tuple[Trait, ...]:
     """The traits of an RGB image that `trait_notes` counts."""
     traits: dict[Trait, bool] = {
         "larger": min(image.size) > card.preprocessing.image_size,
-        "beyond crop": is_beyond_crop(image, card),
+        "beyond crop": is_beyond_crop(image, card.preprocessing.crop_size),
         "real": card.training_data == SYNTHETIC_DATA and looks_like_photo(image),
     }
     return tuple(trait for trait, holds in traits.items() if holds)

@@ -17,7 +17,7 @@ from PIL import Image
 
 from stargan_deploy.card import ModelCard
 from stargan_deploy.errors import CardError, UsageError
-from stargan_deploy.images import Pixels, centre_crop_resize, to_rgb
+from stargan_deploy.images import Pixels, prepare_photo, to_rgb
 from stargan_deploy.labels import FloatArray, Target
 from stargan_deploy.runtimes.base import Runtime
 from stargan_deploy.translation.specs import from_spec, to_spec
@@ -27,9 +27,6 @@ SourceOrigin = Literal["given", "predicted", "zeros", "unused"]
 
 ROWS_A_CALL = 16
 """Rows handed to a runtime that has no batch size of its own; bounds the memory of one call."""
-
-MAX_CROP_RATIO = 2
-"""A photo whose shorter side is more than this many crop sizes is not one like the training's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,8 +74,8 @@ class Translator:
             UsageError: neither a PIL image nor an array that is uint8 RGB (H, W, 3).
         """
         photo = to_rgb(image) if isinstance(image, Image.Image) else _from_array(image)
-        crop_size = None if is_beyond_crop(photo, self.card) else self.card.preprocessing.crop_size
-        return np.asarray(centre_crop_resize(photo, crop_size=crop_size, size=self.image_size))
+        crop_size = self.card.preprocessing.crop_size
+        return np.asarray(prepare_photo(photo, crop_size=crop_size, size=self.image_size))
 
     def translate(
         self,
@@ -284,16 +281,6 @@ def load(path: str | Path, *, backend: str = "auto", device: str | None = None) 
     from stargan_deploy.runtimes.choose import open_runtime
 
     return Model(open_runtime(Path(path), backend=backend, device=device))
-
-
-def is_beyond_crop(photo: Image.Image, card: ModelCard) -> bool:
-    """Whether the card's crop would cut a scrap out of a photo far larger than the training's.
-
-    A crop of 178 pixels is most of a CelebA picture, but a cheek in a camera's. The largest centre
-    square is taken instead.
-    """
-    crop_size = card.preprocessing.crop_size
-    return crop_size is not None and min(photo.size) > MAX_CROP_RATIO * crop_size
 
 
 def _from_array(array: Pixels) -> Image.Image:

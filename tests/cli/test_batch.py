@@ -1,10 +1,14 @@
 import json
+import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from stargan_deploy.cli import find
+from stargan_deploy.cli import backend, find
+from stargan_deploy.exporters.to_onnx import attach_card
+from stargan_deploy.runtimes.choose import read_card_of
 
 ATTRIBUTES = "Black_Hair, Blond_Hair, Brown_Hair, Male, Young"
 
@@ -81,19 +85,19 @@ def test_a_checkpoint_is_exported_once_for_onnx(command, checkpoint, photos, cac
     assert (dry.code, cache.exists()) == (0, False)
     first = command(*words, "--backend", "onnx", "--device", "cpu")
     assert first.code == 0
-    assert "to ONNX first, to be kept in" in first.err
+    assert "to onnx-fp32 first, to be kept in" in first.err
     assert "(onnx on cpu)" in first.err
-    (artefact,) = (p for p in cache.glob("*.onnx") if "classifier" not in p.name)
+    (artefact,) = (p for p in cache.rglob("*.onnx") if "classifier" not in p.name)
     written = artefact.stat().st_mtime_ns
     second = command(*words, "--backend", "onnx", "--device", "cpu", "--json")
-    assert "using the ONNX export" in second.err
+    assert "using the export of tiny.safetensors" in second.err
     assert artefact.stat().st_mtime_ns == written
     assert json.loads(second.out)["source_origin"] == "predicted"
     refused = command(*words[:-1], artefact, "--backend", "eager")
     assert refused.code == 2
     assert "backend 'eager' does not run" in refused.err
     artefact.write_bytes(b"half")
-    assert "to ONNX first" in command(*words, "--backend", "onnx", "--device", "cpu").err
+    assert "to onnx-fp32 first" in command(*words, "--backend", "onnx", "--device", "cpu").err
 
 
 def test_sources_from_a_file(command, checkpoint, photos, tmp_path):
@@ -144,7 +148,7 @@ def test_the_model_that_is_taken_is_named(command, demo_checkpoint, photos, monk
         (("--attrs", "Male", "--model", "photos/a.jpg"), 4, "neither a checkpoint nor"),
         (("--attrs", "Male", "--output", "photos"), 2, "is the input itself"),
         (("--attrs", "Male", "--output", "photos/a.jpg"), 9, "cannot write photos/a.jpg/report"),
-        (("--attrs", "Male", "--backend", "quick"), 2, "known: auto, eager, onnx"),
+        (("--attrs", "Male", "--backend", "quick"), 2, "known: auto, eager, compile, onnx"),
         (("--attrs", "Male", "--weights", "best"), 2, "not one of 'ema', 'raw'"),
         (("--attrs", "Male", "--source", "none.csv"), 3, "no such label file: none.csv"),
         (("--attrs", "Male", "--batch-size", "0"), 2, "at least one image"),
@@ -157,4 +161,66 @@ def test_bad_input_is_one_clear_line(command, checkpoint, photos, tmp_path, word
     last = result.err.strip().splitlines()[-1]
     assert last.startswith("stargan-deploy: ")
     assert complaint in last
+    assert not (tmp_path / "translated").exists()
+
+
+def test_auto_exports_once_where_that_pays_and_says_what_it_took(
+    command, checkpoint, photos, cache, monkeypatch
+):
+    monkeypatch.setattr(backend, "RECOMMENDED", {"cpu": (("onnx", "fp32"),)})
+    words = ("batch", "-i", "photos", "--attrs", "Male", "--model", checkpoint, "--device", "cpu")
+    few = command(*words)
+    assert "auto: eager (nothing faster is proven)" in few.err
+    assert not cache.exists()
+    monkeypatch.setattr(backend, "WORTH_EXPORTING", 2)
+    assert "auto: eager" in command(*words, "--dry-run").err
+    assert not cache.exists()
+    enough = command(*words)
+    assert "auto: exporting tiny.safetensors to onnx fp32, once for all later" in enough.err
+    again = command(*words)
+    assert again.code == 0
+    assert "exporting" not in again.err or "auto: eager" in again.err
+    for name in ("onnx", "eager"):
+        assert (f"auto: {name} (" in again.err) == (f"({name} on cpu)" in again.err)
+
+
+def test_auto_goes_on_with_the_next_where_an_export_fails(
+    command, checkpoint, photos, monkeypatch, cache
+):
+    monkeypatch.setattr(backend, "WORTH_EXPORTING", 1)
+    monkeypatch.setattr(backend, "RECOMMENDED", {"cpu": (("trt", "fp32"), ("onnx", "fp32"))})
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
+    words = ("batch", "-i", "photos", "--attrs", "Male", "--model", checkpoint, "--device", "cpu")
+    result = command(*words)
+    assert result.code == 0, result.err
+    assert "auto: not trt fp32: " in result.err
+    assert "auto: exporting tiny.safetensors to onnx fp32" in result.err
+
+
+def test_auto_finds_what_was_exported_to_exports(command, checkpoint, photos, tmp_path):
+    words = ("batch", "-i", "photos", "--attrs", "Male", "--model", checkpoint, "--device", "cpu")
+    assert command("export", checkpoint, "--device", "cpu").code == 0
+    card = read_card_of(tmp_path / "exports" / "tiny.onnx")
+    fast = tuple(replace(verdict, speedup=100.0) for verdict in card.verdicts)
+    attach_card(tmp_path / "exports" / "tiny.onnx", replace(card, verdicts=fast))
+    result = command(*words)
+    assert "auto: onnx (float32, 100.0x as fast as eager" in result.err
+    assert "(onnx on cpu)" in result.err
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("--precision", "fp16"), "--precision goes with a --backend; auto chooses both"),
+        (("--backend", "eager", "--precision", "bf16"), "computes in fp32 only, not in bf16"),
+        (("--backend", "onnx", "--precision", "bf16"), "there is no onnx at precision 'bf16'"),
+    ],
+)
+def test_precisions_that_a_backend_lacks_are_refused(
+    command, checkpoint, photos, tmp_path, words, complaint
+):
+    result = command("batch", "-i", "photos", "--attrs", "Male", "--model", checkpoint, *words)
+    assert result.code == 2
+    assert complaint in result.err
     assert not (tmp_path / "translated").exists()

@@ -4,6 +4,7 @@ import shutil
 import pytest
 
 from stargan_deploy.cli import find
+from stargan_deploy.exporters.formats import PRECISIONS
 from stargan_deploy.runtimes.choose import read_card_of
 
 
@@ -21,7 +22,7 @@ def test_the_newest_run_goes_to_exports_under_its_name(command, run_folder, tmp_
     result = command("export")
     assert result.code == 0, result.err
     assert "step-001000.safetensors (newest run)" in result.err
-    assert "raw weights of step 0, to onnx with uint8 pixels" in result.err
+    assert "raw weights of step 0, to onnx at fp32 with uint8 pixels" in result.err
     written = sorted(path.name for path in (tmp_path / "exports").iterdir())
     assert written == ["faces.classifier.onnx", "faces.onnx"]
     lines = result.out.splitlines()
@@ -82,9 +83,19 @@ def test_a_dry_run_writes_nothing(command, run_folder, tmp_path):
 @pytest.mark.parametrize(
     ("words", "code", "complaint"),
     [
-        (["--format", "trt"], 2, "unknown format 'trt'; known: onnx"),
-        (["--io", "uint"], 2, "unknown value for --io: 'uint'; did you mean 'uint8'?"),
-        (["--weights", "emma"], 2, "did you mean 'ema'?"),
+        (["--format", "openvine"], 2, "unknown format 'openvine'; did you mean 'openvino'?"),
+        (["--precision", "bf16"], 2, "no onnx at precision 'bf16'; onnx comes as fp32, fp16, int8"),
+        (["--precision", "bf16"], 2, "bf16 exists for: openvino, pt2"),
+        (["--precision", "fp8"], 2, "there is no onnx at precision 'fp8'"),
+        (["--provider", "tensorrt"], 2, "they do nothing for --format onnx"),
+        (["--calibration", "taken"], 2, "--calibration is for --precision int8"),
+        (["--precision", "int8", "--calibration", "gone"], 3, "no such folder of photos: gone"),
+        (["--precision", "int8", "--calibration", "."], 3, "holds no images"),
+        (["--images", "gone"], 3, "no such folder of photos: gone"),
+        (["--max-batch", "0"], 2, "--max-batch 0 is no batch"),
+        (["--max-size", "2"], 2, "--max-size 2 is too small; the least is 4"),
+        (["--io", "uint"], 2, "'uint' is not one of 'uint8', 'float'"),
+        (["--weights", "emma"], 2, "'emma' is not one of 'ema', 'raw'"),
         (["--weights", "ema"], 2, "no moving average; use --weights raw"),
         (["--out", "model"], 2, "--out model must end in .onnx, or in /"),
         (["--out", "taken/x.onnx"], 9, "taken is not a folder one can write to"),
@@ -125,3 +136,29 @@ def test_missing_models_are_named(command, tmp_path, monkeypatch):
     result = command("export")
     assert result.code == 4
     assert "no such checkpoint" in result.err
+
+
+def test_the_help_lists_the_combinations_that_exist(command):
+    text = command("export", "--help").out
+    table = {line.split()[0]: line for line in text.splitlines() if line.strip()}
+    for format, precisions in PRECISIONS.items():
+        offered = {p for p in ("fp32", "fp16", "bf16", "int8") if f" {p}" in table[format][:36]}
+        assert offered == set(precisions)
+
+
+def test_a_triton_repository_keeps_what_is_not_its_own(command, checkpoint, tmp_path):
+    words = ("export", checkpoint, "--format", "triton", "--device", "cpu")
+    assert command(*words).code == 0
+    models = tmp_path / "exports" / "triton"
+    assert sorted(p.name for p in models.iterdir()) == ["tiny", "tiny.classifier"]
+    assert "replaced exports/triton/tiny" in command(*words).out
+    (models / "tiny" / "2").mkdir()
+    refused = command(*words)
+    assert refused.code == 2
+    assert "also holds 2, which an export would remove" in refused.err
+    (tmp_path / "photos" / "tiny").mkdir(parents=True)
+    (tmp_path / "photos" / "tiny" / "a.jpg").touch()
+    refused = command(*words, "--out", "photos")
+    assert refused.code == 2
+    assert "holds other things than a model" in refused.err
+    assert (tmp_path / "photos" / "tiny" / "a.jpg").is_file()

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from stargan_deploy.exporters.export import ExportResult, export
+from stargan_deploy.exporters.plan import ExportOptions
 
 
 @pytest.fixture(scope="session")
@@ -16,4 +17,8 @@ def exported(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Expo
 @pytest.fixture(scope="session")
 def exported_float(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> ExportResult:
     """The checkpoint as ONNX with float images in and out."""
-    return export(checkpoint, out=tmp_path_factory.mktemp("float") / "tiny.onnx", io="float")
+    return export(
+        checkpoint,
+        out=tmp_path_factory.mktemp("float") / "tiny.onnx",
+        options=ExportOptions(io="float"),
+    )

@@ -11,7 +11,8 @@ from torch import nn
 from stargan_deploy.errors import ModelError, OutputError, ParityError, UsageError
 from stargan_deploy.exporters import export as exporting
 from stargan_deploy.exporters import to_onnx
-from stargan_deploy.exporters.export import default_name, export, plan_export
+from stargan_deploy.exporters.export import export
+from stargan_deploy.exporters.plan import ExportOptions, default_name, plan_export
 from stargan_deploy.files import file_sha256
 from stargan_deploy.models.checkpoint import load_checkpoint, save_checkpoint
 from stargan_deploy.runtimes.choose import open_runtime, read_card_of
@@ -22,9 +23,9 @@ def spoil_graphs(monkeypatch):
     """Makes the exporter write something else than the network it was given."""
 
     def install(spoil):
-        def write_graph(module, point, path):
-            spoil(module)
-            return to_onnx.write_graph(module, point, path)
+        def write_graph(request, path):
+            spoil(request.module)
+            return to_onnx.write_graph(request, path)
 
         fake = SimpleNamespace(**{**vars(to_onnx), "write_graph": write_graph})
         monkeypatch.setattr(exporting, "load_format", lambda name: fake)
@@ -66,7 +67,7 @@ def test_the_verdicts_tell_runtime_figures_and_worst_image(exported, exported_fl
         translate = next(v for v in result.verdicts if v.entry_point == "translate")
         assert set(translate.measured) == {"max_difference", "mean_difference", "psnr_db"}
         assert translate.worst_image.startswith("batch ")
-        assert len(translate.cases) == 3
+        assert len(translate.cases) == 4
 
 
 def test_float_images_are_what_the_network_sees(exported_float):
@@ -94,7 +95,7 @@ def test_the_weights_asked_for_are_taken(checkpoint, tmp_path):
     path = tmp_path / "both.safetensors"
     save_checkpoint(path, replace(content.card, weights="ema"), {**content.tensors, **averaged})
     ema = plan_export(path, out=tmp_path / "x.onnx")
-    raw = plan_export(path, out=tmp_path / "x.onnx", weights="raw")
+    raw = plan_export(path, out=tmp_path / "x.onnx", options=ExportOptions(weights="raw"))
     assert (ema.card.weights, raw.card.weights) == ("ema", "raw")
     name, tensor = next(iter(raw.networks["generator"].state_dict().items()))
     torch.testing.assert_close(ema.networks["generator"].state_dict()[name], tensor * 0.5)
@@ -178,9 +179,9 @@ def test_what_is_no_checkpoint_is_refused(exported, checkpoint, tmp_path):
     with pytest.raises(ModelError, match="not a whole safetensors checkpoint"):
         plan_export(half, out=out)
     with pytest.raises(UsageError, match="no moving average"):
-        plan_export(checkpoint, out=out, weights="ema")
-    with pytest.raises(UsageError, match="unknown format 'trt'; known: onnx"):
-        plan_export(checkpoint, out=out, format="trt")
+        plan_export(checkpoint, out=out, options=ExportOptions(weights="ema"))
+    with pytest.raises(UsageError, match="unknown format 'tensort'; did you mean"):
+        plan_export(checkpoint, out=out, options=ExportOptions(format="tensort"))
 
 
 @pytest.mark.parametrize(
@@ -192,3 +193,17 @@ def test_what_is_no_checkpoint_is_refused(exported, checkpoint, tmp_path):
 )
 def test_an_artefact_is_called_after_its_run_or_checkpoint(path, name):
     assert default_name(Path(path)) == name
+
+
+@pytest.mark.parametrize("max_batch", [1, 3])
+def test_a_greatest_batch_is_kept_by_the_graph_and_by_the_runtime(checkpoint, tmp_path, max_batch):
+    options = ExportOptions(max_batch=max_batch, max_size=40, device="cpu")
+    result = export(checkpoint, out=tmp_path / "tiny.onnx", options=options)
+    assert f"batch {max_batch} at 32x32" in result.verdicts[0].cases
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 40, 40, 3)).astype(np.uint8)
+    label = np.eye(5, dtype=np.float32)
+    with open_runtime(result.files[0], device="cpu") as runtime:
+        assert runtime.run({"image": pixels, "label": label})["translated"].shape == pixels.shape
+        too_large = np.zeros((1, 44, 40, 3), np.uint8)
+        with pytest.raises(UsageError, match="'image' must be uint8"):
+            runtime.run({"image": too_large, "label": label[:1]})

@@ -7,9 +7,11 @@ import pytest
 from stargan_deploy.card import Dim, ModelCard
 from stargan_deploy.errors import BackendError, ExportError, ParityError
 from stargan_deploy.exporters.cases import make_cases
-from stargan_deploy.exporters.parity import BEST_PSNR_DB, Tolerance, describe, prove
+from stargan_deploy.exporters.difference import BEST_PSNR_DB, Tolerance
+from stargan_deploy.exporters.parity import describe, prove
 from stargan_deploy.labels import multilabel_space, onehot_space
 from stargan_deploy.models.checkpoint import load_checkpoint, read_card, save_checkpoint
+from stargan_deploy.runtimes.base import OpenOptions
 from stargan_deploy.runtimes.eager import EagerRuntime
 
 
@@ -28,7 +30,10 @@ class Spoilt(EagerRuntime):
 
 def prove_spoilt(checkpoint, spoil):
     kind = type("ThisSpoilt", (Spoilt,), {"spoil": staticmethod(spoil)})
-    with EagerRuntime(checkpoint, device="cpu") as good, kind(checkpoint, device="cpu") as bad:
+    with (
+        EagerRuntime(checkpoint, OpenOptions(device="cpu")) as good,
+        kind(checkpoint, OpenOptions(device="cpu")) as bad,
+    ):
         return prove(good, bad)
 
 
@@ -41,7 +46,12 @@ def test_equal_runtimes_pass_with_numbers_that_json_can_hold(checkpoint):
         "mean_difference": 0.0,
         "psnr_db": BEST_PSNR_DB,
     }
-    assert translate.cases == ("batch 1 at 32x32", "batch 3 at 32x32", "batch 2 at 24x40")
+    assert translate.cases == (
+        "batch 1 at 32x32",
+        "batch 3 at 32x32",
+        "batch 2 at 24x40",
+        "batch 16 at 32x32",
+    )
     card = replace(read_card(checkpoint), verdicts=verdicts)
     json.loads(card.to_json(), parse_constant=pytest.fail)
 
@@ -102,7 +112,10 @@ def test_a_checkpoint_that_diverged_is_named_as_such(checkpoint, tmp_path):
 
 
 def test_the_tolerance_can_be_chosen(checkpoint):
-    with EagerRuntime(checkpoint, device="cpu") as good, Spoilt(checkpoint, device="cpu") as bad:
+    with (
+        EagerRuntime(checkpoint, OpenOptions(device="cpu")) as good,
+        Spoilt(checkpoint, OpenOptions(device="cpu")) as bad,
+    ):
         bad.spoil = lambda _, array: np.clip(array + 2 / 127.5, -1, 1)
         wide = Tolerance(
             max_difference=3,
@@ -122,7 +135,7 @@ def test_cases_hold_different_faces_and_valid_targets(checkpoint):
     card = read_card(checkpoint)
     cases = make_cases(card.entry_points["translate"], card)
     faces = {face.tobytes() for case in cases for face in case.pixels}
-    assert len(faces) == 6
+    assert len(faces) == 22
     labels = np.concatenate([case.labels for case in cases])
     assert set(labels.ravel()) <= {0.0, 1.0}
     assert (labels[:, :3].sum(axis=1) <= 1).all()  # hair colours exclude one another
@@ -134,7 +147,11 @@ def test_cases_hold_different_faces_and_valid_targets(checkpoint):
 def test_the_classifier_is_tried_at_its_only_size(checkpoint):
     card = read_card(checkpoint)
     cases = make_cases(card.entry_points["classify"], card)
-    assert [case.pixels.shape for case in cases] == [(1, 32, 32, 3), (3, 32, 32, 3)]
+    assert [case.pixels.shape for case in cases] == [
+        (1, 32, 32, 3),
+        (3, 32, 32, 3),
+        (16, 32, 32, 3),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -149,7 +166,7 @@ def test_sizes_keep_to_the_cards_limits(checkpoint, side, sizes):
     card = read_card(checkpoint)
     point = card.entry_points["translate"]
     image = replace(point.inputs[0], shape=(*point.inputs[0].shape[:2], side, side))
-    one, _, other = make_cases(replace(point, inputs=(image, *point.inputs[1:])), card)
+    one, _, other, _ = make_cases(replace(point, inputs=(image, *point.inputs[1:])), card)
     assert [one.pixels.shape[1], *other.pixels.shape[1:3]] == sizes
 
 

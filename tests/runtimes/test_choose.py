@@ -45,7 +45,9 @@ def test_files_of_other_kinds_are_refused(tmp_path, read):
 
 
 def test_a_backend_that_does_not_run_the_file_is_refused(checkpoint, artefact):
-    with pytest.raises(UsageError, match=r"'onnx' does not run tiny\.safetensors; eager does"):
+    with pytest.raises(
+        UsageError, match=r"'onnx' does not run tiny\.safetensors; eager or compile does"
+    ):
         open_runtime(checkpoint, backend="onnx")
     with pytest.raises(UsageError, match=r"'eager' does not run tiny\.onnx; onnx does"):
         open_runtime(artefact, backend="eager")

@@ -13,6 +13,7 @@ from stargan_deploy.card import CARD_KEY
 from stargan_deploy.errors import BackendError, CardError, ModelError, UsageError
 from stargan_deploy.images import pixels_to_tensor, tensor_to_pixels
 from stargan_deploy.runtimes import onnxrt
+from stargan_deploy.runtimes.base import OpenOptions
 from stargan_deploy.runtimes.eager import EagerRuntime
 from stargan_deploy.runtimes.onnxrt import OnnxRuntime, read_card
 
@@ -50,10 +51,10 @@ def forge_hash(path: Path, model: onnx.ModelProto) -> None:
 
 def test_it_gives_what_pytorch_gives(artefact, checkpoint):
     image = pixels_to_tensor(PIXELS)
-    with EagerRuntime(checkpoint, device="cpu") as eager:
+    with EagerRuntime(checkpoint, OpenOptions(device="cpu")) as eager:
         pictures = tensor_to_pixels(eager.run({"image": image, "label": LABEL})["translated"])
         logits = eager.run({"image": image}, entry_point="classify")["logits"]
-    with OnnxRuntime(artefact, device="cpu") as runtime:
+    with OnnxRuntime(artefact, OpenOptions(device="cpu")) as runtime:
         assert runtime.device == "cpu"
         found = runtime.run({"image": PIXELS, "label": LABEL})["translated"]
         found_logits = runtime.run({"image": PIXELS}, entry_point="classify")["logits"]
@@ -63,7 +64,7 @@ def test_it_gives_what_pytorch_gives(artefact, checkpoint):
 
 
 def test_nothing_runs_before_it_is_entered_or_after(artefact):
-    runtime = OnnxRuntime(artefact, device="cpu")
+    runtime = OnnxRuntime(artefact, OpenOptions(device="cpu"))
     inputs = {"image": PIXELS, "label": LABEL}
     with pytest.raises(UsageError, match="closed"):
         runtime.run(inputs)
@@ -84,32 +85,35 @@ def test_nothing_runs_before_it_is_entered_or_after(artefact):
     ],
 )
 def test_wrong_inputs_are_refused(artefact, inputs, complaint):
-    with OnnxRuntime(artefact, device="cpu") as runtime, pytest.raises(UsageError, match=complaint):
+    with (
+        OnnxRuntime(artefact, OpenOptions(device="cpu")) as runtime,
+        pytest.raises(UsageError, match=complaint),
+    ):
         runtime.run(inputs)
 
 
 def test_an_unknown_entry_point_is_refused(artefact):
-    runtime = OnnxRuntime(artefact, device="cpu")
+    runtime = OnnxRuntime(artefact, OpenOptions(device="cpu"))
     with runtime, pytest.raises(CardError, match="did you mean 'classify'"):
         runtime.run({"image": PIXELS}, entry_point="clasify")
 
 
 def test_a_renamed_file_is_told_by_its_graph(copied):
     renamed = copied.rename(copied.with_name("other.onnx"))
-    with OnnxRuntime(renamed, device="cpu") as runtime:
+    with OnnxRuntime(renamed, OpenOptions(device="cpu")) as runtime:
         runtime.run({"image": PIXELS, "label": LABEL})
         runtime.run({"image": PIXELS}, entry_point="classify")
 
 
 def test_the_classifiers_file_opens_the_whole_artefact(copied):
-    with OnnxRuntime(copied.with_suffix(".classifier.onnx"), device="cpu") as runtime:
+    with OnnxRuntime(copied.with_suffix(".classifier.onnx"), OpenOptions(device="cpu")) as runtime:
         runtime.run({"image": PIXELS}, entry_point="classify")
         runtime.run({"image": PIXELS, "label": LABEL})
 
 
 def test_a_missing_companion_is_missed_when_it_is_needed(copied):
     copied.with_suffix(".classifier.onnx").unlink()
-    with OnnxRuntime(copied, device="cpu") as runtime:
+    with OnnxRuntime(copied, OpenOptions(device="cpu")) as runtime:
         runtime.run({"image": PIXELS, "label": LABEL})
         with pytest.raises(ModelError, match=r"tiny\.classifier\.onnx, which is not beside it"):
             runtime.run({"image": PIXELS}, entry_point="classify")
@@ -121,20 +125,23 @@ def test_changed_weights_are_refused(copied):
     values = onnx.numpy_helper.to_array(weights) * 1.01
     weights.CopyFrom(onnx.numpy_helper.from_array(values, weights.name))
     save_with_card(model, card, copied)
-    with pytest.raises(CardError, match="changed"), OnnxRuntime(copied, device="cpu"):
+    with pytest.raises(CardError, match="changed"), OnnxRuntime(copied, OpenOptions(device="cpu")):
         pass
 
 
 def test_a_companion_of_another_export_is_refused(copied):
     shutil.copy(copied, copied.with_suffix(".classifier.onnx"))
-    with OnnxRuntime(copied, device="cpu") as runtime, pytest.raises(CardError, match="another"):
+    with (
+        OnnxRuntime(copied, OpenOptions(device="cpu")) as runtime,
+        pytest.raises(CardError, match="another"),
+    ):
         runtime.run({"image": PIXELS}, entry_point="classify")
 
 
 def test_a_verdict_added_later_leaves_the_hash_alone(copied):
     card, model = read_card(copied), onnx.load(copied)
     save_with_card(model, card.to_json().replace('"step": 0', '"step": 7'), copied)
-    with OnnxRuntime(copied, device="cpu") as runtime:
+    with OnnxRuntime(copied, OpenOptions(device="cpu")) as runtime:
         assert runtime.card.step == 7
 
 
@@ -142,7 +149,10 @@ def test_inputs_other_than_the_cards_are_refused(copied):
     model = without_card(copied)
     model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 32
     forge_hash(copied, model)
-    with pytest.raises(CardError, match="the inputs of"), OnnxRuntime(copied, device="cpu"):
+    with (
+        pytest.raises(CardError, match="the inputs of"),
+        OnnxRuntime(copied, OpenOptions(device="cpu")),
+    ):
         pass
 
 
@@ -152,7 +162,7 @@ def test_a_graph_that_onnxruntime_refuses_is_named(copied):
     forge_hash(copied, model)
     with (
         pytest.raises(ModelError, match="onnxruntime cannot load"),
-        OnnxRuntime(copied, device="cpu"),
+        OnnxRuntime(copied, OpenOptions(device="cpu")),
     ):
         pass
 
@@ -197,10 +207,10 @@ def test_a_damaged_file_is_refused_or_unharmed(artefact, tmp_path, data):
     damaged = tmp_path / "damaged.onnx"
     damaged.write_bytes(content)
     inputs = {"image": PIXELS, "label": LABEL}
-    with OnnxRuntime(artefact, device="cpu") as runtime:
+    with OnnxRuntime(artefact, OpenOptions(device="cpu")) as runtime:
         expected = runtime.run(inputs)["translated"]
     try:
-        with OnnxRuntime(damaged, device="cpu") as runtime:
+        with OnnxRuntime(damaged, OpenOptions(device="cpu")) as runtime:
             found = runtime.run(inputs)["translated"]
     except (ModelError, UsageError):
         return
@@ -216,7 +226,7 @@ def test_any_bytes_are_refused(tmp_path_factory, content):
 
 
 def test_nothing_is_printed_on_success(artefact, capfd):
-    with OnnxRuntime(artefact, device="cpu") as runtime:
+    with OnnxRuntime(artefact, OpenOptions(device="cpu")) as runtime:
         runtime.run({"image": PIXELS, "label": LABEL})
     assert capfd.readouterr() == ("", "")
 
@@ -230,7 +240,7 @@ def test_a_gpu_that_onnxruntime_cannot_use_is_refused_with_what_is_missing(
         pytest.skip("needs a machine without a GPU")
     monkeypatch.setattr(onnxrt, "pick_device", lambda name: torch.device("cuda:0"))
     with pytest.raises(BackendError, match=r"onnxruntime cannot use cuda:0: .*--device cpu"):
-        OnnxRuntime(artefact, device="cuda").__enter__()
+        OnnxRuntime(artefact, OpenOptions(device="cuda")).__enter__()
     assert capfd.readouterr() == ("", "")
 
 
@@ -249,9 +259,9 @@ def test_an_onnxruntime_without_cuda_says_how_to_get_it(artefact, monkeypatch):
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
     monkeypatch.setattr(onnxrt, "pick_device", torch.device)
     with pytest.raises(BackendError, match="onnxruntime-gpu"):
-        OnnxRuntime(artefact, device="cuda:0").__enter__()
+        OnnxRuntime(artefact, OpenOptions(device="cuda:0")).__enter__()
     with pytest.raises(BackendError, match="mps"):
-        OnnxRuntime(artefact, device="mps").__enter__()
+        OnnxRuntime(artefact, OpenOptions(device="mps")).__enter__()
     with OnnxRuntime(artefact) as runtime:
         assert runtime.device == "cpu"
 
@@ -260,7 +270,10 @@ def test_an_onnxruntime_without_cuda_says_how_to_get_it(artefact, monkeypatch):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_gives_the_same_pictures(artefact):
     inputs = {"image": PIXELS, "label": LABEL}
-    with OnnxRuntime(artefact, device="cpu") as cpu, OnnxRuntime(artefact, device="cuda") as gpu:
+    with (
+        OnnxRuntime(artefact, OpenOptions(device="cpu")) as cpu,
+        OnnxRuntime(artefact, OpenOptions(device="cuda")) as gpu,
+    ):
         assert gpu.device == "cuda:0"
         expected, found = (runtime.run(inputs)["translated"] for runtime in (cpu, gpu))
     assert np.abs(expected.astype(int) - found).max() <= 1

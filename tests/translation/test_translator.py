@@ -8,6 +8,7 @@ import stargan_deploy
 from stargan_deploy.card import ModelCard
 from stargan_deploy.errors import CardError, LabelError, ModelError, UsageError
 from stargan_deploy.exporters.export import export
+from stargan_deploy.exporters.plan import ExportOptions
 from stargan_deploy.labels import LabelSpace, multilabel_space, onehot_space
 from stargan_deploy.runtimes.choose import open_runtime
 from stargan_deploy.runtimes.fake import FakeRuntime, fake_card
@@ -43,8 +44,10 @@ def translator(runtime):
 def artefacts(checkpoint, tmp_path_factory):
     """The same tiny network as checkpoint, uint8 ONNX and float ONNX."""
     folder = tmp_path_factory.mktemp("artefacts")
-    pixels = export(checkpoint, out=folder / "pixels.onnx", io="uint8").files[0]
-    floats = export(checkpoint, out=folder / "floats.onnx", io="float").files[0]
+    pixels = export(checkpoint, out=folder / "pixels.onnx").files[0]
+    floats = export(
+        checkpoint, out=folder / "floats.onnx", options=ExportOptions(io="float")
+    ).files[0]
     return checkpoint, pixels, floats
 
 

@@ -1,0 +1,89 @@
+"""The few figures of a benchmark that people look for first."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from stargan_deploy.benchmarking import wording
+from stargan_deploy.benchmarking.results import Row
+from stargan_deploy.benchmarking.wording import digits, drawable, percent, speedup
+
+ONE_LEVEL = 1.0
+"""Difference, in 8-bit levels, that rounding alone can make."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Headline:
+    """One figure in words."""
+
+    title: str
+    value: str
+    note: str
+
+
+def headlines(rows: Sequence[Row]) -> list[Headline]:
+    """The best in each respect of the rows that are proven and were called often enough.
+
+    What was not measured is left out.
+    """
+    proven = [row for row in rows if row.verified and not wording.is_hardly_timed(row)]
+    timed = {_place(row) for row in rows if wording.is_baseline(row) and row in proven}
+    others = [row for row in proven if not wording.is_baseline(row) and _place(row) in timed]
+    smallest = min(map(_extent, proven), default=())
+    first = [row for row in proven if _extent(row) == smallest]
+    exact = [row for row in first if _is_exact(row)]
+    found: list[Headline] = []
+    for row, p50_ms in _least(drawable(wording.main_p50_ms, first)):
+        found.append(_headline("Lowest latency", digits(p50_ms, "ms"), row))
+    for row, p50_ms in _least(drawable(wording.main_p50_ms, exact)):
+        note = "at most one level off"
+        found.append(_headline("Without loss", digits(p50_ms, "ms"), row, note))
+    for row, speed in _most(drawable(wording.images_per_s, proven)):
+        found.append(_headline("Images per s", digits(speed), row))
+    for row, factor in _most(drawable(lambda row: row.speedup, others)):
+        found.append(_headline("Speed-up", speedup(factor), row, "over eager FP32"))
+    for row, rate in _most(drawable(_served_per_s, proven)):
+        bound_ms = row.server.latency_bound_ms if row.server else None
+        note = f"99% within {digits(bound_ms, 'ms')}"
+        found.append(_headline("Served in time", f"{digits(rate)}/s", row, note))
+    for row, share in _most(drawable(_credible_share, proven)):
+        found.append(_headline("Roofline", percent(share), row, "of what is possible"))
+    return found
+
+
+def _headline(title: str, value: str, row: Row, *words: str) -> Headline:
+    note = (wording.row_name(row), *words, f"batch {row.batch_size}", wording.size(row))
+    return Headline(title=title, value=value, note=", ".join(note))
+
+
+def _least(pairs: Sequence[tuple[Row, float]]) -> list[tuple[Row, float]]:
+    """The pair of the least figure, or none."""
+    return sorted(pairs, key=lambda pair: pair[1])[:1]
+
+
+def _most(pairs: Sequence[tuple[Row, float]]) -> list[tuple[Row, float]]:
+    """The pair of the greatest figure, or none."""
+    return sorted(pairs, key=lambda pair: -pair[1])[:1]
+
+
+def _place(row: Row) -> tuple[str, int, int, int]:
+    """What a row has in common with its eager FP32."""
+    return wording.device_kind(row), row.batch_size, row.height, row.width
+
+
+def _extent(row: Row) -> tuple[int, int]:
+    return row.batch_size, row.height * row.width
+
+
+def _is_exact(row: Row) -> bool:
+    error = row.picture_error
+    return wording.is_baseline(row) or (error is not None and error.max_difference <= ONE_LEVEL)
+
+
+def _served_per_s(row: Row) -> float | None:
+    rate = row.server.arrivals_per_s if row.server else 0.0
+    return rate or None
+
+
+def _credible_share(row: Row) -> float | None:
+    share = wording.roofline_share(row)
+    return share if share is not None and share <= 1 else None

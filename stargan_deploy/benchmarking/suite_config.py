@@ -1,0 +1,57 @@
+"""What a benchmark measures, as a recipe in TOML or the command line says it."""
+
+import dataclasses
+from typing import Any, Literal
+
+from stargan_deploy.benchmarking.results import MeasuredPath
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SuiteConfig:
+    """What to measure."""
+
+    model: str = ""
+    """Checkpoint, run's folder or artefact; "untrained" is the paper's full-size networks with
+    random weights; empty takes the newest run's newest checkpoint, else the demo model."""
+    device: str = ""
+    """"cpu" or "cuda:N"; empty takes a usable GPU, else the CPU."""
+    backends: tuple[str, ...] = ()
+    """None means all that compute on the device."""
+    precisions: tuple[str, ...] = ()
+    """None means the usual ones of the device."""
+    batch_sizes: tuple[int, ...] = (1, 8)
+    sizes: tuple[int, ...] = ()
+    """Sides of the images in pixels; none means the size of training."""
+    paths: tuple[MeasuredPath, ...] = ("device only", "host to host", "end to end")
+    budget_s: float = 150.0
+    """Seconds for all timing; building, opening and the roof come on top."""
+    build_budget_s: float = 90.0
+    """Seconds after which no further artefact is built; those in the cache are still measured."""
+    offline: bool = True
+    """Whether to measure the offline scenario, at the greatest batch."""
+    offline_s: float = 1.0
+    """Seconds of the offline scenario, for each backend and precision."""
+    server: bool = False
+    """Whether to measure the server scenario."""
+    latency_bound_ms: float = 250.0
+    """Bound of the server scenario."""
+    server_s: float = 10.0
+    """Seconds of the server scenario, for each backend and precision."""
+    memory: Literal["largest", "all", "none"] = "largest"
+    """At which batches to measure the peak memory, in a process of its own."""
+    roofline: bool = True
+    """Whether to measure the machine's limits."""
+    inference: bool = True
+    """Whether to measure inference at all."""
+    training: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """Settings of the training benchmark, see `training_speed`; empty means none."""
+
+    def __post_init__(self) -> None:
+        for name in ("batch_sizes", "sizes"):
+            if any(value < 1 for value in getattr(self, name)):
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.inference and not (self.batch_sizes and self.paths):
+            raise ValueError("batch_sizes and paths must not be empty")
+        for name in ("budget_s", "offline_s", "server_s", "latency_bound_ms"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")

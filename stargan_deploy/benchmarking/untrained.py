@@ -1,0 +1,59 @@
+"""The paper's full-size networks with random weights, to measure speed without a training.
+
+Speed does not depend on the weights, and the picture error of FP32, FP16 and bf16 hardly does; that
+of INT8 says nothing on random weights.
+"""
+
+import dataclasses
+from pathlib import Path
+
+import torch
+
+from stargan_deploy import __version__
+from stargan_deploy.card import ModelCard, Preprocessing
+from stargan_deploy.config import to_mapping
+from stargan_deploy.files import cache_folder
+from stargan_deploy.labels import multilabel_space
+from stargan_deploy.models.checkpoint import is_whole, network_tensors, save_checkpoint
+from stargan_deploy.models.stargan import StarGANNetwork, build_networks, entry_points
+
+NAME = "untrained"
+"""What stands for this model where a file is named."""
+
+ATTRIBUTES = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young")
+"""Of the paper's experiments on CelebA."""
+
+IMAGE_SIZE = 128
+
+
+def untrained_checkpoint() -> Path:
+    """The checkpoint in the user's cache, made on first use; the same weights every time.
+
+    Raises:
+        OutputError: the cache cannot be written; the variable XDG_CACHE_HOME moves it.
+    """
+    path = cache_folder() / f"{NAME}-{IMAGE_SIZE}-{__version__}.safetensors"
+    return path if path.is_file() and is_whole(path) else _make(path)
+
+
+def _make(path: Path) -> Path:
+    labels = multilabel_space(ATTRIBUTES)
+    network = StarGANNetwork(
+        label_width=labels.label_width, num_labels=labels.num_labels, image_size=IMAGE_SIZE
+    )
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(0)
+        networks = build_networks(to_mapping(network))
+    card = ModelCard(
+        family="stargan",
+        network=to_mapping(network),
+        weights="raw",
+        step=0,
+        labels=labels,
+        preprocessing=Preprocessing(image_size=IMAGE_SIZE),
+        entry_points={},
+        intended_use="measuring speed; the weights are random",
+    )
+    card = dataclasses.replace(card, entry_points=entry_points(networks, card))
+    save_checkpoint(path, card, network_tensors(networks))
+    return path

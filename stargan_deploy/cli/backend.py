@@ -1,0 +1,127 @@
+"""What a batch runs its model with: which file, which backend, and why."""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from stargan_deploy.cli.console import say
+from stargan_deploy.cli.find import EXPORTS
+from stargan_deploy.errors import BackendError, ExportError, UsageError
+
+if TYPE_CHECKING:
+    from stargan_deploy.card import Precision
+
+FORMAT_FOR = {"onnx": "onnx", "openvino": "openvino", "pt2": "pt2", "trt": "trt"}
+"""Format that a checkpoint is exported to for a backend, which cannot run it as it is."""
+
+WORTH_EXPORTING = 256
+"""Pictures from which on `auto` exports a checkpoint that has no artefact yet: an export of the
+full-size model takes about 20 s, and saves about 40 ms a picture."""
+
+RECOMMENDED: dict[str, tuple[tuple[str, "Precision"], ...]] = {
+    "cpu": (("openvino", "bf16"), ("openvino", "fp32"), ("onnx", "fp32")),
+    "cuda": (("onnx", "fp16"), ("pt2", "fp16"), ("onnx", "fp32")),
+}
+"""What `auto` exports to, by device: the first that can be made, proven, and passes the gate."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What the user said of the engine."""
+
+    backend: str
+    device: str | None
+    weights: Literal["ema", "raw"] | None
+    precision: "Precision | None"
+    dry_run: bool
+
+
+def settle_backend(model: Path, wish: Wish, num_pictures: int) -> tuple[Path, str]:
+    """The file to run and the backend to run it with; says which was taken, and why.
+
+    A checkpoint is exported first where the backend needs it, once for all later batches, and with
+    "auto" where there are enough pictures to be worth it.
+
+    Raises:
+        UsageError: a backend or precision that does not go with the file.
+        ExportError, BackendError: the backend that was asked for cannot be used.
+        OutputError: the cache cannot be written.
+    """
+    from stargan_deploy.runtimes.choose import CHECKPOINT_SUFFIX
+
+    if model.suffix.lower() != CHECKPOINT_SUFFIX:
+        return model, wish.backend
+    if wish.backend in FORMAT_FOR:
+        return _exported(model, wish)
+    if wish.backend == "auto":
+        if wish.precision is not None:
+            raise UsageError("--precision goes with a --backend; auto chooses both")
+        return _fastest(model, wish, num_pictures)
+    return model, wish.backend
+
+
+def _exported(model: Path, wish: Wish) -> tuple[Path, str]:
+    from stargan_deploy.exporters.cache import cached_path, is_cached, make_cached
+
+    format = FORMAT_FOR[wish.backend]
+    path = cached_path(model, format, wish.precision, weights=wish.weights)
+    if is_cached(path):
+        say(f"using the export of {model.name} in {path}")
+    else:
+        say(f"exporting {model.name} to {path.parent.name} first, to be kept in {path}")
+        if wish.dry_run:
+            return model, "auto"
+    made = make_cached(model, format, wish.precision, weights=wish.weights, device=wish.device)
+    return made, wish.backend
+
+
+def _fastest(model: Path, wish: Wish, num_pictures: int) -> tuple[Path, str]:
+    """The fastest proven way; makes an artefact first where that pays."""
+    from stargan_deploy.devices import pick_device
+    from stargan_deploy.exporters.cache import cached_artefacts
+    from stargan_deploy.runtimes.fastest import choose_fastest
+
+    device = str(pick_device(wish.device))
+    present = [*cached_artefacts(model, weights=wish.weights), *_exports_of(model, wish.weights)]
+    choice, refusals = choose_fastest(model, present, device=device)
+    for refusal in refusals:
+        say(f"auto: not {refusal.path}: {refusal.reason}")
+    worth = num_pictures >= WORTH_EXPORTING and not wish.dry_run and device != "mps"
+    if choice.backend == "eager" and worth:
+        made = _make_recommended(model, wish, device)
+        choice, _ = choose_fastest(model, made, device=device)
+    say(f"auto: {choice.backend} ({choice.reason})")
+    return choice.path, choice.backend
+
+
+def _make_recommended(model: Path, wish: Wish, device: str) -> list[Path]:
+    """Exports to the first recommended format that works; an empty list where none does."""
+    from stargan_deploy.exporters.cache import make_cached
+
+    for format, precision in RECOMMENDED[device.partition(":")[0]]:
+        say(f"auto: exporting {model.name} to {format} {precision}, once for all later batches ...")
+        try:
+            return [make_cached(model, format, precision, weights=wish.weights, device=device)]
+        except (ExportError, BackendError) as error:
+            say(f"auto: not {format} {precision}: {error}")
+    return []
+
+
+def _exports_of(model: Path, weights: Literal["ema", "raw"] | None) -> Iterator[Path]:
+    """The artefacts in ./exports that were made from a checkpoint."""
+    from stargan_deploy.errors import StarganDeployError
+    from stargan_deploy.files import file_sha256
+    from stargan_deploy.runtimes.choose import RUN_BY, read_card_of
+
+    wanted = file_sha256(model)
+    kind = weights or read_card_of(model).weights
+    for path in sorted(EXPORTS.glob("*")):
+        if path.suffix not in RUN_BY or ".classifier" in path.suffixes:
+            continue
+        try:
+            card = read_card_of(path)
+        except StarganDeployError:
+            continue
+        if card.parents.get("checkpoint") == wanted and card.weights == kind:
+            yield path

@@ -1,0 +1,77 @@
+import json
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from stargan_deploy.exporters.to_onnx import attach_card
+from stargan_deploy.runtimes.choose import read_card_of
+
+
+@pytest.fixture
+def unproven(command, checkpoint, tmp_path):
+    """An artefact in ./exports whose card says that it could not be run."""
+    assert command("export", checkpoint, "--device", "cpu").code == 0
+    path = tmp_path / "exports" / "tiny.onnx"
+    card = replace(read_card_of(path), verdicts=(), unverified="no GPU there")
+    for file in path.parent.iterdir():
+        attach_card(file, card)
+    return path
+
+
+def test_a_verdict_is_added_and_told(command, unproven, checkpoint, tmp_path):
+    result = command("verify", unproven, "--checkpoint", checkpoint, "--device", "cpu")
+    assert result.code == 0, result.err
+    lines = result.out.splitlines()
+    assert lines[0].startswith("proven equal to PyTorch: translate on onnx (cpu): max difference")
+    assert lines[1].startswith("proven equal to PyTorch: classify on onnx (cpu)")
+    assert read_card_of(unproven).unverified is None
+
+
+def test_the_checkpoint_is_found_in_runs(command, unproven, checkpoint, tmp_path):
+    folder = tmp_path / "runs" / "faces" / "checkpoints"
+    folder.mkdir(parents=True)
+    (folder / "broken.safetensors").write_bytes(b"half")
+    shutil.copy(checkpoint, folder / "step-000100.safetensors")
+    result = command("verify", unproven, "--json")
+    assert result.code == 0, result.err
+    assert "step-000100.safetensors" in result.err
+    assert {v["entry_point"] for v in json.loads(result.out)["verdicts"]} == {
+        "translate",
+        "classify",
+    }
+
+
+def test_an_artefact_that_differs_gives_exit_code_6(command, unproven, checkpoint, tmp_path):
+    from stargan_deploy.files import file_sha256
+    from stargan_deploy.models.checkpoint import load_checkpoint, save_checkpoint
+
+    content = load_checkpoint(checkpoint)
+    other = tmp_path / "other.safetensors"
+    save_checkpoint(other, content.card, {k: v * 1.1 for k, v in content.tensors.items()})
+    card = replace(read_card_of(unproven), parents={"checkpoint": file_sha256(other)})
+    attach_card(unproven, card)
+    result = command("verify", unproven, "--checkpoint", other, "--report", "report")
+    assert result.code == 6
+    assert "out of tolerance: translate on onnx" in result.out
+    assert "does not equal PyTorch" in result.err.splitlines()[-1]
+    assert (tmp_path / "report" / "worst-translate-onnx-cpu.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "complaint"),
+    [
+        (("exports/tiny.onnx",), 4, "name it with --checkpoint"),
+        (("exports/tiny.onnx", "--checkpoint", "gone"), 4, "no such checkpoint: gone"),
+        (("exports/gone.onnx",), 4, "no such artefact"),
+        (("exports",), 4, "is a folder"),
+        (("broken.onnx",), 4, "is not a whole ONNX file"),
+        (("photo.jpg",), 4, "neither a checkpoint nor an artefact"),
+    ],
+)
+def test_bad_input_is_one_clear_line(command, unproven, tmp_path, words, code, complaint):
+    (tmp_path / "broken.onnx").write_bytes(b"half")
+    (tmp_path / "photo.jpg").touch()
+    result = command("verify", *words)
+    assert result.code == code
+    assert complaint in result.err.splitlines()[-1]
