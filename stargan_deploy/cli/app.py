@@ -7,6 +7,8 @@ import typer
 from stargan_deploy import __version__
 from stargan_deploy.cli.batch import batch
 from stargan_deploy.cli.bench import bench
+from stargan_deploy.cli.bench_group import BenchGroup
+from stargan_deploy.cli.compare import compare
 from stargan_deploy.cli.convert import convert
 from stargan_deploy.cli.data import data
 from stargan_deploy.cli.demo import demo
@@ -24,9 +26,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, export, verify, batch, bench, info, convert, demo, doctor):
+for command in (train, export, verify, batch, info, convert, demo, doctor):
     app.command()(command)
 app.add_typer(data, name="data")
+
+benchmarks = typer.Typer(cls=BenchGroup)
+benchmarks.command(BenchGroup.MEASURE)(bench)
+benchmarks.command("compare")(compare)
+app.add_typer(benchmarks, name="bench", help="Measures every backend here; compares two results.")
 
 
 def _print_version(wanted: bool) -> None:

@@ -9,6 +9,7 @@ from typing import Literal
 from torch import nn
 
 from stargan_deploy.card import Dim, EntryPoint, ModelCard, Precision, TensorSpec, library_versions
+from stargan_deploy.devices import is_cuda_usable
 from stargan_deploy.errors import ModelError, OutputError, UsageError
 from stargan_deploy.exporters.faces import Faces, photo_faces, synthetic_face
 from stargan_deploy.exporters.formats import EngineOptions, choose_precision, load_format
@@ -95,7 +96,7 @@ def plan_export(checkpoint: Path, *, out: Path, options: ExportOptions | None = 
         OutputError: the output's folder cannot be written.
         BackendError: a library that the format needs is missing.
     """
-    options = options or ExportOptions()
+    options = _with_device(options or ExportOptions())
     precision = choose_precision(options.format, options.precision)
     _check_options(options, precision)
     suffix = load_format(options.format).SUFFIX
@@ -124,6 +125,13 @@ def default_name(checkpoint: Path) -> str:
     """What an artefact is called after: the run that the checkpoint stands in, else the file."""
     folder = checkpoint.resolve().parent
     return folder.parent.name if folder.name == "checkpoints" else checkpoint.stem
+
+
+def _with_device(options: ExportOptions) -> ExportOptions:
+    """A package is compiled for one device, so that one is settled; others are tried on all."""
+    if options.format != "pt2" or options.device is not None:
+        return options
+    return dataclasses.replace(options, device="cuda" if is_cuda_usable() else "cpu")
 
 
 def _check_options(options: ExportOptions, precision: Precision) -> None:

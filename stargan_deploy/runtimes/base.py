@@ -99,18 +99,28 @@ class Runtime(ABC):
         Raises:
             UsageError: missing, surplus or ill-shaped inputs, or a runtime that is not entered.
         """
-        if not self._entered:
-            raise UsageError("this runtime is closed; use it inside a with block")
+        num_rows = self._checked_rows(entry_point, inputs)
         point = self.card.entry_point(entry_point)
-        num_rows = _check_inputs(point, inputs)
         size = _call_size(point, self.batch_size or num_rows)
+        whole = self.batch_size is not None or isinstance(point.inputs[0].shape[0], int)
         parts = []
         for start in range(0, num_rows, size):
             rows = {
-                name: _padded(array[start : start + size], size) for name, array in inputs.items()
+                name: _padded(array[start : start + size], size if whole else 0)
+                for name, array in inputs.items()
             }
             parts.append(self._execute(entry_point, rows))
         return {name: np.concatenate([p[name] for p in parts])[:num_rows] for name in parts[0]}
+
+    def _checked_rows(self, entry_point: str, inputs: Arrays) -> int:
+        """The number of rows of inputs that fit an entry point.
+
+        Raises:
+            UsageError: they do not fit, or the runtime is not entered.
+        """
+        if not self._entered:
+            raise UsageError("this runtime is closed; use it inside a with block")
+        return _check_inputs(self.card.entry_point(entry_point), inputs)
 
 
 def _call_size(point: EntryPoint, wanted: int) -> int:
@@ -123,7 +133,7 @@ def _call_size(point: EntryPoint, wanted: int) -> int:
 
 def _padded(rows: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
     missing = size - len(rows)
-    return np.concatenate([rows, np.repeat(rows[-1:], missing, axis=0)]) if missing else rows
+    return np.concatenate([rows, np.repeat(rows[-1:], missing, axis=0)]) if missing > 0 else rows
 
 
 def _check_inputs(point: EntryPoint, inputs: Arrays) -> int:

@@ -78,10 +78,9 @@ class EagerRuntime(Runtime):
             wait for the result. Holds until the runtime is closed.
 
         Raises:
-            UsageError: the runtime is not entered.
+            UsageError: the inputs do not fit, or the runtime is not entered.
         """
-        if not self._entered:
-            raise UsageError("this runtime is closed; use it inside a with block")
+        self._checked_rows(entry_point, inputs)
         tensors = to_tensors(self.card.entry_point(entry_point), inputs, self._device)
 
         def call() -> None:

@@ -54,7 +54,7 @@ def load_library(name: Literal["openvino", "nncf"] = "openvino") -> Any:
         BackendError: it is not installed, or cannot be loaded.
     """
     try:
-        with _without_telemetry():
+        with contextlib.nullcontext() if name in sys.modules else _without_telemetry():
             return importlib.import_module(name)
     except ImportError as error:
         raise BackendError(f"cannot use {name}: {brief(error)}; {INSTALL}") from error
@@ -88,7 +88,10 @@ def compile_model(model: Any, hint: Hint, *, mode: Mode = "latency") -> Any:
     try:
         compiled = core.compile_model(model, "CPU", properties)
     except RuntimeError as error:
-        raise BackendError(f"OpenVINO cannot compile the graph: {reason(error)}") from error
+        raise BackendError(
+            f"OpenVINO cannot compile this graph: {reason(error)}; try another --precision, or "
+            "--format onnx"
+        ) from error
     taken = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
     if taken != hint:
         raise BackendError(f"OpenVINO computes in {taken} here, although {hint} was set")
@@ -131,7 +134,6 @@ def infer(
     with contextlib.ExitStack() as running:  # none is left running when one of them fails
         for request, start in started:
             rows = {name: _share(array, start, size) for name, array in inputs.items()}
-            # Always shared: a copy would go into the array that was shared in the call before.
             request.start_async(rows, share_inputs=True)
             running.callback(request.wait)
     outputs = {name: [request.get_tensor(name).data for request, _ in started] for name in names}

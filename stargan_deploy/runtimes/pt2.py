@@ -9,12 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import numpy.typing as npt
 
-from stargan_deploy.card import Dim, EntryPoint
+from stargan_deploy.card import EntryPoint
 from stargan_deploy.devices import is_cuda_usable, pick_device
-from stargan_deploy.errors import BackendError, CardError, ModelError, UsageError, brief
+from stargan_deploy.errors import BackendError, CardError, ModelError, brief
 from stargan_deploy.runtimes.artefact import ArtefactRuntime, Payload
 from stargan_deploy.runtimes.base import Arrays, OpenOptions
 from stargan_deploy.runtimes.package_file import (
@@ -67,10 +66,9 @@ class Pt2Runtime(ArtefactRuntime[Code]):
             for the result. Holds until the runtime is closed.
 
         Raises:
-            UsageError: the runtime is not entered.
+            UsageError: the inputs do not fit, or the runtime is not entered.
         """
-        if not self._entered:
-            raise UsageError("this runtime is closed; use it inside a with block")
+        self._checked_rows(entry_point, inputs)
         tensors = self._to_tensors(entry_point, inputs)
 
         def call() -> None:
@@ -124,15 +122,8 @@ class Pt2Runtime(ArtefactRuntime[Code]):
     def _execute(self, entry_point: str, inputs: Arrays) -> dict[str, npt.NDArray[Any]]:
         from stargan_deploy.runtimes.tensors import to_arrays
 
-        point = self.card.entry_point(entry_point)
-        num_rows = len(next(iter(inputs.values())))
-        size = _greatest_batch(point) or num_rows
-        parts = []
-        for start in range(0, num_rows, size):
-            rows = {name: array[start : start + size] for name, array in inputs.items()}
-            outputs = self._call(entry_point, self._to_tensors(entry_point, rows))
-            parts.append(to_arrays(point, outputs))
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        outputs = self._call(entry_point, self._to_tensors(entry_point, inputs))
+        return to_arrays(self.card.entry_point(entry_point), outputs)
 
 
 def open_file(path: Path, options: OpenOptions) -> Pt2Runtime:
@@ -193,8 +184,3 @@ def try_out() -> str:
             ) from error
         found.append(f"{', '.join(precisions_for(device))} on {device}")
     return f"torch {torch.__version__}: {'; '.join(found)}"
-
-
-def _greatest_batch(point: EntryPoint) -> int | None:
-    batch = point.inputs[0].shape[0]
-    return batch.max if isinstance(batch, Dim) else batch

@@ -61,11 +61,10 @@ class TensorRTRuntime(ArtefactRuntime[DeviceEngine]):
             current stream does, and does not wait for it. Holds until the runtime is closed.
 
         Raises:
-            UsageError: the runtime is not entered.
+            UsageError: the inputs do not fit, or the runtime is not entered.
             BackendError: the engine failed.
         """
-        if not self._entered:
-            raise UsageError("this runtime is closed; use it inside a with block")
+        self._checked_rows(entry_point, inputs)
         return self._engine(entry_point).device_call(inputs)
 
     def _pick_device(self, wanted: str | None) -> str:
@@ -83,14 +82,7 @@ class TensorRTRuntime(ArtefactRuntime[DeviceEngine]):
         return DeviceEngine(loaded, point, key=payload.sha256)
 
     def _execute(self, entry_point: str, inputs: Arrays) -> dict[str, npt.NDArray[Any]]:
-        engine = self._engine(entry_point)
-        size = _greatest_batch(self.card.entry_point(entry_point))
-        num_rows = len(next(iter(inputs.values())))
-        parts = [
-            engine.run({name: array[start : start + size] for name, array in inputs.items()})
-            for start in range(0, num_rows, size)
-        ]
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        return self._engine(entry_point).run(inputs)
 
     def _close(self) -> None:
         for engine in set(self._engines.values()):

@@ -17,6 +17,8 @@ from stargan_deploy.runtimes.package_file import payload_sha256, read_card, read
 from stargan_deploy.runtimes.pt2 import load_code
 from tests.pt2_packages import exported_packages
 
+pytestmark = pytest.mark.xdist_group("pt2")  # which compiles its packages once
+
 NO_BF16 = pytest.mark.skipif(not computes_in("bf16", "cpu"), reason="no fast bf16 here")
 
 

