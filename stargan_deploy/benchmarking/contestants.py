@@ -179,7 +179,7 @@ def _left_out(kind: str, backends: Sequence[str], precisions: Sequence[str]) -> 
         Unusable(name=f"{backend} {precision}", reason=f"{backend} does not exist at {precision}")
         for backend in backends
         for precision in precisions
-        if backend in native and precision not in OFFERED[backend]
+        if backend in native and backend != "eager" and precision not in OFFERED[backend]
     ]
     return elsewhere + missing
 

@@ -30,12 +30,14 @@ from stargan_deploy.exporters.formats import Calibration
 from stargan_deploy.runtimes.base import Arrays
 from stargan_deploy.runtimes.ir_compile import compile_model, infer, load_library, reason
 
+_LIMITS = TOLERANCES["int8"]
+
 GOAL = dataclasses.replace(
-    TOLERANCES["int8"],
-    mean_difference=3.5,
-    psnr_db=33,
-    relative_difference=0.15,
-    label_agreement=0.95,
+    _LIMITS,
+    mean_difference=0.9 * _LIMITS.mean_difference,
+    psnr_db=_LIMITS.psnr_db + 1,
+    relative_difference=0.75 * _LIMITS.relative_difference,
+    label_agreement=(_LIMITS.label_agreement + 1) / 2,
 )
 """What the held-out faces must keep to: INT8's tolerance with something left for other faces."""
 
@@ -76,7 +78,10 @@ class _HeldOut:
     def _run(self, model: Any) -> list[Arrays]:
         names = [min(port.names) for port in model.outputs]
         requests = [compile_model(model, "f32").create_infer_request()]
-        return [infer(requests, batch, names) for batch in self._calibration.held_out]
+        try:
+            return [infer(requests, batch, names) for batch in self._calibration.held_out]
+        except RuntimeError as error:
+            raise ExportError(f"OpenVINO failed on the held-out faces: {reason(error)}") from error
 
 
 def quantise(model: Any, calibration: Calibration) -> tuple[Any, tuple[str, ...]]:

@@ -95,7 +95,7 @@ def test_scenarios_stand_at_the_greatest_batch_and_at_single_images(results):
 def test_what_is_not_usable_is_listed_with_the_reason(results):
     reasons = {entry.name: entry.reason for entry in results.unusable}
     assert reasons["trt"] == "does not compute on cpu"
-    assert reasons["eager fp16"] == "eager does not exist at fp16"
+    assert set(reasons) == {"trt"}
 
 
 def test_results_survive_their_file(results, tmp_path):
