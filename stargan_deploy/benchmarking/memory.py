@@ -17,16 +17,13 @@ are closed. Another process that takes memory at the same time spoils it.
 import contextlib
 import dataclasses
 import json
-import os
-import signal
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Literal
 
 from stargan_deploy.benchmarking.gpu import gpu_uuid, read_gpu
 from stargan_deploy.card import Precision
+from stargan_deploy.children import Answer, ask_child
 from stargan_deploy.errors import StarganDeployError, brief
 
 LIMIT_S = 180.0
@@ -82,12 +79,12 @@ def measure_peak_memory(workload: Workload, *, limit_s: float = LIMIT_S) -> Peak
         limit_s: how long to wait, in seconds.
     """
     uuid = gpu_uuid(workload.device) if workload.device.startswith("cuda") else ""
-    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as log:
-        place = Path(folder) / "answer.json"
-        code = _run_child(workload, uuid, place, log, limit_s)
-        log.seek(0)
-        said = log.read().decode(errors="replace")
-        return _read(place) or PeakMemory(reason=_without_answer(code, said, limit_s))
+    words = [json.dumps(dataclasses.asdict(workload)), uuid]
+    found = ask_child(_CHILD, words, limit_s=limit_s)
+    try:
+        return PeakMemory(**(found.fields or {"reason": _without_answer(found, limit_s)}))
+    except TypeError:
+        return PeakMemory(reason=_without_answer(found, limit_s))
 
 
 def answer(workload: str, uuid: str, place: str) -> None:
@@ -167,52 +164,9 @@ def _device_peak(device: str, before: int | None, after: int | None) -> int | No
     return max((figure for figure in figures if figure > 0), default=None)
 
 
-def _run_child(
-    workload: Workload, uuid: str, place: Path, log: IO[bytes], limit_s: float
-) -> int | None:
-    """Runs the child; its exit code, or None when it had to be ended."""
-    # At the end of the path, so that no module beside this package hides the standard library's.
-    package = str(Path(__file__).parents[2])
-    words = [json.dumps(dataclasses.asdict(workload)), uuid, str(place)]
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-c", _CHILD, package, *words],
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    try:
-        return process.wait(limit_s)
-    except subprocess.TimeoutExpired:
-        return None
-    finally:
-        _end(process)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ends a child and what it started, such as compilers, where there is still something."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        if hasattr(os, "killpg"):
-            os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()
-    process.wait()
-
-
-def _read(place: Path) -> PeakMemory | None:
-    try:
-        fields: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
-        return PeakMemory(**fields)
-    except (OSError, ValueError, TypeError):
-        return None
-
-
-def _without_answer(code: int | None, said: str, limit_s: float) -> str:
+def _without_answer(found: Answer, limit_s: float) -> str:
     """Words what happened to a child that gave no answer."""
-    if code is None:
-        return f"no answer in {limit_s:g} s"
-    if code == -9:  # SIGKILL, a name that Windows lacks
+    if found.code == -9:  # SIGKILL, a name that Windows lacks
         return "the process was killed, as happens where memory runs out"
-    last = said.strip().splitlines()[-1:]
-    detail = f": {last[0].strip()[:200]}" if last else ""
-    return f"the process ended with exit code {code} and no answer{detail}"
+    ending = found.ending(limit_s)
+    return ending if found.code is None else f"the process {ending}"

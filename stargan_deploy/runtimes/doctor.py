@@ -5,22 +5,18 @@ compiler is not installed, a wheel was built for another processor. So each back
 computes something small, and this module survives whatever happens then.
 """
 
-import contextlib
 import dataclasses
 import importlib
 import json
 import os
 import platform
 import shutil
-import signal
 import subprocess
-import sys
-import tempfile
 import time
 from importlib import metadata
 from pathlib import Path
-from typing import IO
 
+from stargan_deploy.children import ask_child
 from stargan_deploy.devices import machine_name
 from stargan_deploy.errors import BackendError, brief
 from stargan_deploy.files import cache_folder
@@ -89,13 +85,11 @@ def examine(backend: str, *, limit_s: float = LIMIT_S) -> Finding:
         limit_s: how long to wait for an answer, in seconds.
     """
     start = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder) / "answer.json"
-        with tempfile.TemporaryFile() as log:
-            code = _run_child(backend, place, log, limit_s)
-            log.seek(0)
-            said = log.read().decode(errors="replace")
-        finding = _read(place) or _without_answer(backend, code, said, limit_s)
+    found = ask_child(_CHILD, [backend, BACKENDS[backend]], limit_s=limit_s)
+    try:
+        finding = Finding(**(found.fields or {}))
+    except TypeError:
+        finding = _without_answer(backend, found.ending(limit_s))
     seconds = round(time.monotonic() - start, 1)
     return dataclasses.replace(finding, version=_versions(backend), seconds=seconds)
 
@@ -139,61 +133,9 @@ def examine_machine() -> Machine:
     )
 
 
-def _run_child(backend: str, place: Path, log: IO[bytes], limit_s: float) -> int | None:
-    """Runs the child; its exit code, or None when it had to be ended."""
-    # At the end of the path, so that no module beside this package hides the standard library's.
-    package = str(Path(__file__).parents[2])
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-c", _CHILD, package, backend, BACKENDS[backend], str(place)],
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    try:
-        return process.wait(limit_s)
-    except subprocess.TimeoutExpired:
-        return None
-    finally:
-        _end(process)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ends a child and what it started, such as compilers, where there is still something."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        if hasattr(os, "killpg"):
-            os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()
-    process.wait()
-
-
-def _read(place: Path) -> Finding | None:
-    try:
-        return Finding(**json.loads(place.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return None
-
-
-def _without_answer(backend: str, code: int | None, said: str, limit_s: float) -> Finding:
-    """Words what happened to a child that gave no answer."""
-    if code is None:
-        text = f"no answer in {limit_s:g} s"
-    elif code < 0:
-        text = f"crashed with {_signal_name(-code)}"
-    else:
-        text = f"ended with exit code {code} and no answer"
-    last = said.strip().splitlines()[-1:]
-    detail = f": {last[0].strip()[:200]}" if last and code is not None else ""
+def _without_answer(backend: str, ending: str) -> Finding:
     remedy = f"install its library again: {_install(backend)}"
-    return Finding(backend=backend, usable=False, text=text + detail, remedy=remedy)
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
+    return Finding(backend=backend, usable=False, text=ending, remedy=remedy)
 
 
 def _finding(backend: str, message: str, *, usable: bool) -> Finding:
