@@ -2,15 +2,14 @@
 
 import dataclasses
 import json
+from itertools import permutations, product
 from pathlib import Path
 
 import numpy as np
 import pytest
-import typer
 
 from stargan_deploy.benchmarking.compare import compare, ratio_interval
 from stargan_deploy.benchmarking.results import Results, save_results
-from stargan_deploy.cli.compare import compare as compare_command
 from stargan_deploy.cli.compare import parse_share
 from stargan_deploy.errors import UsageError
 
@@ -87,6 +86,24 @@ def test_a_fifth_slower_is_a_regression(judge, kind):
 
 def test_a_fifth_faster_is_faster(judge):
     assert verdicts(judge, 0.8, KINDS["usual"]).count("faster") >= NUM_TRIES - NUM_WRONG
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    return json.loads(RECORDED.read_text(encoding="utf-8"))
+
+
+def test_recorded_runs_of_the_same_are_noise(judge, recorded):
+    found = [judge(a, b).verdict for a, b in permutations(recorded["plain"], 2)]
+    assert found.count("noise") == len(found) == 90
+
+
+@pytest.mark.parametrize(
+    ("delay", "verdict"), [("three percent", "noise"), ("twenty percent", "regression")]
+)
+def test_recorded_delays(judge, recorded, delay, verdict):
+    found = [judge(a, b).verdict for a, b in product(recorded["plain"], recorded[delay])]
+    assert found.count(verdict) == len(found) == 50
 
 
 @pytest.mark.parametrize("kind", ["quiet", "usual", "many outliers"])
@@ -246,12 +263,27 @@ def test_a_change_of_everything_points_to_the_machine(results):
     assert compare(results, half).remarks == ()
 
 
+def test_a_machine_that_lost_its_speed_is_remarked(results):
+    def with_roofs(factor):
+        roofs = (
+            dataclasses.replace(r, gemm_gmacs_per_s=factor * r.gemm_gmacs_per_s)
+            for r in results.roofs[:1]
+        )
+        return dataclasses.replace(results, roofs=tuple(roofs))
+
+    assert compare(results, with_roofs(0.95)).remarks == ()
+    assert compare(results, with_roofs(0.8)).remarks == (
+        "the machine itself was slower in B: matrix products in float32 at 80% of their speed in A",
+    )
+    (remark,) = compare(results, with_roofs(1.3)).remarks
+    assert "faster in B" in remark
+    compare(with_roofs(0.0), results)
+    compare(results, with_roofs(0.0))
+
+
 @pytest.fixture
 def bench_compare(command, monkeypatch, tmp_path):
     """Runs the command on two runs, which are given as they are or as paths."""
-    app = typer.Typer(add_completion=False)
-    app.command()(compare_command)
-    monkeypatch.setattr("stargan_deploy.cli.app.app", app)
     monkeypatch.setenv("COLUMNS", "140")
 
     def run(a, b, *words):
@@ -261,7 +293,7 @@ def bench_compare(command, monkeypatch, tmp_path):
             if isinstance(given, Results):
                 paths[-1] = tmp_path / name
                 save_results(given, paths[-1])
-        return command(*paths, *words)
+        return command("bench", "compare", *paths, *words)
 
     return run
 

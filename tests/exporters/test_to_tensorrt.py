@@ -300,6 +300,7 @@ def interrupting(provider):
 
 
 engine_build._new_monitor = interrupting
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 options = ExportOptions(format="trt", engine=EngineOptions(provider="tensorrt_rtx"))
 try:
     export(Path(sys.argv[1]), out=Path(sys.argv[2]), options=options)
