@@ -18,7 +18,7 @@ demo: $(VENV)/installed
 	$(BIN)/stargan-deploy demo
 
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -n auto --dist loadgroup
+	$(BIN)/python -m pytest -n auto
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check stargan_deploy tests

@@ -1,6 +1,9 @@
 """Writes entry points as OpenVINO IR, in FP32 and bf16 from the same graph, and in INT8."""
 
+import contextlib
+import logging
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -72,11 +75,23 @@ def _convert(request: GraphRequest) -> Any:
     """
     openvino = load_library()
     try:
-        model = openvino.convert_model(request.graph)
+        with _root_logger_kept():
+            model = openvino.convert_model(request.graph)
         model.reshape({spec.name: _bounded_shape(spec) for spec in request.point.inputs})
     except Exception as error:  # its front ends' errors share no base class
         raise ExportError(f"OpenVINO cannot take this model: {reason(error)}") from error
     return model
+
+
+@contextlib.contextmanager
+def _root_logger_kept() -> Iterator[None]:
+    """The converter sets the level and the filters of everybody's root logger when it fails."""
+    level, filters = logging.root.level, list(logging.root.filters)
+    try:
+        yield
+    finally:
+        logging.root.setLevel(level)
+        logging.root.filters[:] = filters
 
 
 def _bounded_shape(spec: TensorSpec) -> Any:

@@ -347,9 +347,11 @@ def test_a_graph_that_is_not_onnx_is_refused_in_one_line(translate, tmp_path):
     graph = tmp_path / "bad.onnx"
     graph.write_bytes(translate.request.graph.read_bytes()[:5000])
     request = dataclasses.replace(translate.request, graph=graph)
+    root = logging.root.level, list(logging.root.filters)
     with pytest.raises(ExportError, match="OpenVINO cannot take this model: ") as caught:
         to_openvino.write_graph(request, tmp_path / "tiny.xml")
     assert "\n" not in str(caught.value)
+    assert (logging.root.level, logging.root.filters) == root
 
 
 def test_a_graph_of_other_dimensions_is_refused(translate, classify, tmp_path):
