@@ -12,7 +12,7 @@ BIN = $(VENV)/bin
 .PHONY: help demo test lint types check fuzz gpu-check clean
 
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n 's/^# make/make/p' Makefile
 
 demo: $(VENV)/installed
 	$(BIN)/stargan-deploy demo
