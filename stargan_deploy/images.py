@@ -92,6 +92,11 @@ def pixels_to_tensor(pixels: Pixels) -> npt.NDArray[np.float32]:
     return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
 
 
+def as_pixels(image: npt.NDArray[np.generic]) -> Pixels:
+    """Either form of a batch of images as pixels (N, H, W, 3)."""
+    return image if image.dtype == np.uint8 else tensor_to_pixels(image)  # type: ignore[arg-type, return-value]
+
+
 def tensor_to_pixels(tensor: npt.NDArray[np.floating]) -> Pixels:
     """A tensor (N, 3, H, W) in [-1, 1] to pixels (N, H, W, 3) in [0, 255], rounded and clamped."""
     scaled = np.rint((tensor.astype(np.float32) + 1.0) * np.float32(127.5))

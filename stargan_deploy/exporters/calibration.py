@@ -1,14 +1,12 @@
 """What INT8 is measured with: faces and targets for ranges, and others for choosing layers."""
 
-import numpy as np
-
 from stargan_deploy.card import EntryPoint, ModelCard
 from stargan_deploy.errors import ExportError
 from stargan_deploy.exporters.cases import make_case
 from stargan_deploy.exporters.difference import Difference, compare_logits, compare_pictures
 from stargan_deploy.exporters.faces import Faces
 from stargan_deploy.exporters.formats import Calibration
-from stargan_deploy.images import tensor_to_pixels
+from stargan_deploy.images import as_pixels
 from stargan_deploy.runtimes.base import Arrays
 
 NUM_CALIBRATION = 128
@@ -53,7 +51,7 @@ def _compare(point: EntryPoint, card: ModelCard, expected: Arrays, actual: Array
     spec = point.outputs[0]
     pair = expected[spec.name], actual[spec.name]
     if spec.kind == "image":
-        return compare_pictures(*(p if p.dtype == np.uint8 else tensor_to_pixels(p) for p in pair))
+        return compare_pictures(*map(as_pixels, pair))
     if spec.kind == "logits":
         return compare_logits(*pair, card.labels)
     raise ExportError(f"there is no way yet to quantise for an output of kind {spec.kind!r}")

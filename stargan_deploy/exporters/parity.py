@@ -29,7 +29,7 @@ from stargan_deploy.exporters.difference import (
     precision_of,
 )
 from stargan_deploy.exporters.faces import Faces, synthetic_face
-from stargan_deploy.images import Pixels, tensor_to_pixels
+from stargan_deploy.images import Pixels, as_pixels
 from stargan_deploy.runtimes.base import Runtime
 
 _WORDING = {
@@ -218,7 +218,7 @@ def _try(
         expected, actual = wanted[spec.name], found[spec.name]
         _check_finite(entry_point, case, expected, actual)
         if spec.kind == "image":
-            expected, actual = _as_pixels(expected), _as_pixels(actual)
+            expected, actual = as_pixels(expected), as_pixels(actual)
             _check_same_shape(case, expected, actual)
             difference = compare_pictures(expected, actual)
             worst = _worst_picture(case, point, difference.worst_row, expected, actual)
@@ -259,10 +259,6 @@ def _worst_picture(
         actual=actual[row],
         place=_place(case, row, point),
     )
-
-
-def _as_pixels(image: npt.NDArray[Any]) -> Pixels:
-    return image if image.dtype == np.uint8 else tensor_to_pixels(image)
 
 
 def _place(case: Case, row: int, point: EntryPoint) -> str:
