@@ -51,7 +51,8 @@ class TensorSpec:
     kind: Kind
     dtype: Literal["float32", "uint8", "int64"]
     layout: str
-    """One letter a dimension: N batch, C channels, H height, W width, D label, K classes."""
+    """One letter a dimension: N batch, C channels, H height, W width, D label, K classes, Z
+    latent."""
     shape: tuple[int | Dim, ...]
     value_range: tuple[float, float] | None = None
     """Least and greatest value, such as (-1, 1) or (0, 255); None where unbounded."""
@@ -137,7 +138,8 @@ class ModelCard:
     unverified: str | None = None
     """Why there is no verdict, where there is none."""
     notes: tuple[str, ...] = ()
-    """What the exporter reported, such as layers that stay in higher precision."""
+    """What the family says of itself, and what the exporter reported, such as layers that stay in
+    higher precision."""
     training_data: str = ""
     """What the model was trained on: "synthetic faces", or the name of the data set."""
     data_licence: str = ""

@@ -1,8 +1,9 @@
 """What a label vector means, and how words such as `Blond_Hair,-Male` become one.
 
-A label space is one or more label sets. A set is either *multilabel* (independent attributes, of
-which groups may exclude one another, such as hair colours) or *onehot* (exactly one domain at a
-time). With several sets, training is joint (StarGAN section 3.2): the generator's label is
+A label space is one or more label sets, or none: of a model that takes no labels. A set is either
+*multilabel* (independent attributes, of which groups may exclude one another, such as hair
+colours) or *onehot* (exactly one domain at a time). With several sets, training is joint (StarGAN
+section 3.2): the generator's label is
 
     [labels of set 1 | labels of set 2 | ... | mask],   mask[k] = 1 for the set that is known,
 
@@ -72,8 +73,6 @@ class LabelSpace:
     sets: tuple[LabelSet, ...]
 
     def __post_init__(self) -> None:
-        if not self.sets:
-            raise LabelError("a label space needs at least one label set")
         names = self.names
         doubled = sorted({name for name in names if names.count(name) > 1})
         if doubled:
@@ -200,6 +199,10 @@ class LabelSpace:
                 f"not shape {source.shape}"
             )
         return source
+
+
+NO_LABELS = LabelSpace(sets=())
+"""Of models that take no labels, and of images that have none."""
 
 
 def multilabel_space(names: Sequence[str], *, name: str = "celeba") -> LabelSpace:

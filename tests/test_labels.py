@@ -103,7 +103,6 @@ def test_single_targets_set_the_exclusive_and_flip_the_others():
     [
         lambda: onehot_space(()),
         lambda: onehot_space(("a", "a")),
-        lambda: LabelSpace(sets=()),
         lambda: LabelSpace(sets=(SPACE.sets[0], SPACE.sets[0])),
         lambda: LabelSet(name="x", kind="multilabel", names=("a",), exclusive_groups=(("b",),)),
     ],
@@ -146,3 +145,10 @@ def test_predictions_are_valid_sources(values):
     assert labels[:3].sum() <= 1
     assert labels[5:].sum() == 1
     assert JOINT.target_vector(JOINT.parse("Male"), labels)[3] == 1
+
+
+def test_a_model_without_labels_has_an_empty_space():
+    space = LabelSpace(sets=())
+    assert (space.names, space.label_width, space.single_targets()) == ((), 0, ())
+    with pytest.raises(LabelError, match="this model knows: none"):
+        space.parse("Blond_Hair")

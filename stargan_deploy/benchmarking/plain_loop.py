@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from stargan_deploy.data.loading import Batch, PreparedImages, to_model_range
+from stargan_deploy.data.loading import Batch, to_model_range
+from stargan_deploy.data.prepared import PreparedImages
 from stargan_deploy.data.source import DataConfig, ImageSource
 from stargan_deploy.models.stargan import Discriminator, Generator
 
@@ -116,7 +117,7 @@ class _Images(Dataset[Batch]):
         return len(self._labels)
 
     def __getitem__(self, index: int) -> Batch:
-        pixels = torch.from_numpy(self._prepared.pixels(index).transpose(2, 0, 1).copy())
+        pixels = torch.from_numpy(self._prepared.pixels(index)[0].transpose(2, 0, 1).copy())
         mirrored = bool(torch.rand(()) < 0.5)
         return {"image": pixels.flip(2) if mirrored else pixels, "label": self._labels[index]}
 

@@ -172,10 +172,8 @@ def _tell(plan: "Plan", json_output: bool) -> None:
         show_json(to_mapping(plan))
         return
     sizes = ", ".join(f"{role} {number:,}" for role, number in plan.num_parameters.items())
-    say(
-        f"{plan.num_images:,} images at {recipe.data.image_size}x{recipe.data.image_size}; "
-        f"attributes: {', '.join(plan.attributes)}"
-    )
+    names = f"; attributes: {', '.join(plan.attributes)}" if plan.attributes else ""
+    say(f"{plan.num_images:,} images at {recipe.data.image_size}x{recipe.data.image_size}{names}")
     say(f"parameters: {sizes}; {plan.num_steps:,} steps of {recipe.train.batch_size} images")
 
 

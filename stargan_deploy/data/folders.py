@@ -27,8 +27,8 @@ class FolderPerDomain(FileTable):
     """
 
     def __init__(self, root: Path, *, domains: Sequence[str] = (), split: Split = "train") -> None:
-        trained, base = _split_folder(Path(root), "train"), _split_folder(Path(root), split)
-        known = _files_by_domain(trained)
+        trained, base = split_folder(Path(root), "train"), split_folder(Path(root), split)
+        known = files_by_domain(trained)
         if len(known) < 2:
             raise DataError(
                 f"{trained} is neither in CelebA's layout (list_attr_*.txt), nor has it one CSV "
@@ -39,7 +39,7 @@ class FolderPerDomain(FileTable):
             if name not in known:
                 raise LabelError(unknown_name("domain", name, known, where=str(trained)))
         wanted = tuple(domains) or tuple(known)
-        files = known if base == trained else _files_by_domain(base)
+        files = known if base == trained else files_by_domain(base)
         rows = [(path, i) for i, name in enumerate(wanted) for path in files.get(name, [])]
         if not rows:
             raise DataError(f"{base} holds no images of {', '.join(wanted)}")
@@ -52,13 +52,14 @@ class FolderPerDomain(FileTable):
         )
 
 
-def _files_by_domain(base: Path) -> dict[str, list[Path]]:
+def files_by_domain(base: Path) -> dict[str, list[Path]]:
     """The images of each folder that has some."""
     folders = [path for path in sorted(base.iterdir()) if _is_domain(path)]
     return {folder.name: files for folder in folders if (files := image_files(folder))}
 
 
-def _split_folder(root: Path, split: Split) -> Path:
+def split_folder(root: Path, split: Split) -> Path:
+    """The folder of a split; of a data set without `train` the root."""
     if not (root / "train").is_dir():
         return root
     held_out = [name for name in ("test", "val", "train") if (root / name).is_dir()]

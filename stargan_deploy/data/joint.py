@@ -37,6 +37,8 @@ class JointSource:
         LabelError: two sets know a label of the same name.
     """
 
+    panels: tuple[str, ...] = ("image",)
+
     def __init__(self, parts: Mapping[str, Part]) -> None:
         self._names = list(parts)
         self._parts = list(parts.values())

@@ -3,29 +3,74 @@
 Shape legend: B batch, C channels, H height, W width, D label width.
 """
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import accumulate, pairwise
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from stargan_deploy.data.joint import set_sizes
 from stargan_deploy.data.order import JointOrder, Place, Steps, StreamOrder, spread_order
+from stargan_deploy.data.prepared import SKIPPING, PreparedImages, prepare_item, set_ranges
 from stargan_deploy.data.source import DataConfig, ImageSource
+from stargan_deploy.data.unpaired import UnpairedDomains
 from stargan_deploy.errors import DataError, ImageError
-from stargan_deploy.images import Pixels, centre_crop_resize
+from stargan_deploy.images import Pixels
 
 Batch = dict[str, Tensor]
+"""Named tensors: images are uint8, and nothing else is."""
 
-MAX_NAMED_FAILURES = 5
-NUM_DECODERS = 4
-SKIPPING = "--skip-broken leaves such images out, `stargan-deploy data check` names them all"
-"""What to do about broken images."""
+
+WINDOW_STREAM = 0x57494E44
+"""Tells the draws of windows from those of orders, which come from the same seed."""
+
+
+class Loader(Protocol):
+    """Batches from any step on."""
+
+    notice: str
+    """A line about images that were left out, or nothing."""
+
+    def batches(self, first_step: int) -> Iterator[Batch]:
+        """Batches from a step on, without end."""
+
+
+def open_loader(
+    source: ImageSource,
+    config: DataConfig,
+    *,
+    batch_size: int,
+    seed: int,
+    round_steps: int = 1,
+    part: slice = slice(None),
+) -> Loader:
+    """The loader that fits a source; for the arguments see `BatchLoader`."""
+    loaders = {
+        name: BatchLoader(
+            own,
+            config,
+            batch_size=batch_size,
+            seed=seed,
+            round_steps=round_steps,
+            part=part,
+            first_stream=stream,
+        )
+        for stream, (name, own) in enumerate(_domains(source).items())
+    }
+    return loaders["image"] if "image" in loaders else UnpairedLoader(loaders)
+
+
+def image_names(source: ImageSource) -> tuple[str, ...]:
+    """Names of the images in a batch of a source."""
+    domains = _domains(source)
+    return source.panels if "image" in domains else tuple(domains)
+
+
+def _domains(source: ImageSource) -> Mapping[str, ImageSource]:
+    """The sources whose images come in orders of their own, by the names of their images."""
+    return source.domains if isinstance(source, UnpairedDomains) else {"image": source}
 
 
 class BatchLoader:
@@ -42,6 +87,7 @@ class BatchLoader:
         seed: decides order and mirroring.
         round_steps: batches from one move of the slowest player to the next.
         part: the rows of a batch whose images are wanted, where several processes share it.
+        first_stream: tells the order of the first set from that of other loaders.
 
     Raises:
         DataError: images that cannot be read, with their names, or no images.
@@ -56,10 +102,14 @@ class BatchLoader:
         seed: int,
         round_steps: int = 1,
         part: slice = slice(None),
+        first_stream: int = 0,
     ) -> None:
         if not all(set_sizes(source)):
             raise DataError("the data set holds no images")
         self._prepared = PreparedImages(source, config)
+        self._windows = Windows(
+            config.image_size, batch_size, jitter=config.jitter, seed=(seed, first_stream)
+        )
         self.notice = self._prepared.notice
         """A line about images that were left out, or nothing."""
         self._labels = torch.from_numpy(source.labels)
@@ -73,15 +123,18 @@ class BatchLoader:
                 stream=stream,
                 left_out=self._prepared.broken_of(start, end),
             )
-            for stream, (start, end) in enumerate(_ranges(source))
+            for stream, (start, end) in enumerate(set_ranges(source), first_stream)
         ]
         self._order = JointOrder(streams, round_steps=round_steps)
         self._num_workers = 0 if self._prepared.is_cached else config.num_workers
 
     def batches(self, first_step: int) -> Iterator[Batch]:
-        """Batches from a step on, without end: image (B, 3, H, W) uint8, label (B, D) float32.
+        """Batches from a step on, without end.
 
-        The images are the part of the batch that was asked for, the labels always all of it.
+        Yields:
+            image (B, 3, H, W) uint8, and the other panels' images by their names; label (B, D)
+            float32. The images are the part of the batch that was asked for, the labels always
+            all of it.
         """
         loader = DataLoader(
             _Rows(self._prepared, self._labels, self._part),
@@ -91,79 +144,61 @@ class BatchLoader:
             prefetch_factor=4 if self._num_workers else None,
             pin_memory=torch.cuda.is_available(),
         )
-        yield from loader
+        for step, batch in enumerate(loader, first_step):
+            yield self._windows.cut(step, batch, self._part)
 
 
-class PreparedImages:
-    """Cropped and resized images (H, W, 3) uint8 by index, all checked, kept where they fit.
+class UnpairedLoader:
+    """Several loaders side by side, whose images have names of their own; satisfies `Loader`.
 
     Args:
-        source: the images.
-        config: how to prepare them; says whether broken ones are refused or left out.
-
-    Raises:
-        DataError: broken images that are not to be left out, or a set with no others.
+        loaders: by the name that their images get.
     """
 
-    def __init__(self, source: ImageSource, config: DataConfig) -> None:
-        self._source = source
-        self._config = config
-        size = config.image_size
-        fits = len(source) * 3 * size * size <= config.cache_mib * 2**20
-        self._cache = np.empty((len(source), size, size, 3), np.uint8) if fits else None
-        self._broken = self._check_all()
-        if self._broken and not config.skip_broken:
-            raise DataError(
-                f"{len(self._broken)} image(s) cannot be read: "
-                f"{_named(list(self._broken.values()))} ({SKIPPING})"
-            )
-        for start, end in _ranges(source):
-            if len(self.broken_of(start, end)) == end - start:
-                raise DataError(f"no image can be read: {_named(list(self._broken.values()))}")
+    def __init__(self, loaders: Mapping[str, BatchLoader]) -> None:
+        self._loaders = loaders
+        self.notice = "; ".join(loader.notice for loader in loaders.values() if loader.notice)
 
-    @property
-    def is_cached(self) -> bool:
-        """Whether all images are held in memory."""
-        return self._cache is not None
+    def batches(self, first_step: int) -> Iterator[Batch]:
+        """Batches from a step on, without end: images by name, and a label without columns."""
+        streams = [loader.batches(first_step) for loader in self._loaders.values()]
+        while True:
+            batches = [next(stream) for stream in streams]
+            images = {n: b["image"] for n, b in zip(self._loaders, batches, strict=True)}
+            yield {**images, "label": batches[0]["label"]}
 
-    @property
-    def notice(self) -> str:
-        """A line about images that are left out, or nothing."""
-        names = [self._source.name(index) for index in self._broken]
-        number = f"{len(names)} of {len(self)} images"
-        return f"left out {number}, which cannot be read: {_named(names)}" if names else ""
 
-    def __len__(self) -> int:
-        return len(self._source)
+class Windows:
+    """Cuts the training images out of larger ones, at places drawn from (seed, step).
 
-    def broken_of(self, start: int, end: int) -> list[int]:
-        """The images from `start` to `end` that cannot be read, counted from `start`."""
-        return [index - start for index in self._broken if start <= index < end]
+    Args:
+        size: side of a window in pixels.
+        batch_size: rows of the whole batch.
+        jitter: pixels by which the images are larger.
+        seed: of the draws.
+    """
 
-    def pixels(self, index: int) -> Pixels:
-        """One prepared image (H, W, 3) in [0, 255]."""
-        if self._cache is not None:
-            kept: Pixels = self._cache[index]
-            return kept
-        return self._prepare(index)
+    def __init__(self, size: int, batch_size: int, *, jitter: int, seed: Sequence[int]) -> None:
+        self._size = size
+        self._shape = (batch_size, 2)
+        self._jitter = jitter
+        self._seed = tuple(seed)
 
-    def _prepare(self, index: int) -> Pixels:
-        return _prepared(self._source.load(index), self._config)
+    def cut(self, step: int, batch: Batch, part: slice) -> Batch:
+        """A batch with windows in place of images; all images of an item at the same place."""
+        if not self._jitter:
+            return batch
+        draws = np.random.default_rng([*self._seed, step, WINDOW_STREAM])
+        corners = draws.integers(0, self._jitter, self._shape, endpoint=True)[part].tolist()
+        return {
+            name: self._cut(tensor, corners) if tensor.dtype == torch.uint8 else tensor
+            for name, tensor in batch.items()
+        }
 
-    def _check_all(self) -> dict[int, str]:
-        """Decodes all images; returns why each broken one cannot be read."""
-        with ThreadPoolExecutor(NUM_DECODERS) as pool:
-            outcomes = pool.map(self._check, range(len(self._source)))
-            return {index: reason for index, reason in enumerate(outcomes) if reason}
-
-    def _check(self, index: int) -> str:
-        try:
-            pixels = self._prepare(index)
-        except ImageError as error:
-            return str(error)
-        if self._cache is not None:
-            self._cache[index] = pixels
-        return ""
+    def _cut(self, image_BCHW: Tensor, corners: Sequence[tuple[int, int]]) -> Tensor:
+        size = self._size
+        pairs = zip(image_BCHW, corners, strict=True)
+        return torch.stack([x[:, top : top + size, left : left + size] for x, (top, left) in pairs])
 
 
 class _Rows(Dataset[Batch]):
@@ -175,16 +210,14 @@ class _Rows(Dataset[Batch]):
         self._part = part
 
     def __getitems__(self, places: Sequence[Place]) -> Batch:
-        images = [self._upright_or_mirrored(place) for place in places[self._part]]
-        return {
-            "image": _to_tensor(images),
-            "label": self._labels[[index for index, _ in places]],
-        }
+        items = [self._upright_or_mirrored(place) for place in places[self._part]]
+        images = _to_tensors(items, self._prepared.panels)
+        return {**images, "label": self._labels[[index for index, _ in places]]}
 
     def _upright_or_mirrored(self, place: Place) -> Pixels:
         index, is_mirrored = place
         pixels = self._prepared.pixels(index)
-        return pixels[:, ::-1] if is_mirrored else pixels
+        return pixels[:, :, ::-1] if is_mirrored else pixels
 
 
 def to_model_range(image_BCHW: Tensor) -> Tensor:
@@ -196,18 +229,29 @@ def first_images(source: ImageSource, config: DataConfig, count: int) -> Batch:
     """A few images spread over a source, prepared and unmirrored, for sample grids.
 
     Returns:
-        image (B, 3, H, W) uint8 and label (B, D) float32, of several sets in turn.
+        image (B, 3, H, W) uint8 and label (B, D) float32, of several sets in turn; panels and
+        domains by their names, of the domains as many as the smallest has.
 
     Raises:
         DataError: an image cannot be read, and is not to be left out; or there is no other.
     """
+    domains = _domains(source)
+    if "image" in domains:
+        return _first_of(source, config, count)
+    firsts = {name: _first_of(own, config, count) for name, own in domains.items()}
+    least = min(len(first["label"]) for first in firsts.values())
+    images = {name: first["image"][:least] for name, first in firsts.items()}
+    return {**images, "label": torch.zeros(least, 0)}
+
+
+def _first_of(source: ImageSource, config: DataConfig, count: int) -> Batch:
     rows: list[int] = []
     images: list[Pixels] = []
     for index in spread_order(set_sizes(source), count):
         if len(rows) == count:
             break
         try:
-            images.append(_prepared(source.load(index), config))
+            images.append(prepare_item(source, index, config, config.image_size))
         except ImageError as error:
             if not config.skip_broken:
                 raise DataError(f"{error} ({SKIPPING})") from error
@@ -215,30 +259,16 @@ def first_images(source: ImageSource, config: DataConfig, count: int) -> Batch:
             rows.append(index)
     if not rows:
         raise DataError(f"no image of {source.description} can be read")
-    return {"image": _to_tensor(images), "label": torch.from_numpy(source.labels[rows])}
+    images_by_name = _to_tensors(images, source.panels)
+    return {**images_by_name, "label": torch.from_numpy(source.labels[rows])}
 
 
-def _prepared(image: Image.Image, config: DataConfig) -> Pixels:
-    # The images of several sets come cropped, each set in its own way.
-    crop_size = None if config.sets else config.crop_size or None
-    return np.asarray(centre_crop_resize(image, crop_size=crop_size, size=config.image_size))
-
-
-def _to_tensor(images: Sequence[Pixels]) -> Tensor:
-    """Pixels (H, W, 3) of several images as one tensor (B, 3, H, W) uint8."""
-    stacked = np.stack(images).transpose(0, 3, 1, 2)
-    return torch.from_numpy(np.ascontiguousarray(stacked))
+def _to_tensors(items: Sequence[Pixels], names: Sequence[str]) -> Batch:
+    """Several items (P, H, W, 3) as a tensor (B, 3, H, W) uint8 for each panel."""
+    stacked = np.stack(items).transpose(1, 0, 4, 2, 3)
+    panels = zip(names, stacked, strict=True)
+    return {name: torch.from_numpy(np.ascontiguousarray(panel)) for name, panel in panels}
 
 
 def _as_it_is(batch: Any) -> Any:
     return batch
-
-
-def _ranges(source: ImageSource) -> list[tuple[int, int]]:
-    """Where each set's images start and end."""
-    return list(pairwise((0, *accumulate(set_sizes(source)))))
-
-
-def _named(names: Sequence[str]) -> str:
-    more = len(names) - MAX_NAMED_FAILURES
-    return "; ".join(names[:MAX_NAMED_FAILURES]) + (f"; and {more} more" if more > 0 else "")

@@ -16,24 +16,31 @@ from stargan_deploy.labels import LabelSpace
 
 Labels = npt.NDArray[np.float32]
 Split = Literal["train", "test"]
-Kind = Literal["auto", "synthetic", "celeba", "csv", "folders"]
+Kind = Literal[
+    "auto", "synthetic", "celeba", "csv", "folders", "idx", "plain", "paired", "unpaired"
+]
 Scheme = Literal["official", "partition", "none"]
 
 
 class ImageSource(Protocol):
-    """Labelled images in a fixed order."""
+    """Images in a fixed order, with labels or without.
+
+    An item is one image, or several that belong together: panels of one size, side by side.
+    """
 
     description: str
     """What the images are, for the card, such as "synthetic faces"."""
     label_space: LabelSpace
     labels: Labels
     """The generator's labels (N, D) of zeros and ones: of several sets with their mask."""
+    panels: tuple[str, ...]
+    """Names of an item's panels from left to right; one is called "image"."""
 
     def __len__(self) -> int:
         """Number N of images."""
 
     def load(self, index: int) -> Image.Image:
-        """Decodes one image to RGB.
+        """Decodes one item to RGB.
 
         Raises:
             ImageError: it cannot be read.
@@ -70,7 +77,9 @@ class DataConfig:
     """Where images and labels come from and how they are prepared."""
 
     kind: Kind = "auto"
-    """Layout; "auto" looks at `root`, and takes synthetic faces where there is none."""
+    """Layout; "auto" looks at `root`, and takes synthetic faces where there is none. It finds
+    "celeba", "csv" and "folders"; the others must be named: "idx" is MNIST's four files, "plain"
+    any images without labels, "paired" an input beside each output, "unpaired" two domains."""
     root: str = ""
     """Folder of the data set, or its CSV file."""
     sets: dict[str, SetConfig] = field(default_factory=dict)
@@ -78,11 +87,13 @@ class DataConfig:
     attributes: tuple[str, ...] = ()
     """Attributes or domains to learn, in the order of the label; empty takes the paper's five
     of CelebA, all columns of a CSV, all domains of folders, or all attributes of the synthetic
-    faces."""
+    faces. Of an unpaired set the domains A and B, in this order."""
     split: Scheme = "official"
     """Rows held out of CelebA's layout or a CSV: "official" shuffles them with seed 1234 and holds
     out the first 1,999 (of a CSV at most a tenth); "partition" reads `list_eval_partition.txt`;
     "none" trains on all. Folders are divided by `train` and `test` folders."""
+    condition: Literal["left", "right"] = "right"
+    """Half of a pair that is the input; the other half is the output that is learnt."""
     image_size: int = 128
     """Side of the training images in pixels."""
     crop_size: int = 178
@@ -90,6 +101,9 @@ class DataConfig:
     the largest square that fits."""
     flip: bool = True
     """Whether half of the training images are mirrored."""
+    jitter: int = 0
+    """Pixels by which training images are made larger than `image_size`, to cut a window of that
+    size out of them at a place drawn for each step; both images of a pair at the same place."""
     skip_broken: bool = False
     """Whether images that cannot be read are left out instead of refused."""
     num_synthetic: int = 4000
@@ -107,7 +121,7 @@ class DataConfig:
         for name in ("image_size", "num_synthetic"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("crop_size", "num_workers", "cache_mib"):
+        for name in ("crop_size", "jitter", "num_workers", "cache_mib"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} cannot be negative: {getattr(self, name)}")
         if self.sets:
@@ -220,11 +234,31 @@ def _files(config: DataConfig, split: Split) -> ImageSource:
     kind = find_layout(root) if config.kind == "auto" else config.kind
     if found_at(root) != "folder" and (kind, found_at(root)) != ("csv", "file"):
         raise DataError(f"no such data folder: {root}")
+    if kind in ("idx", "plain", "paired", "unpaired"):
+        return _unattributed(config, root, split)
     if kind == "celeba":
         return CelebA(root, attributes=config.attributes, split=split, scheme=config.split)
     if kind == "csv":
         return CsvTable(root, attributes=config.attributes, split=split, scheme=config.split)
     return FolderPerDomain(root, domains=config.attributes, split=split)
+
+
+def _unattributed(config: DataConfig, root: Path, split: Split) -> ImageSource:
+    """Layouts of images without attributes of their own."""
+    from stargan_deploy.data.idx import IdxDigits
+    from stargan_deploy.data.paired import PairedImages
+    from stargan_deploy.data.plain import PlainImages
+    from stargan_deploy.data.unpaired import UnpairedDomains
+
+    if config.kind == "idx":
+        return IdxDigits(root, classes=config.attributes, split=split)
+    if config.kind == "unpaired":
+        return UnpairedDomains(root, domains=config.attributes, split=split)
+    if config.attributes:
+        raise ConfigError(f"{config.kind!r} images have no attributes to choose from")
+    if config.kind == "paired":
+        return PairedImages(root, condition=config.condition, split=split)
+    return PlainImages(root, split=split)
 
 
 def find_layout(root: Path) -> Literal["celeba", "csv", "folders"]:

@@ -16,6 +16,8 @@ from stargan_deploy.labels import LabelSpace, multilabel_space
 class FileTable:
     """Files below one folder with a row of labels each; satisfies `ImageSource`."""
 
+    panels: tuple[str, ...] = ("image",)
+
     def __init__(
         self,
         folder: Path,
@@ -47,6 +49,7 @@ class SyntheticSource:
     """Synthetic faces with some or all of their attributes; satisfies `ImageSource`."""
 
     description = "synthetic faces"
+    panels: tuple[str, ...] = ("image",)
 
     def __init__(self, faces: SyntheticFaces, attributes: Sequence[str]) -> None:
         columns = attribute_columns(faces.attributes, attributes, where="the synthetic faces")

@@ -1,4 +1,4 @@
-"""What an artefact is tried on: faces and valid targets, in several batches and sizes."""
+"""What an artefact is tried on: faces, valid targets, latents, in several batches and sizes."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -32,9 +32,11 @@ class Case:
     pixels: Pixels
     """(N, H, W, 3) in [0, 255]."""
     labels: FloatArray
-    """(N, D) target labels."""
+    """(N, D) target labels; of a model that takes none, D is 0."""
     targets: tuple[str, ...]
     """The targets in words."""
+    start: int = 0
+    """Number of the first face, which decides what is drawn for the batch."""
 
     def inputs(self, point: EntryPoint) -> Mapping[str, npt.NDArray[Any]]:
         """The batch as an entry point takes it, by the names of its inputs.
@@ -49,7 +51,25 @@ class Case:
             return self.pixels if spec.dtype == "uint8" else pixels_to_tensor(self.pixels)
         if spec.kind == "label":
             return self.labels
-        raise ExportError(f"there is no way yet to prove an input of kind {spec.kind!r}")
+        return draw_input(spec, len(self.pixels), seed=self.start)
+
+
+def draw_input(spec: TensorSpec, num_rows: int, *, seed: int) -> npt.NDArray[Any]:
+    """Rows of an input that is no picture: latents from N(0, 1), classes in turn, masks of halves.
+
+    Raises:
+        ExportError: an input of a kind that nobody knows how to fill.
+    """
+    random = np.random.default_rng([seed, num_rows, *spec.name.encode()])
+    shape = (num_rows, *(dim if isinstance(dim, int) else dim.min for dim in spec.shape[1:]))
+    if spec.kind == "latent":
+        return random.standard_normal(shape, np.float32)
+    if spec.kind == "mask":
+        return (random.random(shape) < 0.5).astype(np.float32)
+    if spec.kind == "class_index" and spec.value_range is not None:
+        num_classes = int(spec.value_range[1]) + 1
+        return np.arange(seed, seed + num_rows, dtype=np.int64) % num_classes
+    raise ExportError(f"there is no way yet to prove an input of kind {spec.kind!r}")
 
 
 def make_cases(point: EntryPoint, card: ModelCard, faces: Faces = synthetic_face) -> list[Case]:
@@ -75,15 +95,16 @@ def make_case(
     batch, height, width = shape
     numbers = range(start, start + batch)
     wishes = labels.single_targets()
-    targets = [wishes[number % len(wishes)] for number in numbers]
+    targets = [wishes[number % len(wishes)] for number in numbers] if wishes else []
     draws = np.random.default_rng([start, batch]).standard_normal((batch, labels.num_labels))
-    sources = labels.predicted(draws)
-    pairs = zip(targets, sources, strict=True)
+    pairs = zip(targets, labels.predicted(draws), strict=False)
+    vectors = [labels.target_vector(target, source) for target, source in pairs]
     return Case(
         name=f"batch {batch} at {height}x{width}",
         pixels=np.stack([faces(number, height, width) for number in numbers]),
-        labels=np.stack([labels.target_vector(target, source) for target, source in pairs]),
+        labels=np.array(vectors, np.float32).reshape(batch, labels.label_width),
         targets=tuple(target.text for target in targets),
+        start=start,
     )
 
 

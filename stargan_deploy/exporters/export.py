@@ -133,7 +133,7 @@ def _write(plan: ExportPlan, task: _Task, card: ModelCard) -> ModelCard:
         card,
         entry_points=points,
         precision=_joined(graph.precision for graph in written),
-        notes=tuple(dict.fromkeys(note for graph in written for note in graph.notes)),
+        notes=tuple(dict.fromkeys((*card.notes, *(n for graph in written for n in graph.notes)))),
         versions={**card.versions, **library_versions(*sorted(packages))},
     )
     for path in task.files.values():

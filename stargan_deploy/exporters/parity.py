@@ -58,8 +58,8 @@ _LIBRARIES = (
 class WorstPicture:
     """The picture that came out worst."""
 
-    source: Pixels
-    """The face that went in, (H, W, 3)."""
+    source: Pixels | None
+    """The face that went in, (H, W, 3); None where none did."""
     expected: Pixels
     """PyTorch's picture."""
     actual: Pixels
@@ -254,7 +254,7 @@ def _worst_picture(
     case: Case, point: EntryPoint, row: int, expected: Pixels, actual: Pixels
 ) -> WorstPicture:
     return WorstPicture(
-        source=case.pixels[row],
+        source=case.pixels[row] if point.input("image") else None,
         expected=expected[row],
         actual=actual[row],
         place=_place(case, row, point),

@@ -236,7 +236,6 @@ def _artefact_card(
         precision={},
         verdicts=(),
         unverified="not compared yet",
-        notes=(),
         versions=library_versions("torch"),
     )
 

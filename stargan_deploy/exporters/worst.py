@@ -19,8 +19,8 @@ MAX_GAIN = 64
 def save_worst(folder: Path, comparisons: Iterable[Comparison]) -> tuple[Path, ...]:
     """Saves `worst-<entry point>-<runtime>-<device>.png` for each comparison of pictures.
 
-    A file shows the face that went in, PyTorch's picture, the artefact's, and their difference,
-    amplified by the factor in its heading and laid on mid-grey (128 is no difference).
+    A file shows the face that went in, if any, PyTorch's picture, the artefact's, and their
+    difference, amplified by the factor in its heading and laid on mid-grey (128 is no difference).
 
     Raises:
         OutputError: the folder cannot be written.
@@ -39,8 +39,10 @@ def save_worst(folder: Path, comparisons: Iterable[Comparison]) -> tuple[Path, .
 
 def _picture(worst: WorstPicture, runtime: str) -> Image.Image:
     difference, gain = _amplified(worst.expected, worst.actual)
-    pixels = (worst.source, worst.expected, worst.actual, difference)
-    headings = ("Source", "PyTorch FP32", runtime, f"Difference x{gain}")
+    pixels = [worst.expected, worst.actual, difference]
+    headings = ["PyTorch FP32", runtime, f"Difference x{gain}"]
+    if worst.source is not None:
+        pixels, headings = [worst.source, *pixels], ["Source", *headings]
     return picture_grid([[Image.fromarray(p) for p in pixels]], headings, cell_px=CELL_PX)
 
 

@@ -10,7 +10,15 @@ from stargan_deploy.card import EntryPoint, ModelCard
 from stargan_deploy.errors import CardError, unknown_name
 from stargan_deploy.labels import LabelSpace
 
-FAMILIES = {"stargan": "stargan_deploy.models.stargan"}
+FAMILIES = {
+    "stargan": "stargan_deploy.models.stargan",
+    "gan": "stargan_deploy.models.gan",
+    "dcgan": "stargan_deploy.models.dcgan",
+    "cgan": "stargan_deploy.models.cgan",
+    "pix2pix": "stargan_deploy.models.pix2pix",
+    "cyclegan": "stargan_deploy.models.cyclegan",
+    "progan": "stargan_deploy.models.progan",
+}
 """Module of each family, imported on use; each satisfies `Family`."""
 
 
@@ -38,6 +46,9 @@ class Family(Protocol):
         new: LabelSpace,
     ) -> dict[str, Tensor]:
         """A network's weights for other labels: those of matching labels kept, others fresh."""
+
+    def notes(self, network: Mapping[str, Any]) -> tuple[str, ...]:
+        """What a user should know of such a model, in a sentence each, for the card."""
 
     def entry_network(self, entry_point: str) -> str:
         """Role of the network whose weights stand behind an entry point."""

@@ -291,6 +291,11 @@ def _channel_names(labels: LabelSpace, role: str) -> list[str]:
     return [*labels.names, *(masks if role == "generator" else [])]
 
 
+def notes(network: Mapping[str, Any]) -> tuple[str, ...]:  # noqa: ARG001 - the protocol
+    """Nothing to say."""
+    return ()
+
+
 def entry_network(entry_point: str) -> str:
     """Role of the network whose weights stand behind an entry point."""
     return {"translate": "generator", "classify": "discriminator"}[entry_point]

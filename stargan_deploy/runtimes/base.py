@@ -158,7 +158,19 @@ def _check_input(spec: TensorSpec, array: npt.NDArray[Any]) -> int:
             f"input {spec.name!r} must be {spec.dtype} {wanted_shape} ({spec.layout}), "
             f"not {array.dtype} {'x'.join(map(str, array.shape))}"
         )
+    if spec.kind == "class_index":
+        _check_classes(spec, array)
     return int(array.shape[0])
+
+
+def _check_classes(spec: TensorSpec, array: npt.NDArray[Any]) -> None:
+    """Refuses numbers of classes that there are not; an engine would give some picture."""
+    least, greatest = spec.value_range or (-np.inf, np.inf)
+    wrong = array[(array < least) | (array > greatest)]
+    if len(wrong):
+        raise UsageError(
+            f"input {spec.name!r} holds {wrong[0]}, and the classes are {least:g} to {greatest:g}"
+        )
 
 
 def _describe(dim: object) -> str:

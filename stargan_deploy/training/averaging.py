@@ -28,7 +28,10 @@ class MovingAverage:
         decay = min(self.decay, (1 + self.num_updates) / (10 + self.num_updates))
         self.num_updates += 1
         for key, value in _state(network):
-            self.weights[key].lerp_(value.detach(), 1 - decay)
+            if value.is_floating_point():
+                self.weights[key].lerp_(value.detach(), 1 - decay)
+            else:
+                self.weights[key].copy_(value)  # batch norm counts its batches
 
     def load(self, weights: Mapping[str, Tensor], num_updates: int) -> None:
         """Takes back a saved average."""

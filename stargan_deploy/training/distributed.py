@@ -70,12 +70,18 @@ class Ranks:
         dist.broadcast_object_list(words)
         return words[0]
 
-    def wrap(self, network: nn.Module, device: torch.device) -> nn.Module:
-        """A network whose gradients are averaged over the ranks."""
+    def wrap(self, network: nn.Module, device: torch.device, *, grows: bool = False) -> nn.Module:
+        """A network whose gradients are averaged over the ranks.
+
+        Args:
+            network: to be wrapped, unless there is one rank only.
+            device: where it stands.
+            grows: whether some of its parameters are not in use yet.
+        """
         if self.size == 1:
             return network
         ids = [device.index] if device.type == "cuda" else None
-        return DistributedDataParallel(network, device_ids=ids)
+        return DistributedDataParallel(network, device_ids=ids, find_unused_parameters=grows)
 
 
 def local_device(name: str) -> str:

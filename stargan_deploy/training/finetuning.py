@@ -31,21 +31,18 @@ def load_start(path: Path, labels: LabelSpace) -> Checkpoint:
         path,
         names=labels.names,
         discriminator_path=beside if beside != path and beside.is_file() else None,
-        domains=labels.sets[0].kind == "onehot",
+        domains=any(own.kind == "onehot" for own in labels.sets),
     )
 
 
-def take_weights(
-    objective: Objective, checkpoint: Checkpoint, *, family: str, labels: LabelSpace
-) -> list[str]:
+def take_weights(objective: Objective, checkpoint: Checkpoint, *, family: str) -> list[str]:
     """Puts a checkpoint's weights into an objective's networks.
 
     Args:
-        objective: with fresh networks.
+        objective: with fresh networks; of its labels, weights of those that the checkpoint knows
+            are kept, the others are fresh.
         checkpoint: what to start from.
         family: of the objective.
-        labels: of the run; weights of labels that the checkpoint knows are kept, the others are
-            fresh.
 
     Returns:
         A line about each thing that could not be taken over.
@@ -53,7 +50,7 @@ def take_weights(
     Raises:
         ModelError: the checkpoint's networks have another shape.
     """
-    old, notes = checkpoint.card.labels, []
+    old, labels, notes = checkpoint.card.labels, objective.labels, []
     for role, network in objective.networks.items():
         weights: dict[str, Tensor] = checkpoint.part(role) or checkpoint.part(f"{EMA_PREFIX}{role}")
         if not weights:

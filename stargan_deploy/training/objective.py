@@ -18,7 +18,15 @@ from stargan_deploy.labels import LabelSpace
 Tensors = dict[str, Tensor]
 """Named tensors: a batch as the data gives it, or the draws of a step."""
 
-OBJECTIVES = {"stargan": "stargan_deploy.training.stargan"}
+OBJECTIVES = {
+    "stargan": "stargan_deploy.training.stargan",
+    "gan": "stargan_deploy.training.gan",
+    "dcgan": "stargan_deploy.training.dcgan",
+    "cgan": "stargan_deploy.training.cgan",
+    "pix2pix": "stargan_deploy.training.pix2pix",
+    "cyclegan": "stargan_deploy.training.cyclegan",
+    "progan": "stargan_deploy.training.progan",
+}
 """Module of each family's objective, imported on use; each satisfies `ObjectiveModule`."""
 
 
@@ -75,20 +83,32 @@ class Objective(Protocol):
     """Networks that the losses use and nobody trains."""
     averaged: tuple[str, ...]
     """Roles of the networks of which a moving average is kept."""
+    grows: bool
+    """Whether parts of the networks come into use later than others."""
     players: tuple[Player, ...]
     """In the order of their moves within a step."""
+    labels: LabelSpace
+    """What labels the networks take; none where the space is empty."""
+    takes: tuple[str, ...]
+    """Names of the images in a batch that the losses need."""
 
     def phases(self) -> tuple[Phase, ...]:
         """The stretches of the training, in order."""
 
+    def begin_step(self, step: int) -> None:
+        """Says which step comes next, counted from 0; the networks grow by it alone."""
+
     def draw(self, batch: Tensors, random: torch.Generator) -> Tensors:
-        """Draws all that is random in a step, on the CPU."""
+        """Draws all that is random in a step, on the CPU, for the batch of all ranks.
+
+        `batch["label"]` (B, D) has that batch's rows; D may be 0.
+        """
 
     def share(self, batch: Tensors, draws: Tensors, moving: tuple[str, ...]) -> Tensors:
         """Computes once what the losses of several players need; joins the draws.
 
         Args:
-            batch: with images in [-1, 1].
+            batch: with images in [-1, 1], by the names in `takes`.
             draws: what `draw` gave.
             moving: the players that move in this step; gradients flow into their networks.
         """
@@ -120,6 +140,14 @@ class LabelTranslation(Protocol):
 
     def classify(self, networks: Mapping[str, nn.Module], image_BCHW: Tensor) -> Tensor:
         """Label logits (B, K) of images in [-1, 1]."""
+
+
+@runtime_checkable
+class JudgesItself(Protocol):
+    """An objective that judges its networks on held-out images in a way of its own."""
+
+    def evaluate(self, networks: Mapping[str, nn.Module], held_out: Tensors) -> dict[str, float]:
+        """Figures by name, of images in [-1, 1]."""
 
 
 class ObjectiveModule(Protocol):

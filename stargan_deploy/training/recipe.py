@@ -17,6 +17,7 @@ from stargan_deploy.data.source import DataConfig, place_roots
 from stargan_deploy.errors import ConfigError, unknown_name
 from stargan_deploy.training.objective import load_objective_module
 from stargan_deploy.training.precision import PrecisionName
+from stargan_deploy.training.presets import PRESETS
 
 ScheduleName = Literal["paper", "official", "constant"]
 
@@ -127,46 +128,6 @@ class Recipe:
         if self.seed < 0:
             raise ValueError(f"seed cannot be negative: {self.seed}")
 
-
-PRESETS: dict[str, dict[str, Any]] = {
-    "celeba128": {
-        "name": "celeba128",
-        "data": {"kind": "celeba", "image_size": 128, "crop_size": 178},
-        "train": {"steps": 200_000},
-    },
-    "demo": {
-        "name": "demo",
-        "data": {
-            "kind": "synthetic",
-            "attributes": ["Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young"],
-            "image_size": 64,
-            "crop_size": 0,
-            "num_synthetic": 4000,
-        },
-        "model": {
-            "generator_conv_dim": 16,
-            "generator_blocks": 6,
-            "discriminator_conv_dim": 24,
-            "discriminator_layers": 4,
-        },
-        "loss": {"lambda_rec": 40.0},
-        "train": {
-            "steps": 20_000,
-            "batch_size": 4,
-            "generator_lr": 3e-4,
-            "discriminator_lr": 3e-4,
-            "critic_steps": 2,
-        },
-        "output": {
-            "log_every": 100,
-            "sample_every": 1000,
-            "evaluate_every": 2000,
-            "checkpoint_every": 1000,
-            "model_precision": "fp16",
-        },
-    },
-}
-"""Settings by name, from which recipes start; "celeba128" is the paper's run."""
 
 LENGTH_SETTINGS = ("train.steps", "train.epochs")
 FREE_ON_RESUME = (

@@ -16,7 +16,8 @@ from stargan_deploy.grids import picture_grid
 from stargan_deploy.images import tensor_to_pixels
 from stargan_deploy.models.checkpoint import deployable, save_checkpoint
 from stargan_deploy.training.evaluation import evaluate, score
-from stargan_deploy.training.objective import LabelTranslation, Objective, Tensors
+from stargan_deploy.training.metrics import EVALUATION_PREFIX
+from stargan_deploy.training.objective import JudgesItself, LabelTranslation, Objective, Tensors
 from stargan_deploy.training.recipe import Recipe
 from stargan_deploy.training.run import Run
 from stargan_deploy.training.state import TrainingState
@@ -70,7 +71,6 @@ class Recorder:
         self._card = card
         self._device = device
         self._report = report
-        self._labels = sample_source.label_space
         self._samples = first_images(sample_source, recipe.data, recipe.output.num_samples)
         self._held_out = first_images(sample_source, recipe.data, recipe.output.num_evaluated)
         self._clock = _Clock()
@@ -148,15 +148,27 @@ class Recorder:
         )
 
     def _evaluate(self, step: int) -> float | None:
-        """Judges translated held-out images, where the family has labels; returns the score."""
-        if not isinstance(self._objective, LabelTranslation):
+        """Judges the networks on held-out images, where the family can; returns the score."""
+        if isinstance(self._objective, LabelTranslation):
+            values = evaluate(
+                self._objective,
+                self._state.best_networks(),
+                self._held_out,
+                self._objective.labels,
+                device=self._device,
+            )
+        elif isinstance(self._objective, JudgesItself):
+            values = self._evaluate_itself(self._objective)
+        else:
             return None
-        networks = self._state.best_networks()
-        values = evaluate(
-            self._objective, networks, self._held_out, self._labels, device=self._device
-        )
         self._run.log(step, values)
         return score(values)
+
+    @torch.no_grad()
+    def _evaluate_itself(self, objective: JudgesItself) -> dict[str, float]:
+        held_out = to_device(self._held_out, self._device)
+        figures = objective.evaluate(self._state.best_networks(), held_out)
+        return {f"{EVALUATION_PREFIX}{name}": value for name, value in figures.items()}
 
     def _is_best(self, result: float | None) -> bool:
         return self._output.keep_best and result is not None and result > self._best
@@ -180,12 +192,15 @@ class Recorder:
 
 
 def to_device(batch: Batch, device: torch.device, *, channels_last: bool = False) -> Tensors:
-    """A batch on the device, its image in [-1, 1] and in the memory layout wanted."""
+    """A batch on the device, its images in [-1, 1] and in the memory layout wanted."""
+    layout = torch.channels_last if channels_last else torch.contiguous_format
     named = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
-    image_BCHW = to_model_range(named["image"])
-    if channels_last:
-        image_BCHW = image_BCHW.contiguous(memory_format=torch.channels_last)
-    return named | {"image": image_BCHW}
+    return {
+        name: to_model_range(tensor).contiguous(memory_format=layout)
+        if tensor.dtype == torch.uint8
+        else tensor
+        for name, tensor in named.items()
+    }
 
 
 class _Clock:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import torch
 
+from stargan_deploy.data.loading import image_names
 from stargan_deploy.data.source import ImageSource, open_source
-from stargan_deploy.errors import TrainingError
+from stargan_deploy.errors import DataError, TrainingError
 from stargan_deploy.files import file_sha256
 from stargan_deploy.models.checkpoint import load_checkpoint
 from stargan_deploy.training.distributed import Ranks
@@ -68,8 +69,7 @@ def create_trainer(
     first = load_start(init_from, source.label_space) if init_from else None
     objective = _build_objective(recipe, source)
     if first:
-        labels = source.label_space
-        for note in take_weights(objective, first, family=recipe.family, labels=labels):
+        for note in take_weights(objective, first, family=recipe.family):
             tell(note)
     return Trainer(
         recipe,
@@ -131,8 +131,20 @@ def _build_objective(recipe: Recipe, source: ImageSource) -> Objective:
     """The family's objective, its fresh weights decided by the recipe's seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        return load_objective_module(recipe.family).create_objective(
+        objective = load_objective_module(recipe.family).create_objective(
             recipe, source.label_space, num_steps=num_steps(recipe.train, len(source))
+        )
+    _check_images(recipe, objective, source)
+    return objective
+
+
+def _check_images(recipe: Recipe, objective: Objective, source: ImageSource) -> None:
+    """Refuses data whose batches lack an image that the losses need."""
+    found = image_names(source)
+    if not set(objective.takes) <= set(found):
+        raise DataError(
+            f"{recipe.family} learns from {' and '.join(objective.takes)}, and "
+            f"{source.description} gives {' and '.join(found)}; see data.kind in the recipe"
         )
 
 
@@ -143,5 +155,5 @@ def _describe(recipe: Recipe, source: ImageSource, objective: Objective) -> Plan
         num_images=len(source),
         num_steps=sum(phase.num_steps for phase in objective.phases()),
         num_parameters=sizes,
-        attributes=source.label_space.names,
+        attributes=objective.labels.names,
     )

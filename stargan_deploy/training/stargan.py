@@ -91,6 +91,8 @@ class StarGANObjective:
     """
 
     averaged = ("generator",)
+    grows = False
+    takes = ("image",)
 
     def __init__(
         self,
@@ -103,7 +105,7 @@ class StarGANObjective:
     ) -> None:
         self._network = network
         self._loss = loss
-        self._labels = labels
+        self.labels = labels
         self._phases = phases
         self.players = players
         self.networks = build_networks(self.network_table())
@@ -127,6 +129,9 @@ class StarGANObjective:
     def phases(self) -> tuple[Phase, ...]:
         """One phase: StarGAN does not grow."""
         return self._phases
+
+    def begin_step(self, step: int) -> None:
+        """Nothing changes with the step."""
 
     def draw(self, batch: Tensors, random: torch.Generator) -> Tensors:
         """Draws target labels `label_target` (B, D) and the penalty's `alpha` (B, 1, 1, 1)."""
@@ -154,11 +159,11 @@ class StarGANObjective:
     def sample(self, networks: Mapping[str, nn.Module], batch: Tensors) -> Samples:
         """Rows: images; columns: the source and each single-label target."""
         generator = networks["generator"]
-        targets = self._labels.single_targets()
+        targets = self.labels.single_targets()
         columns = [batch["image"]]
         for target in targets:
-            rows = batch["label"][:, : self._labels.num_labels].cpu().numpy()
-            vectors = [self._labels.target_vector(target, row) for row in rows]
+            rows = batch["label"][:, : self.labels.num_labels].cpu().numpy()
+            vectors = [self.labels.target_vector(target, row) for row in rows]
             label_BD = torch.stack([torch.from_numpy(vector) for vector in vectors])
             columns.append(generator(batch["image"], label_BD.to(batch["image"])))
         headings = ("source", *(target.text for target in targets))
@@ -228,17 +233,17 @@ class StarGANObjective:
 
     def classification(self, logits_BK: Tensor, label_BD: Tensor) -> Tensor:
         """The classification loss, in joint training of each image on its own set's labels."""
-        numbers = range(len(self._labels.sets))
+        numbers = range(len(self.labels.sets))
         losses_BS = torch.stack([self._set_loss(n, logits_BK, label_BD) for n in numbers], dim=1)
-        if self._labels.is_joint:
-            losses_BS = losses_BS * label_BD[:, self._labels.num_labels :]
+        if self.labels.is_joint:
+            losses_BS = losses_BS * label_BD[:, self.labels.num_labels :]
         return losses_BS.sum(dim=1).mean()
 
     def _set_loss(self, set_index: int, logits_BK: Tensor, label_BD: Tensor) -> Tensor:
         """The loss (B,) on one set: summed over attributes, or over domains by cross-entropy."""
-        columns = self._labels.slice_of(set_index)
+        columns = self.labels.slice_of(set_index)
         logits, label = logits_BK[:, columns], label_BD[:, columns]
-        if self._labels.sets[set_index].kind == "onehot":
+        if self.labels.sets[set_index].kind == "onehot":
             return F.cross_entropy(logits, label.argmax(dim=1), reduction="none")
         return F.binary_cross_entropy_with_logits(logits, label, reduction="none").sum(dim=1)
 

@@ -21,7 +21,7 @@ class TrainingState:
 
     Args:
         objective: whose networks these are.
-        family: rebuilds a network to hold its average.
+        family: rebuilds the networks, to show them.
         ema_decay: decay of the averages a move; 0 keeps none.
         precision: format that the networks compute in; FP16 gradients are scaled.
         ranks: the processes over which gradients are averaged.
@@ -51,7 +51,7 @@ class TrainingState:
             network.requires_grad_(False)
         together = ranks or Ranks()
         for role, network in objective.networks.items():
-            objective.called[role] = together.wrap(network, device)
+            objective.called[role] = together.wrap(network, device, grows=objective.grows)
         self._optimizers = {player.name: self._adam(player) for player in objective.players}
         self._averages = self._start_averages()
         self._scalers = {p.name: gradient_scaler(precision, device) for p in objective.players}
@@ -91,8 +91,15 @@ class TrainingState:
                 self._averages[role].update(self._objective.networks[role])
 
     def best_networks(self) -> dict[str, nn.Module]:
-        """The networks to show: with averaged weights where there are some, in eval mode."""
-        return {role: self._averaged(role) for role in self._objective.networks}
+        """The networks to show: with averaged weights where there are some, in eval mode.
+
+        They are copies: those in training keep their mode, and their batch statistics.
+        """
+        networks = load_family(self._family).build_networks(self._objective.network_table())
+        for role, network in networks.items():
+            network.load_state_dict(self._shown_weights(role))
+            network.to(self._device).eval()
+        return networks
 
     def tensors(self) -> dict[str, Tensor]:
         """All that a checkpoint of a training holds, by name."""
@@ -125,13 +132,11 @@ class TrainingState:
             average.load(checkpoint.part(f"ema.{role}"), updates)
         self._objective.load_state_dict(checkpoint.part("objective.state"))
 
-    def _averaged(self, role: str) -> nn.Module:
-        if role not in self._averages:
-            return self._objective.networks[role]
-        table = self._objective.network_table()
-        network = load_family(self._family).build_networks(table)[role]
-        network.load_state_dict(self._averages[role].weights)
-        return network.to(self._device).eval()
+    def _shown_weights(self, role: str) -> Mapping[str, Tensor]:
+        if role in self._averages:
+            return self._averages[role].weights
+        weights: Mapping[str, Tensor] = self._objective.networks[role].state_dict()
+        return weights
 
     def _start_averages(self) -> dict[str, MovingAverage]:
         roles = self._objective.averaged if self._ema_decay else ()

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from stargan_deploy.card import ModelCard, Preprocessing, library_versions
-from stargan_deploy.data.loading import Batch, BatchLoader
+from stargan_deploy.data.loading import Batch, open_loader
 from stargan_deploy.data.source import ImageSource
 from stargan_deploy.devices import pick_device
 from stargan_deploy.errors import StoppedError, TrainingError
@@ -25,7 +25,7 @@ from stargan_deploy.models.checkpoint import Checkpoint
 from stargan_deploy.models.family import load_family
 from stargan_deploy.training.distributed import Ranks, local_device
 from stargan_deploy.training.guard import FP16_PATIENCE, FiniteGuard, StopSignals
-from stargan_deploy.training.objective import Objective, Player, Tensors
+from stargan_deploy.training.objective import Objective, Phase, Player, Tensors
 from stargan_deploy.training.precision import autocast
 from stargan_deploy.training.recipe import Recipe, TrainConfig
 from stargan_deploy.training.recorder import Progress, Recorder, to_device
@@ -67,7 +67,7 @@ class Trainer:
         self.run = run
         self.device = pick_device(local_device(recipe.train.device) or None)
         self.ranks = ranks or Ranks()
-        self._part = self.ranks.share_of(recipe.train.batch_size)
+        self._part = self.ranks.share_of(objective.phases()[0].batch_size)
         self._guard = FiniteGuard(FP16_PATIENCE if recipe.train.precision == "fp16" else 0)
         self.step = 0
         self.source = train_source
@@ -111,8 +111,8 @@ class Trainer:
 
     @property
     def labels(self) -> LabelSpace:
-        """What the labels of the data mean."""
-        return self.source.label_space
+        """What the labels mean that the networks take."""
+        return self.objective.labels
 
     def train(self) -> Path:
         """Trains from the present step to the last; returns the last checkpoint's path.
@@ -176,34 +176,39 @@ class Trainer:
 
     def _batches(self) -> Iterator[Batch]:
         """The batches of all phases that are still to come."""
-        start = 0
+        end = 0
         for phase in self.objective.phases():
-            end = start + phase.num_steps
+            end += phase.num_steps
             if self.step < end:
-                data = replace(self.recipe.data, image_size=phase.image_size)
-                loader = BatchLoader(
-                    self.source,
-                    data,
-                    batch_size=phase.batch_size,
-                    seed=self.recipe.seed,
-                    round_steps=max(player.every for player in self.objective.players),
-                    part=self._part,
-                )
-                if loader.notice:
-                    self._tell(loader.notice)
-                self._recorder.start_clock(self.step)
-                stream = loader.batches(self.step)
+                self._part = self.ranks.share_of(phase.batch_size)
+                stream = self._stream(phase)
                 yield from (next(stream) for _ in range(self.step, end))
-            start = end
+
+    def _stream(self, phase: Phase) -> Iterator[Batch]:
+        """A phase's batches from the present step on."""
+        loader = open_loader(
+            self.source,
+            replace(self.recipe.data, image_size=phase.image_size),
+            batch_size=phase.batch_size,
+            seed=self.recipe.seed,
+            round_steps=max(player.every for player in self.objective.players),
+            part=self._part,
+        )
+        if loader.notice:
+            self._tell(loader.notice)
+        self._recorder.start_clock(self.step)
+        return loader.batches(self.step)
 
     def _learning_rate_factor(self) -> float:
         return learning_rate_factor(self.recipe.train.schedule, self.step, self.num_steps)
 
     def _play(self, batch: Batch) -> dict[str, Tensor]:
         """Lets every player whose turn it is move once."""
+        self.objective.begin_step(self.step)
         draws = self.objective.draw(batch, step_generator(self.recipe.seed, self.step))
         draws = {name: draw[self._part].to(self.device) for name, draw in draws.items()}
-        own = {"image": batch["image"], "label": batch["label"][self._part]}
+        # Of the images the loader gave this rank's rows alone, of all else the whole batch.
+        own = {n: t if t.dtype == torch.uint8 else t[self._part] for n, t in batch.items()}
         named = to_device(own, self.device, channels_last=self._channels_last)
         moving = [p for p in self.objective.players if (self.step + 1) % p.every == 0]
         self.state.select(*moving)
@@ -256,9 +261,9 @@ class Trainer:
             network=self.objective.network_table(),
             weights="ema" if self.state.has_averages else "raw",
             step=self.step,
-            labels=self.source.label_space,
+            labels=self.objective.labels,
             preprocessing=Preprocessing(
-                image_size=recipe.data.image_size, crop_size=recipe.data.crop_size or None
+                image_size=self._image_size(), crop_size=recipe.data.crop_size or None
             ),
             entry_points={},
             parents=self._parents,
@@ -268,7 +273,20 @@ class Trainer:
             versions=library_versions("torch"),
         )
         family = load_family(recipe.family)
-        return replace(card, entry_points=family.entry_points(self.objective.networks, card))
+        return replace(
+            card,
+            entry_points=family.entry_points(self.objective.networks, card),
+            notes=family.notes(card.network),
+        )
+
+    def _image_size(self) -> int:
+        """Side in pixels of the images that the networks are at."""
+        end = 0
+        for phase in self.objective.phases():
+            end += phase.num_steps
+            if self.step <= end:
+                break
+        return phase.image_size
 
     def _autocast(self) -> AbstractContextManager[object]:
         return autocast(self.recipe.train.precision, self.device)

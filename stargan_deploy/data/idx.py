@@ -1,0 +1,112 @@
+"""MNIST's four files in the IDX format (LeCun, Cortes and Burges), plain or gzipped.
+
+An IDX file is a magic number (two zero bytes, the type of the values, the number of dimensions),
+the sizes as big-endian 32-bit numbers, and the values, the last dimension fastest.
+"""
+
+import gzip
+import math
+import struct
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from stargan_deploy.data.source import Split
+from stargan_deploy.errors import DataError, LabelError, unknown_name
+from stargan_deploy.labels import onehot_space
+
+STEMS = {"train": "train", "test": "t10k"}
+"""Start of the files' names by split."""
+
+UNSIGNED_BYTE = 8
+"""IDX's number for the only type that MNIST has."""
+
+MAX_BYTES = 2**31
+"""Most that a file may unpack to, so that a hostile one cannot fill the memory."""
+
+
+class IdxDigits:
+    """Grey images with a class each, held in memory; satisfies `ImageSource`.
+
+    Args:
+        root: the folder of `train-images-idx3-ubyte`, `train-labels-idx1-ubyte` and the two
+            `t10k-` files, each with or without `.gz`.
+        classes: the classes to keep, in label order; empty takes all that occur in training.
+        split: "train" or "test".
+
+    Raises:
+        DataError: a file is missing or damaged, or the two do not fit each other.
+        LabelError: a class that does not occur.
+    """
+
+    panels: tuple[str, ...] = ("image",)
+
+    def __init__(self, root: Path, *, classes: Sequence[str] = (), split: Split = "train") -> None:
+        known = [str(number) for number in np.unique(_read(root, "train", "labels-idx1", 1))]
+        for name in classes:
+            if name not in known:
+                raise LabelError(unknown_name("class", name, known, where=str(root)))
+        wanted = tuple(classes) or tuple(known)
+        images, numbers = _read(root, split, "images-idx3", 3), _read(root, split, "labels-idx1", 1)
+        if len(images) != len(numbers):
+            raise DataError(f"{root} has {len(images)} {split} images, but {len(numbers)} labels")
+        rank = {int(name): index for index, name in enumerate(wanted)}
+        self._rows = np.flatnonzero(np.isin(numbers, list(rank)))
+        self._images = images
+        ranks = [rank[int(number)] for number in numbers[self._rows]]
+        self.labels = np.eye(len(wanted), dtype=np.float32)[ranks]
+        self.label_space = onehot_space(wanted, name="classes")
+        self.description = Path(root).resolve().name
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def load(self, index: int) -> Image.Image:
+        """One image in RGB, its three channels equal."""
+        return Image.fromarray(self._images[self._rows[index]]).convert("RGB")
+
+    def name(self, index: int) -> str:
+        """The image's number in its file."""
+        return f"image {self._rows[index]}"
+
+
+def read_idx(path: Path, num_dims: int) -> npt.NDArray[np.uint8]:
+    """Reads an IDX file of unsigned bytes.
+
+    Raises:
+        DataError: it cannot be read, or is none.
+    """
+    content = _unpacked(path)
+    header = 4 + 4 * num_dims
+    if len(content) < header or content[:4] != bytes((0, 0, UNSIGNED_BYTE, num_dims)):
+        raise DataError(f"{path} is no IDX file of unsigned bytes in {num_dims} dimension(s)")
+    sizes = struct.unpack(f">{num_dims}I", content[4:header])
+    if len(content) - header != math.prod(sizes):
+        shape = "x".join(map(str, sizes))
+        raise DataError(f"{path} is damaged: {len(content) - header} bytes where {shape} belong")
+    return np.frombuffer(content, np.uint8, offset=header).reshape(sizes)
+
+
+def _read(root: Path, split: Split, what: str, num_dims: int) -> npt.NDArray[np.uint8]:
+    stem = f"{STEMS[split]}-{what}-ubyte"
+    found = [path for name in (stem, f"{stem}.gz") if (path := Path(root) / name).is_file()]
+    if not found:
+        raise DataError(f"{root} holds no {stem}, nor {stem}.gz: it is not MNIST's layout")
+    return read_idx(found[0], num_dims)
+
+
+def _unpacked(path: Path) -> bytes:
+    try:
+        if path.suffix != ".gz":
+            return path.read_bytes()
+        with gzip.open(path) as stream:
+            content = stream.read(MAX_BYTES + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
+    if len(content) > MAX_BYTES:
+        raise DataError(f"{path} unpacks to more than {MAX_BYTES >> 30} GiB; it is not MNIST")
+    return content

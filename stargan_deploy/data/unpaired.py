@@ -1,0 +1,95 @@
+"""Two domains of images without pairs, as CycleGAN learns from."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from stargan_deploy.data.folders import files_by_domain, split_folder
+from stargan_deploy.data.source import ImageSource, Split, image_files
+from stargan_deploy.data.table import FileTable
+from stargan_deploy.errors import DataError, unknown_name
+from stargan_deploy.labels import NO_LABELS
+
+NUM_DOMAINS = 2
+
+
+class UnpairedDomains:
+    """Domains A and B, each in an order of its own; satisfies `ImageSource`.
+
+    As one source it is all images of A, then all of B; `domains` are what batches are made of.
+
+    Args:
+        root: folders `trainA`, `trainB`, `testA` and `testB`; or a folder a domain, also below
+            `train` and `test`.
+        domains: names of the folders of A and B; empty takes the only two there are.
+        split: "train" or "test"; without such folders all images serve both.
+
+    Raises:
+        DataError: a domain is missing or holds no images, or it is open which two are meant.
+    """
+
+    panels: tuple[str, ...] = ("image",)
+
+    def __init__(self, root: Path, *, domains: Sequence[str] = (), split: Split = "train") -> None:
+        folders = _find_folders(Path(root), domains, split)
+        self.domains: dict[str, ImageSource] = {
+            f"image_{letter}": _open(folder) for letter, folder in zip("ab", folders, strict=True)
+        }
+        self.label_space = NO_LABELS
+        self.labels = np.zeros((len(self), 0), np.float32)
+        names = " and ".join(folder.name for folder in folders)
+        self.description = f"{Path(root).resolve().name} ({names})"
+
+    def __len__(self) -> int:
+        return sum(len(source) for source in self.domains.values())
+
+    def load(self, index: int) -> Image.Image:
+        """Decodes one image to RGB."""
+        source, own = self._find(index)
+        return source.load(own)
+
+    def name(self, index: int) -> str:
+        """The image's name in its domain."""
+        source, own = self._find(index)
+        return source.name(own)
+
+    def _find(self, index: int) -> tuple[ImageSource, int]:
+        first, second = self.domains.values()
+        return (first, index) if index < len(first) else (second, index - len(first))
+
+
+def _open(folder: Path) -> FileTable:
+    files = image_files(folder)
+    if not files:
+        raise DataError(f"{folder} holds no images; two domains are needed, one a folder")
+    names = [str(path.relative_to(folder)) for path in files]
+    labels = np.zeros((len(files), 0), np.float32)
+    return FileTable(folder, names, labels, label_space=NO_LABELS, description=folder.name)
+
+
+def _find_folders(root: Path, domains: Sequence[str], split: Split) -> list[Path]:
+    """The folders of A and B."""
+    if domains and len(domains) != NUM_DOMAINS:
+        raise DataError(f"two domains are needed, A and B, not {len(domains)}: {list(domains)}")
+    if not domains and any((root / f"train{letter}").is_dir() for letter in "AB"):
+        stem = split if any((root / f"{split}{letter}").is_dir() for letter in "AB") else "train"
+        return [_existing(root / f"{stem}{letter}") for letter in "AB"]
+    base = split_folder(root, split)
+    known = files_by_domain(base)
+    if not domains and len(known) != NUM_DOMAINS:
+        raise DataError(
+            f"two domains are needed, one a folder, and {base} has {len(known)} "
+            f"({', '.join(known) or 'none'}); name A and B with --attrs A,B"
+        )
+    for name in domains:
+        if name not in known:
+            raise DataError(unknown_name("domain", name, known, where=str(base)))
+    return [base / name for name in domains or known]
+
+
+def _existing(folder: Path) -> Path:
+    if not folder.is_dir():
+        raise DataError(f"there is no folder {folder}; two domains are needed, A and B")
+    return folder

@@ -1,0 +1,80 @@
+"""Tiny data and recipes of every family besides StarGAN, which tests of all doors go through."""
+
+import gzip
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from stargan_deploy.config import merge
+from stargan_deploy.training.recipe import Recipe, resolve_recipe
+from stargan_deploy.training.run import Run
+from stargan_deploy.training.session import create_trainer
+
+TINY_RUN = {
+    "train": {"steps": 4, "batch_size": 4, "device": "cpu"},
+    "output": {
+        "log_every": 2,
+        "sample_every": 2,
+        "checkpoint_every": 2,
+        "num_samples": 2,
+        "evaluate_every": 2,
+        "num_evaluated": 3,
+    },
+}
+
+TINY_DCGAN = {"latent_width": 6, "generator_conv_dim": 2, "discriminator_conv_dim": 2}
+
+TINY = {
+    "gan": {"preset": "gan", "model": {"latent_width": 6, "generator_width": 8}},
+    "dcgan": {"preset": "dcgan", "model": TINY_DCGAN},
+    "cgan": {"preset": "cgan", "model": TINY_DCGAN},
+}
+"""Recipes by family, without their data."""
+
+
+def tiny_family_recipe(family: str, data: Path, **changes: Any) -> Recipe:
+    """A tiny recipe on data that `write_data` wrote."""
+    tables = merge(merge(TINY[family], TINY_RUN), {"data": {"root": str(data)}})
+    return resolve_recipe(merge(tables, changes))
+
+
+def train_family(family: str, folder: Path, **changes: Any) -> Path:
+    """Trains a family for a few steps; returns the last checkpoint."""
+    data = write_data(family, folder / "data")
+    return create_trainer(tiny_family_recipe(family, data, **changes), Run(folder / "run")).train()
+
+
+def write_data(family: str, folder: Path) -> Path:
+    """Writes images of the kind that a family learns from."""
+    kind = resolve_recipe(merge(TINY[family], {"data": {"root": "somewhere"}})).data.kind
+    {"idx": write_digits}[kind](folder)
+    return folder
+
+
+def write_digits(folder: Path, *, count: int = 12, suffix: str = ".gz") -> None:
+    """MNIST's four files with a few noisy images of classes 0, 1 and 2."""
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(0)
+    for stem in ("train", "t10k"):
+        images = random.integers(0, 256, (count, 28, 28), np.uint8)
+        write_idx(folder / f"{stem}-images-idx3-ubyte{suffix}", images)
+        write_idx(
+            folder / f"{stem}-labels-idx1-ubyte{suffix}", np.arange(count, dtype=np.uint8) % 3
+        )
+
+
+def write_idx(path: Path, values: np.ndarray) -> None:
+    """An IDX file of unsigned bytes, zipped where its ending says so."""
+    header = bytes((0, 0, 8, values.ndim)) + struct.pack(f">{values.ndim}I", *values.shape)
+    content = header + values.tobytes()
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+
+
+def save_noise(path: Path, width: int, height: int, seed: int = 0) -> None:
+    """An image of noise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    Image.fromarray(pixels).save(path)
