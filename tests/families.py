@@ -31,14 +31,36 @@ TINY = {
     "gan": {"preset": "gan", "model": {"latent_width": 6, "generator_width": 8}},
     "dcgan": {"preset": "dcgan", "model": TINY_DCGAN},
     "cgan": {"preset": "cgan", "model": TINY_DCGAN},
+    "pix2pix": {
+        "preset": "pix2pix",
+        "data": {"image_size": 64, "jitter": 4},
+        "model": {
+            "levels": 6,
+            "generator_conv_dim": 2,
+            "discriminator_conv_dim": 2,
+            "discriminator_halvings": 2,
+        },
+        "train": {"epochs": 2.0, "ema_decay": 0.9},
+    },
+    "cyclegan": {
+        "preset": "cyclegan",
+        "data": {"image_size": 16, "jitter": 2},
+        "model": {
+            "generator_conv_dim": 2,
+            "generator_blocks": 1,
+            "discriminator_conv_dim": 2,
+            "discriminator_halvings": 1,
+        },
+        "train": {"ema_decay": 0.9},
+    },
 }
 """Recipes by family, without their data."""
 
 
-def tiny_family_recipe(family: str, data: Path, **changes: Any) -> Recipe:
+def tiny_family_recipe(family: str, folder: Path, **changes: Any) -> Recipe:
     """A tiny recipe on data that `write_data` wrote."""
-    tables = merge(merge(TINY[family], TINY_RUN), {"data": {"root": str(data)}})
-    return resolve_recipe(merge(tables, changes))
+    tables = merge(merge(TINY_RUN, TINY[family]), changes)
+    return resolve_recipe(merge(tables, {"data": {"root": str(folder)}}))
 
 
 def train_family(family: str, folder: Path, **changes: Any) -> Path:
@@ -50,7 +72,7 @@ def train_family(family: str, folder: Path, **changes: Any) -> Path:
 def write_data(family: str, folder: Path) -> Path:
     """Writes images of the kind that a family learns from."""
     kind = resolve_recipe(merge(TINY[family], {"data": {"root": "somewhere"}})).data.kind
-    {"idx": write_digits}[kind](folder)
+    {"idx": write_digits, "paired": write_pairs, "unpaired": write_domains}[kind](folder)
     return folder
 
 
@@ -64,6 +86,23 @@ def write_digits(folder: Path, *, count: int = 12, suffix: str = ".gz") -> None:
         write_idx(
             folder / f"{stem}-labels-idx1-ubyte{suffix}", np.arange(count, dtype=np.uint8) % 3
         )
+
+
+def write_pairs(folder: Path) -> None:
+    """Pairs in `train` and `val`: left noise, right other noise."""
+    for number in range(8):
+        save_noise(folder / "train" / f"{number}.png", 128, 64, seed=number)
+    save_noise(folder / "val" / "9.png", 128, 64, seed=9)
+
+
+def write_domains(folder: Path) -> None:
+    """Two folders of different numbers of images below `train` and `test`."""
+    for number in range(5):
+        save_noise(folder / "train" / "photo" / f"{number}.png", 20, 20, seed=number)
+    for number in range(3):
+        save_noise(folder / "train" / "monet" / f"{number}.png", 20, 20, seed=10 + number)
+    save_noise(folder / "test" / "photo" / "0.png", 20, 20, seed=20)
+    save_noise(folder / "test" / "monet" / "0.png", 20, 20, seed=21)
 
 
 def write_idx(path: Path, values: np.ndarray) -> None:

@@ -20,6 +20,14 @@ _FROM_NOISE: dict[str, Any] = {
     "schedule": "constant",
 }
 
+_IMAGE_TO_IMAGE: dict[str, Any] = {
+    "batch_size": 1,
+    "generator_lr": 2e-4,
+    "discriminator_lr": 2e-4,
+    "critic_steps": 1,
+    "schedule": "paper",
+}
+
 _OUTPUT: dict[str, Any] = {
     "log_every": 50,
     "sample_every": 500,
@@ -86,6 +94,20 @@ PRESETS: dict[str, dict[str, Any]] = {
         "model": {**_SMALL},
         "train": {**_FROM_NOISE, "generator_lr": 1e-3, "discriminator_lr": 1e-3},
         "output": {**_OUTPUT},
+    },
+    "pix2pix": {
+        "name": "pix2pix",
+        "family": "pix2pix",
+        "data": {"kind": "paired", "image_size": 256, "crop_size": 0, "jitter": 30},
+        "train": {**_IMAGE_TO_IMAGE, "epochs": 200.0, "ema_decay": 0.0},
+        "output": {**_OUTPUT, "evaluate_every": 1000},
+    },
+    "cyclegan": {
+        "name": "cyclegan",
+        "family": "cyclegan",
+        "data": {"kind": "unpaired", "image_size": 128, "crop_size": 0, "jitter": 14},
+        "train": {**_IMAGE_TO_IMAGE, "steps": 100_000, "ema_decay": 0.0},
+        "output": {**_OUTPUT, "evaluate_every": 1000, "num_evaluated": 16},
     },
 }
 """Settings by name, from which recipes start; "celeba128" is StarGAN's paper's run,

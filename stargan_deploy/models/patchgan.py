@@ -1,0 +1,60 @@
+"""The PatchGAN discriminator (Isola et al., CVPR 2017), with the norms that it goes with.
+
+Shape legend: B batch, C channels, H height, W width.
+"""
+
+import itertools
+from typing import Literal
+
+from torch import Tensor, nn
+
+NormName = Literal["batch", "instance"]
+
+SLOPE = 0.2
+"""Of LeakyReLU."""
+
+MAX_WIDENING = 8
+"""Greatest number of features, as a multiple of the first layer's."""
+
+
+class PatchDiscriminator(nn.Module):
+    """Scores of overlapping patches; with three halvings, of 70x70 pixels each.
+
+    2,768,705 parameters on pairs (6 channels, batch norm), 2,764,737 on single images (3 channels,
+    instance norm), both with 64 features and three halvings.
+
+    Args:
+        channels: of what goes in.
+        conv_dim: features of the first layer.
+        num_halvings: stride-2 layers; 3 makes the 70x70 PatchGAN.
+        norm: after all layers but the first and the last.
+    """
+
+    def __init__(
+        self, *, channels: int, conv_dim: int = 64, num_halvings: int = 3, norm: NormName = "batch"
+    ) -> None:
+        super().__init__()
+        widths = [conv_dim * min(2**i, MAX_WIDENING) for i in range(num_halvings + 1)]
+        first = nn.Conv2d(channels, conv_dim, 4, stride=2, padding=1)
+        layers: list[nn.Module] = [first, nn.LeakyReLU(SLOPE, inplace=True)]
+        for index, (wide_in, wide_out) in enumerate(itertools.pairwise(widths), start=1):
+            stride = 2 if index < num_halvings else 1
+            bias = norm == "instance"
+            layers += [
+                nn.Conv2d(wide_in, wide_out, 4, stride=stride, padding=1, bias=bias),
+                create_norm(norm, wide_out),
+                nn.LeakyReLU(SLOPE, inplace=True),
+            ]
+        self.main = nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 4, padding=1))
+
+    def forward(self, image_BCHW: Tensor) -> Tensor:
+        """Patch scores (B, 1, h, w), positive where real, of images in [-1, 1]."""
+        scores: Tensor = self.main(image_BCHW)
+        return scores
+
+
+def create_norm(name: NormName, channels: int) -> nn.Module:
+    """Batch norm with scale and shift; or instance norm without, by the image's own statistics."""
+    if name == "batch":
+        return nn.BatchNorm2d(channels)
+    return nn.InstanceNorm2d(channels, affine=False, track_running_stats=False)

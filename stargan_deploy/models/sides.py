@@ -1,0 +1,47 @@
+"""Sizes of images that an image-to-image network gives back as they were."""
+
+from torch import Tensor
+
+from stargan_deploy.card import Dim, EntryPoint, TensorSpec
+from stargan_deploy.errors import UsageError
+
+
+def check_sides(height: int, width: int, *, multiple: int, least: int) -> None:
+    """Refuses sizes that the network's layers cannot halve as often as they must.
+
+    Raises:
+        UsageError: height or width is below `least` or no multiple.
+    """
+    if height % multiple or width % multiple or min(height, width) < least:
+        nearest = "x".join(str(_nearest(side, multiple, least)) for side in (height, width))
+        raise UsageError(
+            f"the generator takes heights and widths that are multiples of {multiple} from {least} "
+            f"on, not {height}x{width}; the nearest is {nearest}"
+        )
+
+
+def image_point(*, multiple: int, least: int, inputs: tuple[TensorSpec, ...] = ()) -> EntryPoint:
+    """From an image (B, 3, H, W) in [-1, 1], and further inputs, to an image of the same size."""
+    image, translated = (_image(name, multiple, least) for name in ("image", "translated"))
+    return EntryPoint(file="", payload_sha256="", inputs=(image, *inputs), outputs=(translated,))
+
+
+def levels_between(a_BCHW: Tensor, b_BCHW: Tensor) -> float:
+    """Mean difference of images in [-1, 1], in 8-bit levels."""
+    return float((a_BCHW - b_BCHW).abs().mean()) * 127.5
+
+
+def _image(name: str, multiple: int, least: int) -> TensorSpec:
+    sides = (Dim(symbol=side, min=least, multiple=multiple) for side in ("height", "width"))
+    return TensorSpec(
+        name=name,
+        kind="image",
+        dtype="float32",
+        layout="NCHW",
+        shape=(Dim(symbol="batch"), 3, *sides),
+        value_range=(-1.0, 1.0),
+    )
+
+
+def _nearest(side: int, multiple: int, least: int) -> int:
+    return max(least, round(side / multiple) * multiple)

@@ -1,0 +1,216 @@
+"""CycleGAN's objective (Zhu et al., ICCV 2017, equations 1 to 3 and sections 4 and 5.2).
+
+    L_GAN(G, D_B)  : G minimises E[(D_B(G(a)) - 1)^2],
+                     D_B minimises 1/2 E[(D_B(b) - 1)^2] + 1/2 E[D_B(G(a))^2]
+    L_cyc(G, F)    = E[|F(G(a)) - a|_1] + E[|G(F(b)) - b|_1]
+    L_identity     = E[|G(b) - b|_1] + E[|F(a) - a|_1]
+    L(G, F)        = L_GAN(G, D_B) + L_GAN(F, D_A) + lambda L_cyc + 0.5 lambda L_identity
+
+with G from A to B ("a2b"), F back ("b2a") and lambda = 10. The generators move first; the
+discriminators see fakes out of a history of 50.
+
+Shape legend: B batch, C channels, H height, W width.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from stargan_deploy.config import to_mapping
+from stargan_deploy.labels import NO_LABELS, LabelSpace
+from stargan_deploy.models.cyclegan import DIRECTIONS, CycleGANNetwork, build_networks
+from stargan_deploy.models.sides import levels_between
+from stargan_deploy.training.adversarial import critic_terms
+from stargan_deploy.training.game import discriminator_player, generator_player, single_phase
+from stargan_deploy.training.history import CAPACITY, ImageHistory
+from stargan_deploy.training.objective import Losses, Phase, Player, Samples, Tensors
+from stargan_deploy.training.precision import at_least_fp32
+from stargan_deploy.training.recipe import Recipe
+
+DISCRIMINATORS = {"a": "discriminator_a", "b": "discriminator_b"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Widths and depths of the networks."""
+
+    generator_conv_dim: int = 64
+    """Features of a generator's first layer."""
+    generator_blocks: int = 6
+    """Residual blocks of a generator; the paper takes 9 from 256x256 on."""
+    discriminator_conv_dim: int = 64
+    """Features of a discriminator's first layer."""
+    discriminator_halvings: int = 3
+    """Stride-2 layers of a discriminator; 3 judges patches of 70x70 pixels."""
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, not {value}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossConfig:
+    """Weights of the losses."""
+
+    lambda_cycle: float = 10.0
+    """Weight of the way there and back."""
+    lambda_identity: float = 0.5
+    """Weight of leaving an image alone that is of the domain already, relative to the cycle's."""
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value < 0:
+                raise ValueError(f"{name} cannot be negative: {value}")
+
+
+class CycleGANObjective:
+    """Two generators against two discriminators; satisfies `Objective`."""
+
+    averaged = DIRECTIONS
+    grows = False
+    takes = ("image_a", "image_b")
+    labels: LabelSpace = NO_LABELS
+
+    def __init__(
+        self,
+        *,
+        network: CycleGANNetwork,
+        loss: LossConfig,
+        players: tuple[Player, ...],
+        phases: tuple[Phase, ...],
+    ) -> None:
+        self._network = network
+        self._loss = loss
+        self._phases = phases
+        self.players = players
+        self.networks = build_networks(self.network_table())
+        self.called: dict[str, nn.Module] = dict(self.networks)
+        self.frozen: dict[str, nn.Module] = {}
+        self._histories = {domain: ImageHistory() for domain in DISCRIMINATORS}
+
+    def phases(self) -> tuple[Phase, ...]:
+        """One phase: the networks do not grow."""
+        return self._phases
+
+    def begin_step(self, step: int) -> None:
+        """Nothing changes with the step."""
+
+    def draw(self, batch: Tensors, random: torch.Generator) -> Tensors:
+        """Draws what the histories show: `place_a` (B,), `is_old_a` (B,), and the same of b."""
+        rows, draws = len(batch["label"]), Tensors()
+        for domain in DISCRIMINATORS:
+            draws[f"place_{domain}"] = torch.randint(CAPACITY, (rows,), generator=random)
+            draws[f"is_old_{domain}"] = torch.rand(rows, generator=random) < 0.5
+        return draws
+
+    def share(self, batch: Tensors, draws: Tensors, moving: tuple[str, ...]) -> Tensors:
+        """Makes the fakes `fake_a`, `fake_b`, and takes what the discriminators will be shown."""
+        networks = self.called if "generator" in moving else self.networks
+        with torch.set_grad_enabled("generator" in moving):
+            fakes = {
+                "a": networks["b2a"](batch["image_b"]),
+                "b": networks["a2b"](batch["image_a"]),
+            }
+        shared = {f"fake_{domain}": fake for domain, fake in fakes.items()}
+        for domain, fake in fakes.items():
+            place, is_old = draws[f"place_{domain}"], draws[f"is_old_{domain}"]
+            shared[f"shown_{domain}"] = self._histories[domain].exchange(fake, place, is_old)
+        return shared
+
+    def losses(self, player: str, batch: Tensors, draws: Tensors) -> Losses:
+        """The loss of "generator" (both) or "discriminator" (both) on images in [-1, 1]."""
+        if player == "generator":
+            return self._generator_losses(batch, draws)
+        total, terms = torch.zeros((), device=batch["image_a"].device), Tensors()
+        for domain, role in DISCRIMINATORS.items():
+            real = at_least_fp32(self.called[role](batch[f"image_{domain}"]))
+            shown = at_least_fp32(self.called[role](draws[f"shown_{domain}"]))
+            on_real, on_fake = critic_terms("lsgan", real, shown)
+            total = total + on_real + on_fake
+            terms |= {f"d_real_{domain}": on_real, f"d_fake_{domain}": on_fake}
+        return Losses(total=total, terms=terms)
+
+    def sample(self, networks: Mapping[str, nn.Module], batch: Tensors) -> Samples:
+        """Rows: images of both domains; columns: translated, and back again."""
+        a, b = batch["image_a"], batch["image_b"]
+        fake_b, fake_a = networks["a2b"](a), networks["b2a"](b)
+        back_a, back_b = networks["b2a"](fake_b), networks["a2b"](fake_a)
+        images = torch.stack([a, fake_b, back_a, b, fake_a, back_b], dim=1)
+        headings = ("A", "A to B", "and back", "B", "B to A", "and back")
+        return Samples(images=images, headings=headings)
+
+    def evaluate(self, networks: Mapping[str, nn.Module], held_out: Tensors) -> dict[str, float]:
+        """How much a translation changes, and what is left of it on the way back, in levels."""
+        figures = {}
+        for there, back, domain in (("a2b", "b2a", "a"), ("b2a", "a2b", "b")):
+            own = held_out[f"image_{domain}"]
+            made = torch.cat([networks[there](row) for row in torch.split(own, 1)])
+            again = torch.cat([networks[back](row) for row in torch.split(made, 1)])
+            figures[f"change_levels_{there}"] = levels_between(own, made)
+            figures[f"cycle_levels_{domain}"] = levels_between(own, again)
+        return figures
+
+    def network_table(self) -> dict[str, Any]:
+        """The networks' shape, for the card."""
+        return to_mapping(self._network)
+
+    def state_dict(self) -> Tensors:
+        """The histories."""
+        state = Tensors()
+        for domain, history in self._histories.items():
+            state |= history.state_dict(f"history_{domain}")
+        return state
+
+    def load_state_dict(self, state: Tensors) -> None:
+        """Takes back the histories."""
+        for domain, history in self._histories.items():
+            history.load_state_dict(state, f"history_{domain}")
+
+    def _generator_losses(self, batch: Tensors, draws: Tensors) -> Losses:
+        a, b = batch["image_a"], batch["image_b"]
+        terms = {
+            "g_fake_a": self._fooling("a", draws["fake_a"]),
+            "g_fake_b": self._fooling("b", draws["fake_b"]),
+            "g_cycle_a": _distance(self.called["b2a"](draws["fake_b"]), a),
+            "g_cycle_b": _distance(self.called["a2b"](draws["fake_a"]), b),
+        }
+        cycle, identity = self._loss.lambda_cycle, self._loss.lambda_identity
+        total = terms["g_fake_a"] + terms["g_fake_b"]
+        total = total + cycle * (terms["g_cycle_a"] + terms["g_cycle_b"])
+        if identity:
+            terms["g_same_a"] = _distance(self.called["b2a"](a), a)
+            terms["g_same_b"] = _distance(self.called["a2b"](b), b)
+            total = total + cycle * identity * (terms["g_same_a"] + terms["g_same_b"])
+        return Losses(total=total, terms=terms)
+
+    def _fooling(self, domain: str, fake_BCHW: Tensor) -> Tensor:
+        """E[(D(fake) - 1)^2], not halved."""
+        scores = self.networks[DISCRIMINATORS[domain]](fake_BCHW)
+        return (at_least_fp32(scores) - 1).square().mean()
+
+
+def create_objective(
+    recipe: Recipe,
+    labels: LabelSpace,  # noqa: ARG001 - domains are no labels here
+    *,
+    num_steps: int,
+) -> CycleGANObjective:
+    """Builds networks, players and phases from a resolved recipe."""
+    return CycleGANObjective(
+        network=CycleGANNetwork(**to_mapping(recipe.model)),
+        loss=recipe.loss,
+        players=(
+            generator_player(recipe.train, *DIRECTIONS),
+            discriminator_player(recipe.train, *DISCRIMINATORS.values()),
+        ),
+        phases=single_phase(recipe, num_steps),
+    )
+
+
+def _distance(image_BCHW: Tensor, wanted_BCHW: Tensor) -> Tensor:
+    return F.l1_loss(image_BCHW.to(wanted_BCHW.dtype), wanted_BCHW)
