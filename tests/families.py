@@ -53,6 +53,12 @@ TINY = {
         },
         "train": {"ema_decay": 0.9},
     },
+    "progan": {
+        "preset": "progan",
+        "data": {"image_size": 8},
+        "model": {"latent_width": 6, "base_features": 32, "max_features": 8},
+        "train": {"ema_decay": 0.9},
+    },
 }
 """Recipes by family, without their data."""
 
@@ -72,7 +78,12 @@ def train_family(family: str, folder: Path, **changes: Any) -> Path:
 def write_data(family: str, folder: Path) -> Path:
     """Writes images of the kind that a family learns from."""
     kind = resolve_recipe(merge(TINY[family], {"data": {"root": "somewhere"}})).data.kind
-    {"idx": write_digits, "paired": write_pairs, "unpaired": write_domains}[kind](folder)
+    {
+        "idx": write_digits,
+        "plain": write_images,
+        "paired": write_pairs,
+        "unpaired": write_domains,
+    }[kind](folder)
     return folder
 
 
@@ -86,6 +97,12 @@ def write_digits(folder: Path, *, count: int = 12, suffix: str = ".gz") -> None:
         write_idx(
             folder / f"{stem}-labels-idx1-ubyte{suffix}", np.arange(count, dtype=np.uint8) % 3
         )
+
+
+def write_images(folder: Path) -> None:
+    """A few images of noise."""
+    for number in range(6):
+        save_noise(folder / f"{number}.png", 16, 16, seed=number)
 
 
 def write_pairs(folder: Path) -> None:

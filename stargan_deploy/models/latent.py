@@ -26,7 +26,7 @@ class Sampler(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Pictures (B, 3, H, W) in [-1, 1] from the generator's inputs."""
-        return as_rgb(self.generator(*inputs))
+        return as_rgb(self.generator(*inputs)).clamp(-1.0, 1.0)
 
 
 def as_rgb(image_BCHW: Tensor) -> Tensor:

@@ -80,6 +80,7 @@ def create_objective(recipe: Recipe, labels: LabelSpace, *, num_steps: int) -> C
     game = NoiseGame(
         family="cgan",
         network=to_mapping(network),
+        channels=network.channels,
         adversarial=recipe.loss.adversarial,
         players=(discriminator_player(recipe.train), generator_player(recipe.train)),
         phases=single_phase(recipe, num_steps),

@@ -53,6 +53,7 @@ def create_objective(
         NoiseGame(
             family="gan",
             network=to_mapping(network),
+            channels=network.channels,
             adversarial=recipe.loss.adversarial,
             players=(discriminator_player(recipe.train), generator_player(recipe.train)),
             phases=single_phase(recipe, num_steps),

@@ -44,7 +44,9 @@ class NoiseGame:
 
     family: str
     network: Mapping[str, Any]
-    """The card's table, with `latent_width` and `channels`."""
+    """The card's table, with `latent_width`."""
+    channels: int
+    """Of the pictures: 3, or 1 for grey ones."""
     adversarial: AdversarialName
     players: tuple[Player, ...]
     phases: tuple[Phase, ...]
@@ -90,7 +92,7 @@ class NoiseObjective:
             scores = self._judge(self.networks, batch, draws["fake"])
             term = generator_term(name, scores)
             return Losses(total=term, terms={"g_fake": term})
-        real = as_channels(batch["image"], int(self._game.network["channels"]))
+        real = as_channels(batch["image"], self._game.channels)
         real_scores = self._judge(self.called, batch, real)
         fake_scores = self._judge(self.called, batch, draws["fake"].detach())
         terms = critic_terms(name, real_scores, fake_scores)

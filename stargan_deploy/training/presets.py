@@ -109,6 +109,22 @@ PRESETS: dict[str, dict[str, Any]] = {
         "train": {**_IMAGE_TO_IMAGE, "steps": 100_000, "ema_decay": 0.0},
         "output": {**_OUTPUT, "evaluate_every": 1000, "num_evaluated": 16},
     },
+    "progan": {
+        "name": "progan",
+        "family": "progan",
+        "data": {"kind": "plain", "image_size": 128, "crop_size": 0},
+        "train": {
+            "steps": 550_000,
+            "batch_size": 16,
+            "generator_lr": 1e-3,
+            "discriminator_lr": 1e-3,
+            "beta1": 0.0,
+            "beta2": 0.99,
+            "critic_steps": 1,
+            "schedule": "constant",
+        },
+        "output": {**_OUTPUT},
+    },
 }
 """Settings by name, from which recipes start; "celeba128" is StarGAN's paper's run,
 and each of the other families has one of its own name."""

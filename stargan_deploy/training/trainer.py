@@ -173,6 +173,7 @@ class Trainer:
         """
         self.state.restore(checkpoint)
         self.step = checkpoint.card.step
+        self.objective.begin_step(max(0, self.step - 1))  # as it stood when it was saved
 
     def _batches(self) -> Iterator[Batch]:
         """The batches of all phases that are still to come."""
