@@ -21,6 +21,9 @@ SCHEMA_VERSION = 1
 CARD_KEY = "stargan_deploy.card"
 """The key under which every container (safetensors, ONNX) keeps the card."""
 
+MAIN_ENTRY_POINTS = ("translate", "sample")
+"""What most models are there for."""
+
 Kind = Literal["image", "label", "class_index", "latent", "style", "mask", "logits"]
 
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
@@ -155,6 +158,12 @@ class ModelCard:
         if name not in self.entry_points:
             raise CardError(unknown_name("entry point", name, self.entry_points, where="the model"))
         return self.entry_points[name]
+
+    @property
+    def main_entry_point(self) -> str:
+        """The entry point that a model is there for; of several equal ones the first by name."""
+        named = (name for name in MAIN_ENTRY_POINTS if name in self.entry_points)
+        return next(named, min(self.entry_points, default=""))
 
     def to_json(self) -> str:
         """The card as JSON, keys sorted, so that equal cards are equal texts."""

@@ -15,6 +15,7 @@ from stargan_deploy.cli.demo import demo
 from stargan_deploy.cli.doctor import doctor
 from stargan_deploy.cli.export import export
 from stargan_deploy.cli.info import info
+from stargan_deploy.cli.sample import sample
 from stargan_deploy.cli.train import train
 from stargan_deploy.cli.verify import verify
 
@@ -26,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, export, verify, batch, info, convert, demo, doctor):
+for command in (train, export, verify, batch, sample, info, convert, demo, doctor):
     app.command()(command)
 app.add_typer(data, name="data")
 

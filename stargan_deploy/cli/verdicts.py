@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from stargan_deploy.card import Verdict
+from stargan_deploy.card import MAIN_ENTRY_POINTS, Verdict
 from stargan_deploy.cli.console import show
 
 
@@ -14,7 +14,6 @@ def show_verdicts(verdicts: Iterable[Verdict], *, unverified: str | None = None)
         unverified: why the artefact itself could not run; the verdicts are its source graph's.
     """
     from stargan_deploy.exporters.parity import describe
-    from stargan_deploy.exporters.plan import MAIN_ENTRY_POINTS
 
     for verdict in sorted(verdicts, key=lambda v: v.entry_point not in MAIN_ENTRY_POINTS):
         where = f"{verdict.entry_point} on {verdict.runtime} ({verdict.device})"

@@ -18,9 +18,6 @@ from stargan_deploy.files import file_sha256
 from stargan_deploy.models.checkpoint import build_model, load_checkpoint
 from stargan_deploy.runtimes.choose import CHECKPOINT_SUFFIX
 
-MAIN_ENTRY_POINTS = ("translate", "sample")
-"""The first of these that a model has gets the plain file name; without any, the first it has."""
-
 COMPANION_NAMES = {"classify": "classifier"}
 """What is put into the file names of other entry points, where it is not their own name."""
 
@@ -105,7 +102,7 @@ def plan_export(checkpoint: Path, *, out: Path, options: ExportOptions | None = 
     _check_is_checkpoint(checkpoint)
     content = load_checkpoint(checkpoint)
     networks = build_model(content, weights=options.weights)
-    files = _name_files(tuple(content.card.entry_points), out, suffix)
+    files = _name_files(content.card, out, suffix)
     _check_destinations(checkpoint, files, is_folder=not suffix)
     proof_faces, calibration_faces = _faces(options, content.card)
     return ExportPlan(
@@ -163,13 +160,12 @@ def _check_is_checkpoint(path: Path) -> None:
         )
 
 
-def _name_files(entry_points: tuple[str, ...], out: Path, suffix: str) -> dict[str, Path]:
+def _name_files(card: ModelCard, out: Path, suffix: str) -> dict[str, Path]:
     """The main file and its companions; without a suffix, folders whose names may hold dots."""
     stem = out.name.removesuffix(out.suffix) if suffix else out.name
-    main = next((name for name in MAIN_ENTRY_POINTS if name in entry_points), entry_points[0])
-    files = {main: out}
-    for name in entry_points:
-        if name != main:
+    files = {card.main_entry_point: out}
+    for name in card.entry_points:
+        if name not in files:
             files[name] = out.with_name(f"{stem}.{COMPANION_NAMES.get(name, name)}{suffix}")
     return files
 

@@ -23,8 +23,6 @@ PACKAGES = {
 }
 """Packages that compute for a backend: a verdict holds for the version that it was made with."""
 
-MAIN_ENTRY_POINT = "translate"
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Choice:
@@ -78,7 +76,7 @@ def _judge(path: Path, device: str) -> Choice | Refusal:
     reason = _why_not(card, verdicts, device, backend)
     if reason:
         return Refusal(path=path, reason=reason)
-    speedup = next((v.speedup for v in verdicts if v.entry_point == MAIN_ENTRY_POINT), None)
+    speedup = next((v.speedup for v in verdicts if v.entry_point == card.main_entry_point), None)
     conv = card.precision.get("conv", "float32")
     return Choice(
         path=path,

@@ -1,0 +1,86 @@
+"""`stargan-deploy sample`."""
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stargan_deploy.cli.console import say, show, show_json
+from stargan_deploy.cli.find import find_model
+from stargan_deploy.cli.options import Device, DryRun, Json, Quiet, Weights
+
+if TYPE_CHECKING:
+    from stargan_deploy.images import Pixels
+
+GRID_NAME = "grid.png"
+
+LEAST_CELL_PX = 64
+"""Side of a picture in the grid, unless the picture is larger."""
+
+
+def sample(
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            help="Checkpoint, a run's folder, or an exported model.",
+            show_default="the newest run's newest checkpoint",
+        ),
+    ] = None,
+    count: Annotated[int, typer.Option(help="Number of pictures.")] = 64,
+    seed: Annotated[int, typer.Option(help="Decides the pictures, on every runtime.")] = 0,
+    label: Annotated[
+        str | None, typer.Option(help="Class of all pictures.", show_default="all in turn")
+    ] = None,
+    interpolate: Annotated[
+        bool, typer.Option("--interpolate", help="Lead from one picture to another.")
+    ] = False,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the pictures and grid.png.")
+    ] = Path("sampled"),
+    backend: Annotated[
+        str, typer.Option(help="auto (what the file is made for), eager, compile, onnx, ...")
+    ] = "auto",
+    batch_size: Annotated[int, typer.Option(help="Pictures a call of the engine.")] = 16,
+    device: Device = None,
+    weights: Weights = None,
+    dry_run: DryRun = False,
+    json_output: Json = False,
+    quiet: Quiet = False,  # noqa: ARG001 - its callback silences
+) -> None:
+    """Makes pictures from noise, with a model that does: gan, dcgan, cgan, progan."""
+    from stargan_deploy.runtimes.choose import open_runtime
+    from stargan_deploy.translation.sampler import Sampler, SampleRequest
+
+    request = SampleRequest(count=count, seed=seed, label=label, interpolate=interpolate)
+    chosen = find_model(model)
+    runtime = open_runtime(
+        chosen, backend=backend, device=device, batch_size=batch_size, weights=weights
+    )
+    sampler = Sampler(runtime)
+    paths = [output / f"{number:0{len(str(count - 1))}}.png" for number in range(count)]
+    if not dry_run:
+        with runtime:
+            say(f"sampling with {chosen.name} ({runtime.backend} on {runtime.device})")
+            _save(sampler.sample(request), paths, output / GRID_NAME)
+    if json_output:
+        pictures = [str(path) for path in paths]
+        show_json({"model": str(chosen), "seed": seed, "dry_run": dry_run, "pictures": pictures})
+    else:
+        show(f"{'would write' if dry_run else 'wrote'} {count} pictures and {output / GRID_NAME}")
+
+
+def _save(pixels_NHWC: "Pixels", paths: list[Path], grid_path: Path) -> None:
+    """Writes each picture, and all of them in one."""
+    from PIL import Image
+
+    from stargan_deploy.grids import picture_grid
+    from stargan_deploy.images import save_image
+
+    pictures = [Image.fromarray(pixels) for pixels in pixels_NHWC]
+    for picture, path in zip(pictures, paths, strict=True):
+        save_image(picture, path)
+    columns = math.ceil(math.sqrt(len(pictures)))
+    rows = [pictures[start : start + columns] for start in range(0, len(pictures), columns)]
+    cell_px = max(LEAST_CELL_PX, pictures[0].width)
+    save_image(picture_grid(rows, ("",) * columns, cell_px=cell_px), grid_path)

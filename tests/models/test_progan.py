@@ -1,0 +1,100 @@
+"""Progressive GAN's networks: numbers of the original, stages, and how they are faded in."""
+
+import math
+
+import pytest
+import torch
+
+from stargan_deploy.errors import UsageError
+from stargan_deploy.models import progan
+
+TINY = {"image_size": 16, "latent_width": 8, "base_features": 64, "max_features": 8}
+
+
+def count(network):
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def networks(**changes):
+    torch.manual_seed(0)
+    return progan.build_networks(TINY | changes)
+
+
+def test_the_networks_of_1024_pixels():
+    """23.1 million each, in the paper's table 2; to the unit, what the authors' code prints."""
+    built = progan.build_networks({"image_size": 1024})
+    assert count(built["generator"]) == 23_079_115
+    assert count(built["discriminator"]) == 23_087_249
+
+
+def test_features_by_stage_are_the_papers():
+    config = progan.ProGANNetwork(image_size=1024)
+    features = [config.features(stage) for stage in range(config.last_stage + 1)]
+    assert features == [512, 512, 512, 512, 256, 128, 64, 32, 16]
+
+
+@pytest.mark.parametrize("stage", [0, 1, 2])
+def test_each_stage_has_its_size(stage):
+    built = networks(stage=stage)
+    side = 4 << stage
+    picture = built["generator"](torch.randn(4, 8))
+    assert picture.shape == (4, 3, side, side)
+    assert built["discriminator"](picture).shape == (4, 1)
+
+
+def test_a_stage_starts_as_the_one_before_doubled():
+    before, new = networks(stage=1), networks(stage=2, alpha=0.0)
+    latent = torch.randn(4, 8)
+    picture = before["generator"](latent)
+    assert torch.allclose(new["generator"](latent), progan.doubled(picture), atol=1e-6)
+    scores = before["discriminator"](picture)
+    assert torch.allclose(new["discriminator"](progan.doubled(picture)), scores, atol=1e-5)
+
+
+def test_half_way_both_count_half():
+    old, half, new = (networks(stage=2, alpha=alpha)["generator"] for alpha in (0.0, 0.5, 1.0))
+    latent = torch.randn(2, 8)
+    assert torch.allclose(half(latent), (old(latent) + new(latent)) / 2, atol=1e-6)
+
+
+def test_growing_changes_what_built_networks_do():
+    generator = networks(stage=0)["generator"]
+    generator.grow(2, 0.5)
+    latent = torch.randn(2, 8)
+    assert torch.equal(generator(latent), networks(stage=2, alpha=0.5)["generator"](latent))
+
+
+def test_weights_are_drawn_even_and_scaled_by_hes_constant():
+    torch.manual_seed(0)
+    layer = progan.EqualisedConv2d(64, 64, 3, padding=1)
+    assert float(layer.weight.detach().std()) == pytest.approx(1.0, rel=0.02)
+    assert layer.scale == pytest.approx(math.sqrt(2 / (64 * 9)))
+    out = layer(torch.randn(4, 64, 16, 16))[:, :, 1:-1, 1:-1]
+    assert float(out.detach().std()) == pytest.approx(math.sqrt(2), rel=0.05)
+
+
+def test_pixel_norm_makes_the_mean_square_one():
+    normed = progan.PixelNorm()(torch.randn(2, 8, 4, 4) * 7)
+    assert torch.allclose(normed.square().mean(dim=1), torch.ones(2, 4, 4), atol=1e-5)
+
+
+def test_the_spread_of_a_group_is_one_more_plane():
+    x = torch.randn(8, 3, 4, 4)
+    plane = progan.MinibatchStddev()(x)[:, 3]
+    groups = x.reshape(4, 2, 3, 4, 4)
+    expected = groups.std(dim=0, correction=0).mean(dim=(1, 2, 3))
+    assert torch.allclose(plane[:, 0, 0], expected.repeat(4), atol=1e-5)
+    same = progan.MinibatchStddev()(x[:1].expand(3, -1, -1, -1))[:, 3]
+    assert float(same.max()) == pytest.approx(1e-4, rel=0.01)
+
+
+@pytest.mark.parametrize("size", [0, 2, 12, 100])
+def test_sizes_that_do_not_come_of_doubling_are_refused(size):
+    with pytest.raises(UsageError, match=f"powers of two, not {size}x{size}"):
+        networks(image_size=size)
+
+
+def test_a_model_that_still_grows_says_so():
+    assert progan.notes(TINY) == ()
+    (note,) = progan.notes(TINY | {"stage": 1, "alpha": 0.5})
+    assert note == "still growing: at 8x8 of 16x16, faded in by 50%"
