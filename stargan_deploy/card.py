@@ -76,6 +76,11 @@ class EntryPoint:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
 
+    @property
+    def is_stochastic(self) -> bool:
+        """Whether a part of what goes in is to be drawn by the user: the masks of dropout."""
+        return self.input("mask") is not None
+
     def input(self, kind: Kind) -> TensorSpec | None:
         """The first input of a kind, or None."""
         return next((spec for spec in self.inputs if spec.kind == kind), None)

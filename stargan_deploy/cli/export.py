@@ -20,6 +20,7 @@ from stargan_deploy.cli.export_options import (
     ProofImages,
     Provider,
     Report,
+    Stochastic,
 )
 from stargan_deploy.cli.find import EXPORTS, find_model
 from stargan_deploy.cli.options import DryRun, Json, Quiet, Weights
@@ -36,6 +37,7 @@ def export(
     precision: Precision = None,
     out: Out = None,
     io: ImageIO = "uint8",
+    stochastic: Stochastic = False,
     weights: Weights = None,
     max_batch: MaxBatch = None,
     max_size: MaxSize = None,
@@ -78,6 +80,7 @@ def export(
         max_size=max_size,
         calibration=calibration,
         images=images,
+        stochastic=stochastic,
         engine=engine,
     )
     plan = _plan(find_model(checkpoint), out, options)

@@ -98,3 +98,9 @@ OptimizationLevel = Annotated[
         rich_help_panel=ENGINE_PANEL,
     ),
 ]
+Stochastic = Annotated[
+    bool,
+    typer.Option(
+        "--stochastic", help="Of a model with dropout, its masks become inputs to be drawn."
+    ),
+]

@@ -49,6 +49,8 @@ class ExportOptions:
     images: Path | None = None
     """Folder of photos to prove the result on; None takes those of `calibration` that are not
     quantised with, or synthetic faces."""
+    stochastic: bool = False
+    """Whether entry points that take the masks of dropout are exported, instead of the others."""
     engine: EngineOptions = dataclasses.field(default_factory=EngineOptions)
     """For TensorRT."""
 
@@ -101,21 +103,31 @@ def plan_export(checkpoint: Path, *, out: Path, options: ExportOptions | None = 
         raise UsageError(f"--out {out} must end in {suffix}, or in / where it is a folder")
     _check_is_checkpoint(checkpoint)
     content = load_checkpoint(checkpoint)
+    card = _with_wanted_points(content.card, options)
     networks = build_model(content, weights=options.weights)
-    files = _name_files(content.card, out, suffix)
+    files = _name_files(card, out, suffix)
     _check_destinations(checkpoint, files, is_folder=not suffix)
-    proof_faces, calibration_faces = _faces(options, content.card)
+    proof_faces, calibration_faces = _faces(options, card)
     return ExportPlan(
         checkpoint=checkpoint,
         options=options,
         precision=precision,
         files=files,
-        card=_artefact_card(content.card, files, checkpoint, options),
+        card=_artefact_card(card, files, checkpoint, options),
         networks=networks,
-        points=content.card.entry_points,
+        points=card.entry_points,
         proof_faces=proof_faces,
         calibration_faces=calibration_faces,
     )
+
+
+def _with_wanted_points(card: ModelCard, options: ExportOptions) -> ModelCard:
+    """The card with the entry points that are to be exported."""
+    points = card.entry_points.items()
+    wanted = {name: p for name, p in points if p.is_stochastic == options.stochastic}
+    if not wanted:
+        raise UsageError("this model drops nothing at inference, so --stochastic does nothing here")
+    return dataclasses.replace(card, entry_points=wanted)
 
 
 def default_name(checkpoint: Path) -> str:

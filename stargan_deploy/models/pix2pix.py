@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stargan_deploy.card import EntryPoint, ModelCard
+from stargan_deploy.card import Dim, EntryPoint, ModelCard, TensorSpec
 from stargan_deploy.config import from_mapping
 from stargan_deploy.errors import UsageError
 from stargan_deploy.models.defaults import relabel
@@ -157,24 +157,32 @@ def build_networks(network: Mapping[str, Any]) -> dict[str, nn.Module]:
     return networks
 
 
-def entry_points(
-    networks: Mapping[str, nn.Module],  # noqa: ARG001 - the protocol
-    card: ModelCard,
-) -> dict[str, EntryPoint]:
-    """`translate`, from an image alone."""
-    unit = 2 ** from_mapping(Pix2PixNetwork, card.network).levels
-    return {"translate": image_point(multiple=unit, least=unit)}
+def entry_points(networks: Mapping[str, nn.Module], card: ModelCard) -> dict[str, EntryPoint]:
+    """`translate`, from an image alone, and `translate_stochastic`, from the dropout's masks too.
+
+    Masks go with images of the training's size.
+    """
+    config = from_mapping(Pix2PixNetwork, card.network)
+    unit = 2**config.levels
+    generator = networks["generator"]
+    assert isinstance(generator, UNet)
+    shapes = generator.mask_shapes(config.image_size, config.image_size)
+    masks = tuple(_mask(name, shape) for name, shape in shapes.items())
+    points = {"translate": image_point(multiple=unit, least=unit)}
+    if masks:
+        points["translate_stochastic"] = image_point(size=config.image_size, inputs=masks)
+    return points
 
 
 def entry_module(
     networks: Mapping[str, nn.Module],
-    entry_point: str,  # noqa: ARG001 - there is one
+    entry_point: str,  # noqa: ARG001 - one network does both
 ) -> nn.Module:
     """The generator in eval mode."""
     return networks["generator"].eval()
 
 
-def entry_network(entry_point: str) -> str:  # noqa: ARG001 - there is one
+def entry_network(entry_point: str) -> str:  # noqa: ARG001 - one network does both
     """The generator's role."""
     return "generator"
 
@@ -185,7 +193,19 @@ def notes(network: Mapping[str, Any]) -> tuple[str, ...]:
     norm = "batch norm uses its running statistics; " if config.norm == "batch" else ""
     return (
         f"{norm}dropout is off at inference, while the paper keeps it and the batch's own "
-        "statistics on",
+        "statistics on; an export with --stochastic takes the dropout's masks as inputs",
+    )
+
+
+def _mask(name: str, shape: tuple[int, int, int]) -> TensorSpec:
+    """A mask of zeros and ones, to be drawn evenly."""
+    return TensorSpec(
+        name=name,
+        kind="mask",
+        dtype="float32",
+        layout="NCHW",
+        shape=(Dim(symbol="batch"), *shape),
+        value_range=(0.0, 1.0),
     )
 
 

@@ -20,9 +20,25 @@ def check_sides(height: int, width: int, *, multiple: int, least: int) -> None:
         )
 
 
-def image_point(*, multiple: int, least: int, inputs: tuple[TensorSpec, ...] = ()) -> EntryPoint:
-    """From an image (B, 3, H, W) in [-1, 1], and further inputs, to an image of the same size."""
-    image, translated = (_image(name, multiple, least) for name in ("image", "translated"))
+def image_point(
+    *,
+    multiple: int = 1,
+    least: int = 1,
+    size: int | None = None,
+    inputs: tuple[TensorSpec, ...] = (),
+) -> EntryPoint:
+    """From an image (B, 3, H, W) in [-1, 1], and further inputs, to an image of the same size.
+
+    Args:
+        multiple: what height and width are multiples of.
+        least: smallest height and width in pixels.
+        size: the only height and width, where there is one.
+        inputs: what else goes in, after the image.
+    """
+    sides: tuple[int | Dim, ...] = (size, size) if size is not None else ()
+    if not sides:
+        sides = tuple(Dim(symbol=s, min=least, multiple=multiple) for s in ("height", "width"))
+    image, translated = (_image(name, sides) for name in ("image", "translated"))
     return EntryPoint(file="", payload_sha256="", inputs=(image, *inputs), outputs=(translated,))
 
 
@@ -31,8 +47,7 @@ def levels_between(a_BCHW: Tensor, b_BCHW: Tensor) -> float:
     return float((a_BCHW - b_BCHW).abs().mean()) * 127.5
 
 
-def _image(name: str, multiple: int, least: int) -> TensorSpec:
-    sides = (Dim(symbol=side, min=least, multiple=multiple) for side in ("height", "width"))
+def _image(name: str, sides: tuple[int | Dim, ...]) -> TensorSpec:
     return TensorSpec(
         name=name,
         kind="image",

@@ -102,7 +102,8 @@ class CycleGANObjective:
 
     def draw(self, batch: Tensors, random: torch.Generator) -> Tensors:
         """Draws what the histories show: `place_a` (B,), `is_old_a` (B,), and the same of b."""
-        rows, draws = len(batch["label"]), Tensors()
+        rows = len(batch["label"])
+        draws: Tensors = {}
         for domain in DISCRIMINATORS:
             draws[f"place_{domain}"] = torch.randint(CAPACITY, (rows,), generator=random)
             draws[f"is_old_{domain}"] = torch.rand(rows, generator=random) < 0.5
@@ -126,7 +127,8 @@ class CycleGANObjective:
         """The loss of "generator" (both) or "discriminator" (both) on images in [-1, 1]."""
         if player == "generator":
             return self._generator_losses(batch, draws)
-        total, terms = torch.zeros((), device=batch["image_a"].device), Tensors()
+        total = torch.zeros((), device=batch["image_a"].device)
+        terms: Tensors = {}
         for domain, role in DISCRIMINATORS.items():
             real = at_least_fp32(self.called[role](batch[f"image_{domain}"]))
             shown = at_least_fp32(self.called[role](draws[f"shown_{domain}"]))
@@ -161,7 +163,7 @@ class CycleGANObjective:
 
     def state_dict(self) -> Tensors:
         """The histories."""
-        state = Tensors()
+        state: Tensors = {}
         for domain, history in self._histories.items():
             state |= history.state_dict(f"history_{domain}")
         return state

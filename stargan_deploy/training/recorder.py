@@ -48,6 +48,7 @@ class Recorder:
         sample_source: held-out images.
         card: makes the card of the present step.
         device: where the networks are.
+        num_steps: length of the whole training, at whose end everything is due.
         report: called after each line of metrics.
     """
 
@@ -61,6 +62,7 @@ class Recorder:
         sample_source: ImageSource,
         card: Callable[[], ModelCard],
         device: torch.device,
+        num_steps: int,
         report: Callable[[Progress], None],
     ) -> None:
         self._run = run
@@ -74,14 +76,14 @@ class Recorder:
         self._samples = first_images(sample_source, recipe.data, recipe.output.num_samples)
         self._held_out = first_images(sample_source, recipe.data, recipe.output.num_evaluated)
         self._clock = _Clock()
-        self._num_steps = 0
+        self._num_steps = num_steps
         self._best = float("-inf")
 
-    def begin(self, step: int, num_steps: int) -> None:
+    def begin(self, step: int) -> None:
         """Writes settings and surroundings."""
-        self._num_steps = num_steps
-        device = str(self._device)
-        self._run.begin(self._recipe, device=device, first_step=step, num_steps=num_steps)
+        self._run.begin(
+            self._recipe, device=str(self._device), first_step=step, num_steps=self._num_steps
+        )
         self._best = self._run.best_score(step)
 
     def start_clock(self, step: int) -> None:

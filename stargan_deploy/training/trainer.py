@@ -101,6 +101,7 @@ class Trainer:
             sample_source=sample_source,
             card=self._card,
             device=self.device,
+            num_steps=self.num_steps,
             report=report,
         )
 
@@ -124,7 +125,7 @@ class Trainer:
             OutputError: the run folder cannot be written.
         """
         if self.ranks.is_writer:
-            self._recorder.begin(self.step, self.num_steps)
+            self._recorder.begin(self.step)
         try:
             with StopSignals() as signals:
                 for _ in self.steps():

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.families import train_family
+from tests.families import lively_model
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    return train_family("cgan", tmp_path_factory.mktemp("cgan"))
+    return lively_model("cgan", tmp_path_factory.mktemp("cgan"))
 
 
 def pixels(path):

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from stargan_deploy.errors import UsageError
+from stargan_deploy.exporters.cases import make_cases
 from stargan_deploy.exporters.export import export
 from stargan_deploy.exporters.plan import ExportOptions
 from stargan_deploy.runtimes.choose import open_runtime
-from tests.families import TINY, train_family
+from tests.families import TINY, lively_model
 
 FAMILIES = sorted(TINY)
 FORMATS = {"onnx": ".onnx", "openvino": ".xml", "trt": ".engine"}
@@ -20,7 +21,7 @@ def trained(tmp_path_factory):
 
     def checkpoint(family):
         if family not in made:
-            made[family] = train_family(family, tmp_path_factory.mktemp(family))
+            made[family] = lively_model(family, tmp_path_factory.mktemp(family))
         return made[family]
 
     return checkpoint
@@ -36,6 +37,15 @@ def test_every_family_is_exported_and_proven(family, format_, trained, tmp_path)
     assert {verdict.entry_point for verdict in result.verdicts} == set(result.card.entry_points)
     assert all(verdict.passed for verdict in result.verdicts)
     assert all(path.exists() for path in result.files)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_models_that_are_compared_make_pictures(family, trained):
+    with open_runtime(trained(family)) as runtime:
+        for name, point in runtime.card.entry_points.items():
+            inputs = make_cases(point, runtime.card)[0].inputs(point)
+            (picture,) = runtime.run(inputs, entry_point=name).values()
+            assert picture.std() > 0.03
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -70,3 +80,47 @@ def test_running_statistics_are_used_at_inference(trained):
         whole = runtime.run({"latent": latent}, entry_point="sample")["image"]
         alone = runtime.run({"latent": latent[:1]}, entry_point="sample")["image"]
     np.testing.assert_allclose(whole[:1], alone, atol=1e-5)
+
+
+@pytest.mark.parametrize("format_", ["onnx", "openvino"])
+def test_masks_of_dropout_become_inputs_of_a_proven_graph(format_, trained, tmp_path):
+    pytest.importorskip(format_)
+    options = ExportOptions(format=format_, precision="fp32", max_batch=4, stochastic=True)
+    path = tmp_path / f"m{FORMATS[format_]}"
+    result = export(trained("pix2pix"), out=path, options=options)
+    (point,) = result.card.entry_points.values()
+    assert [(spec.name, spec.kind) for spec in point.inputs] == [
+        ("image", "image"),
+        ("mask_4", "mask"),
+    ]
+    assert all(verdict.passed for verdict in result.verdicts)
+    with open_runtime(path) as runtime:
+        inputs = {spec.name: np.ones((1, *spec.shape[1:]), spec.dtype) for spec in point.inputs}
+        other = inputs | {"mask_4": np.zeros_like(inputs["mask_4"])}
+        pictures = [
+            runtime.run(wish, entry_point="translate_stochastic")["translated"]
+            for wish in (inputs, other)
+        ]
+    assert not np.array_equal(*pictures)
+
+
+def test_a_model_without_dropout_cannot_be_exported_with_masks(trained, tmp_path):
+    with pytest.raises(UsageError, match="drops nothing"):
+        export(trained("cyclegan"), out=tmp_path / "m.onnx", options=ExportOptions(stochastic=True))
+
+
+def test_the_card_says_how_pix2pix_differs_from_its_paper(trained, tmp_path):
+    result = export(trained("pix2pix"), out=tmp_path / "m.onnx", options=ExportOptions(max_batch=4))
+    assert set(result.card.entry_points) == {"translate"}
+    assert "dropout is off at inference" in result.card.notes[0]
+
+
+def test_both_directions_of_cyclegan_are_one_card(trained, tmp_path):
+    result = export(
+        trained("cyclegan"), out=tmp_path / "m.onnx", options=ExportOptions(max_batch=4)
+    )
+    assert [path.name for path in result.files] == ["m.onnx", "m.b2a.onnx"]
+    assert [p.file for _, p in sorted(result.card.entry_points.items())] == [
+        "m.onnx",
+        "m.b2a.onnx",
+    ]

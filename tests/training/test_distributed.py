@@ -59,6 +59,13 @@ def test_only_rank_0_writes_and_speaks(together):
     assert len(list((folder / "checkpoints").glob("step-*"))) == 3
 
 
+def test_the_last_step_may_stand_between_two_lines_of_metrics(tmp_path):
+    """The other ranks did not know it for the last, and left rank 0 waiting for their means."""
+    done = train(tmp_path / "run", "--set", "train.steps=5", "--set", "output.log_every=4")
+    assert done.returncode == 0, done.stderr
+    assert list(losses(tmp_path / "run")) == [4, 5]
+
+
 def test_another_number_of_ranks_resumes(together):
     folder, _ = together
     done = train(folder, "--resume", "--set", "train.steps=14", num_processes=1)

@@ -1,5 +1,7 @@
 """The losses of each family are the equations of its paper."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
@@ -9,7 +11,7 @@ from stargan_deploy.data.source import open_source
 from stargan_deploy.errors import DataError
 from stargan_deploy.training.objective import load_objective_module
 from stargan_deploy.training.recorder import to_device
-from tests.families import tiny_family_recipe, write_data, write_pairs
+from tests.families import TINY, tiny_family_recipe, write_data, write_pairs
 
 CPU = torch.device("cpu")
 
@@ -21,7 +23,8 @@ def started(family, folder, **changes):
     torch.manual_seed(0)
     module = load_objective_module(family)
     objective = module.create_objective(recipe, source.label_space, num_steps=9)
-    loader = open_loader(source, recipe.data, batch_size=4, seed=0)
+    first = replace(recipe.data, image_size=objective.phases()[0].image_size)
+    loader = open_loader(source, first, batch_size=4, seed=0)
     batch = to_device(next(loader.batches(0)), CPU)
     for network in objective.networks.values():
         network.eval()  # so that asking twice gives the same
@@ -103,7 +106,7 @@ def test_cyclegan(tmp_path):
 
 
 def test_progan(tmp_path):
-    objective, batch, draws = started("progan", tmp_path, data={"image_size": 4})
+    objective, batch, draws = started("progan", tmp_path)
     judge, x, made = objective.networks["discriminator"], batch["image"], draws["fake"].detach()
     between = (draws["between"] * x + (1 - draws["between"]) * made).requires_grad_()
     (slope,) = torch.autograd.grad(judge(between).sum(), between, create_graph=True)
@@ -116,9 +119,24 @@ def test_progan(tmp_path):
 
 
 def test_real_images_are_faded_like_the_fakes(tmp_path):
-    objective, batch, _ = started("progan", tmp_path)
+    objective, _, _ = started("progan", tmp_path)
+    image = torch.rand(2, 3, 8, 8)
     objective.begin_step(3)
-    faded = objective._faded(batch["image"])
-    blurred = torch.nn.functional.avg_pool2d(batch["image"], 2).repeat_interleave(2, 2)
+    blurred = torch.nn.functional.avg_pool2d(image, 2).repeat_interleave(2, 2)
     blurred = blurred.repeat_interleave(2, 3)
-    torch.testing.assert_close(faded, blurred + (batch["image"] - blurred) / 3)
+    torch.testing.assert_close(objective._faded(image), blurred + (image - blurred) / 3)
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
+@pytest.mark.parametrize("family", sorted(TINY))
+def test_losses_compile_whole(family, tmp_path):
+    """Traced to one graph with its backward; `aot_eager` leaves out the C++ compiler alone."""
+    objective, batch, draws = started(family, tmp_path)
+    torch._dynamo.reset()
+    compiled = torch.compile(objective.losses, backend="aot_eager", fullgraph=True)
+    for player in objective.players:
+        for role, network in objective.networks.items():
+            network.requires_grad_(role in player.networks)
+        loss = compiled(player.name, batch, draws).total
+        torch.testing.assert_close(loss, objective.losses(player.name, batch, draws).total)
+        loss.backward(retain_graph=True)

@@ -6,7 +6,7 @@ from stargan_deploy.exporters.export import export
 from stargan_deploy.exporters.plan import ExportOptions
 from stargan_deploy.runtimes.choose import open_runtime
 from stargan_deploy.translation.sampler import Sampler, SampleRequest, draw_latents, interpolated
-from tests.families import train_family
+from tests.families import lively_model
 
 
 @pytest.fixture(scope="module")
@@ -15,7 +15,7 @@ def trained(tmp_path_factory):
 
     def checkpoint(family):
         if family not in made:
-            made[family] = train_family(family, tmp_path_factory.mktemp(family))
+            made[family] = lively_model(family, tmp_path_factory.mktemp(family))
         return made[family]
 
     return checkpoint
