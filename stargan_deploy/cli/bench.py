@@ -72,7 +72,7 @@ Out = Annotated[
 ]
 Budget = Annotated[
     float | None,
-    typer.Option(metavar="SECONDS", help="For all timing together.", show_default="150"),
+    typer.Option(metavar="SECONDS", help="For all timing together.", show_default="120"),
 ]
 
 
