@@ -11,7 +11,11 @@ from stargan_deploy.data.portrait import draw_face
 from tests.readme_table import readme_as_it_should_be
 
 ROOT = Path(__file__).parent.parent
-GUIDES = [ROOT / "README.md", *(ROOT / f / "README.md" for f in ("train", "export"))]
+GUIDES = [
+    ROOT / "README.md",
+    ROOT / "docs/batch.md",
+    *(ROOT / f / "README.md" for f in ("train", "export")),
+]
 
 
 def code_blocks(path, language):

@@ -196,7 +196,7 @@ def _show(results: "Results") -> None:
     from stargan_deploy.benchmarking.tables import show_results
 
     show_results(results, Console())
-    if not results.rows and not results.training:
+    if not (results.rows or results.training or results.batch):
         show("nothing was measured")
 
 
