@@ -33,6 +33,7 @@ check: lint types test
 
 fuzz: $(VENV)/installed-dev
 	$(BIN)/python -m tests.fuzzing
+	$(BIN)/python -m tests.fuzzing_photos
 
 # Needs no network and nothing but what is importable: the virtual environment if there is one, else
 # $(PYTHON). Test plug-ins may be missing, so their settings in pyproject.toml are passed over.

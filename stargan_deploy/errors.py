@@ -14,6 +14,7 @@
     ├── TrainingError           8   a training that cannot start or go on
     │   └── StoppedError    128+n   a training that a signal stopped, after it was saved
     ├── OutputError             9   a file or folder that cannot be written
+    │   └── DiskFullError       9   because there is no space left
     └── IncompleteError        10   the work ended, but some of its items failed
 
 A message says what is wrong, where, and what to do. The command line catches the base class in
@@ -105,6 +106,10 @@ class OutputError(StarganDeployError):
     """A file or folder that cannot be written."""
 
     exit_code = 9
+
+
+class DiskFullError(OutputError):
+    """A file that cannot be written because there is no space left."""
 
 
 class IncompleteError(StarganDeployError):

@@ -1,14 +1,23 @@
 """Writing files so that a reader never sees half of one, and naming their content by hash."""
 
+import contextlib
+import errno
 import hashlib
 import os
+import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from stargan_deploy.errors import OutputError
+from stargan_deploy.errors import DiskFullError, OutputError
+
+NO_SPACE = frozenset((errno.ENOSPC, errno.EDQUOT))
+"""Error numbers of a full disk and of a quota that is used up."""
+
+_TEMPORARY_NAME = re.compile(r"\..*\.([0-9a-f]{16})\.[0-9a-f]{12}\.tmp", re.DOTALL)
+"""What `atomic_path` calls its files; the group is the digest of the final name."""
 
 
 @contextmanager
@@ -19,24 +28,42 @@ def atomic_path(path: Path) -> Iterator[Path]:
     content or the new one. When the block raises, nothing is left behind.
 
     Raises:
-        OutputError: the folder cannot be made or written, or the disk is full.
+        OutputError: the folder cannot be made or written.
+        DiskFullError: there is no space left.
     """
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.parent / f".{path.name[:40]}.{secrets.token_hex(6)}.tmp"
+        temporary = _temporary_path(path)
         temporary.open("xb").close()
         mode = temporary.stat().st_mode
     except OSError as error:
-        raise OutputError(_cannot_write(path, error)) from error
+        raise cannot_write(path, error) from error
     try:
         yield temporary
         temporary.chmod(mode)  # some writers replace the file by one that only its owner can read
         _publish(temporary, path)
     except OSError as error:
-        raise OutputError(_cannot_write(path, error)) from error
+        raise cannot_write(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_temporaries(paths: Iterable[Path]) -> int:
+    """Removes what killed writers of some files left beside them, and of no other files.
+
+    Nobody else may be writing these files at the time.
+
+    Args:
+        paths: the final paths, which may exist or not.
+
+    Returns:
+        How many there were.
+    """
+    names: dict[Path, list[str]] = {}
+    for path in paths:
+        names.setdefault(path.parent, []).append(path.name)
+    return sum(_remove_temporaries_in(folder, names[folder]) for folder in names)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -73,8 +100,15 @@ def make_folder(path: Path) -> Path:
     try:
         Path(path).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(_cannot_write(Path(path), error)) from error
+        raise cannot_write(path, error) from error
     return Path(path)
+
+
+def cannot_write(path: Path, error: OSError) -> OutputError:
+    """The error to raise for one of the system's; of its own class where the disk is full."""
+    kind = DiskFullError if error.errno in NO_SPACE else OutputError
+    reason = error.strerror or error
+    return kind(f"cannot write {path}: {reason}; free space or choose another folder")
 
 
 def cache_folder() -> Path:
@@ -98,11 +132,31 @@ def size_bytes(path: Path) -> int:
     return path.stat().st_size + extra
 
 
+def _temporary_path(path: Path) -> Path:
+    """A fresh name in the same folder, by which `remove_temporaries` knows whose it is."""
+    token = secrets.token_hex(6)
+    return path.parent / f".{path.name[:40]}.{_name_digest(path.name)}.{token}.tmp"
+
+
+def _name_digest(name: str) -> str:
+    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def _remove_temporaries_in(folder: Path, names: Iterable[str]) -> int:
+    try:
+        with os.scandir(folder) as entries:
+            found = [m for entry in entries if (m := _TEMPORARY_NAME.fullmatch(entry.name))]
+    except OSError:  # no such folder yet
+        return 0
+    digests = {_name_digest(name) for name in names} if found else set()
+    leftovers = [folder / match[0] for match in found if match[1] in digests]
+    for leftover in leftovers:
+        with contextlib.suppress(OSError):
+            leftover.unlink()
+    return len(leftovers)
+
+
 def _publish(temporary: Path, path: Path) -> None:
     with open(temporary, "rb+") as stream:
         os.fsync(stream.fileno())
     temporary.replace(path)
-
-
-def _cannot_write(path: Path, error: OSError) -> str:
-    return f"cannot write {path}: {error.strerror or error}; free space or choose another folder"

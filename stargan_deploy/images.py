@@ -7,12 +7,16 @@ float32 in [-1, 1], (N, 3, H, W). They map by x / 127.5 - 1, and back with round
 import io
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
 
 from stargan_deploy.errors import ImageError
 from stargan_deploy.files import write_bytes
@@ -42,6 +46,12 @@ KEPT_FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".jfif": "JPEG", ".png": "PNG",
 
 JPEG_QUALITY = 95
 
+_ENCODER_OPTIONS: dict[str, dict[str, Any]] = {
+    "JPEG": {"quality": JPEG_QUALITY, "subsampling": 0},
+    "WEBP": {"quality": 95},
+    "PNG": {},
+}
+
 MAX_CROP_RATIO = 2
 """A photo whose shorter side is more than this many crop sizes is not one like the training's."""
 
@@ -55,9 +65,25 @@ def load_image(path: Path) -> Image.Image:
     Raises:
         ImageError: there is no such file, or it is not an image, truncated, or unreasonably large.
     """
+    with image_errors(path), Image.open(path) as image:
+        return to_rgb(image)
+
+
+@contextmanager
+def image_errors(path: Path) -> Iterator[None]:
+    """Runs a block that decodes a file; hides Pillow's warnings.
+
+    Args:
+        path: of the file, for the message.
+
+    Raises:
+        ImageError: whatever the decoder raised.
+    """
     try:
-        with _quiet_decoders, Image.open(path) as image:
-            return to_rgb(image)
+        with _quiet_decoders:
+            yield
+    except ImageError:
+        raise
     except FileNotFoundError as error:
         raise ImageError(f"no such image: {path}") from error
     except UnidentifiedImageError as error:
@@ -114,14 +140,41 @@ def save_image(image: Image.Image, path: Path) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
-    write_bytes(path, encode_image(image, KEPT_FORMATS.get(path.suffix.lower(), "PNG")))
+    write_bytes(path, encode_image(image, format_of(path)))
 
 
-def encode_image(image: Image.Image, file_format: str) -> bytes:
-    """The bytes of an image file in one of `KEPT_FORMATS`' formats."""
+def format_of(path: Path) -> str:
+    """The format that a file's ending stands for, as Pillow names it."""
+    return KEPT_FORMATS.get(path.suffix.lower(), "PNG")
+
+
+def encode_image(
+    image: Image.Image,
+    file_format: str,
+    *,
+    exif: bytes | None = None,
+    icc_profile: bytes | None = None,
+    xmp: str | None = None,
+) -> bytes:
+    """The bytes of an image file.
+
+    Args:
+        image: RGB.
+        file_format: one of `KEPT_FORMATS`' formats.
+        exif: EXIF data, as Pillow has it.
+        icc_profile: an ICC profile.
+        xmp: an XMP packet.
+    """
     buffer = io.BytesIO()
-    options = {"JPEG": {"quality": JPEG_QUALITY, "subsampling": 0}, "WEBP": {"quality": 95}}
-    image.save(buffer, file_format, **options.get(file_format, {}))
+    options: dict[str, Any] = dict(_ENCODER_OPTIONS[file_format])
+    options |= {"exif": exif} if exif else {}
+    options |= {"icc_profile": icc_profile} if icc_profile else {}
+    if xmp and file_format == "PNG":
+        options["pnginfo"] = PngInfo()
+        options["pnginfo"].add_itxt("XML:com.adobe.xmp", xmp)
+    elif xmp:
+        options["xmp"] = xmp.encode()
+    image.save(buffer, file_format, **options)
     return buffer.getvalue()
 
 

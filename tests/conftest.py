@@ -120,3 +120,11 @@ def command(
         return CommandResult(code=code, out=out, err=err)
 
     return run
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node, error):
+    """Tells how a test worker ended that went down, which pytest-xdist keeps to itself."""
+    process = getattr(node.gateway._io, "popen", None)
+    if error and process is not None:
+        print(f"\n{node.gateway.id} ended with exit code {process.wait(10)}")  # noqa: T201

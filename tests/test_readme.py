@@ -8,9 +8,14 @@ import pytest
 
 from stargan_deploy.cli.find import DEMO_MODEL
 from stargan_deploy.data.portrait import draw_face
+from tests.readme_table import readme_as_it_should_be
 
 ROOT = Path(__file__).parent.parent
-GUIDES = [ROOT / "README.md", *(ROOT / f / "README.md" for f in ("train", "export"))]
+GUIDES = [
+    ROOT / "README.md",
+    ROOT / "docs/batch.md",
+    *(ROOT / f / "README.md" for f in ("train", "export")),
+]
 
 
 def code_blocks(path, language):
@@ -58,3 +63,8 @@ def test_the_python_example_runs(command, tmp_path):
     draw_face({"Black_Hair": True, "Young": True}, seed=5).save(tmp_path / "photo.jpg")
     exec(compile(example, "README.md", "exec"), {})
     assert (tmp_path / "blond.png").is_file()
+
+
+def test_the_table_of_speeds_is_that_of_the_results():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert text == readme_as_it_should_be(), "run: python -m tests.readme_table"

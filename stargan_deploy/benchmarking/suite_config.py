@@ -23,7 +23,7 @@ class SuiteConfig:
     sizes: tuple[int, ...] = ()
     """Sides of the images in pixels; none means the size of training."""
     paths: tuple[MeasuredPath, ...] = ("device only", "host to host", "end to end")
-    budget_s: float = 150.0
+    budget_s: float = 120.0
     """Seconds for all timing; building, opening and the roof come on top."""
     build_budget_s: float = 90.0
     """Seconds after which no further artefact is built; those in the cache are still measured."""

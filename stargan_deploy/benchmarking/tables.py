@@ -75,16 +75,23 @@ def write_markdown(results: Results, path: Path) -> None:
     write_text(path, page.encode("utf-8", "replace").decode())
 
 
-def headline_table(results: Results) -> str:
-    """A compact Markdown table for a README, the fastest first at each batch, with its machine."""
+def headline_table(results: Results, *, batch_size: int | None = None) -> str:
+    """A compact Markdown table for a README, the fastest first at each batch, with its machine.
+
+    Args:
+        results: of a run.
+        batch_size: the only one to show; None shows all.
+    """
+    rows = [row for row in results.rows if batch_size in (None, row.batch_size)]
     ranked = [
         row
-        for group in wording.groups(results.rows)
+        for group in wording.groups(rows)
         for row, _ in sorted(wording.drawable(wording.image_ms, group.rows), key=lambda r: r[1])
     ]
     table = columns.headline_table(ranked)
-    same = table.shared("device", "size")
-    facts = [wording.device_names(results), same.get("size", ""), results.model]
+    same = table.shared("device", "size", *(["batch"] if batch_size else []))
+    batch = f"batch {batch_size}" if batch_size else ""
+    facts = [wording.device_names(results), same.get("size", ""), batch, results.model]
     words = f"Measured on {', '.join(filter(None, facts))}, {wording.moment(results.created)[:10]}."
     if not ranked:
         return _plain(f"No backend was measured. {words}")

@@ -35,6 +35,8 @@ class Wish:
     weights: Literal["ema", "raw"] | None
     precision: "Precision | None"
     dry_run: bool
+    earlier: tuple[str, str] | None = None
+    """Backend and payload SHA-256 of the run that is gone on with."""
 
 
 def settle_backend(model: Path, wish: Wish, num_pictures: int) -> tuple[Path, str]:
@@ -52,6 +54,11 @@ def settle_backend(model: Path, wish: Wish, num_pictures: int) -> tuple[Path, st
 
     if model.suffix.lower() != CHECKPOINT_SUFFIX:
         return model, wish.backend
+    if wish.backend == "auto" and wish.earlier is not None:
+        path = _made_by(model, wish.weights, wish.earlier)
+        if path is not None:
+            say(f"auto: {wish.earlier[0]}, as in the run that is gone on with")
+            return path, wish.earlier[0]
     if wish.backend in FORMAT_FOR:
         return _exported(model, wish)
     if wish.backend == "auto":
@@ -108,13 +115,28 @@ def _make_recommended(model: Path, wish: Wish, device: str) -> list[Path]:
     return []
 
 
+def _made_by(
+    model: Path, weights: Literal["ema", "raw"] | None, earlier: tuple[str, str]
+) -> Path | None:
+    """The file that an earlier run used, if it is still there."""
+    from stargan_deploy.exporters.cache import cached_artefacts
+    from stargan_deploy.runtimes.choose import backends_for, read_card_of
+
+    backend, sha256 = earlier
+    for path in (model, *cached_artefacts(model, weights=weights), *_exports_of(model, weights)):
+        point = read_card_of(path).entry_points.get("translate")
+        if backend in backends_for(path) and point and point.payload_sha256 == sha256:
+            return path
+    return None
+
+
 def _exports_of(model: Path, weights: Literal["ema", "raw"] | None) -> Iterator[Path]:
     """The artefacts in ./exports that were made from a checkpoint."""
     from stargan_deploy.errors import StarganDeployError
-    from stargan_deploy.files import file_sha256
+    from stargan_deploy.exporters.cache import checkpoint_sha256
     from stargan_deploy.runtimes.choose import RUN_BY, read_card_of
 
-    wanted = file_sha256(model)
+    wanted = checkpoint_sha256(model)
     kind = weights or read_card_of(model).weights
     for path in sorted(EXPORTS.glob("*")):
         if path.suffix not in RUN_BY or ".classifier" in path.suffixes:

@@ -72,7 +72,7 @@ Out = Annotated[
 ]
 Budget = Annotated[
     float | None,
-    typer.Option(metavar="SECONDS", help="For all timing together.", show_default="150"),
+    typer.Option(metavar="SECONDS", help="For all timing together.", show_default="120"),
 ]
 
 
@@ -196,7 +196,7 @@ def _show(results: "Results") -> None:
     from stargan_deploy.benchmarking.tables import show_results
 
     show_results(results, Console())
-    if not results.rows and not results.training:
+    if not (results.rows or results.training or results.batch):
         show("nothing was measured")
 
 

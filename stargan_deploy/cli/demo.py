@@ -72,14 +72,17 @@ def _export(path: Path) -> "ExportResult":
 
 def _translate(out: Path, exported: "ExportResult", count: int) -> "BatchPlan":
     """Runs the batch job over the faces, to each hair colour and to the rest flipped."""
-    from stargan_deploy.runtimes.choose import open_runtime
-    from stargan_deploy.translation.batch import run_batch
-    from stargan_deploy.translation.translator import Translator
+    from stargan_deploy.translation.batch import Circumstances, run_batch
+    from stargan_deploy.translation.engine import EngineSpec, open_engine
+    from stargan_deploy.translation.resume import Rerun
 
     plan = _plan(out, exported, count)
-    with open_runtime(exported.files[0], device="cpu", batch_size=16) as runtime:
-        translator = Translator(runtime.card, runtime)
-        report = run_batch(plan, translator, model=str(exported.files[0]))
+    spec = EngineSpec(path=exported.files[0], backend="auto", device="cpu")
+    with open_engine(spec, plan.job) as engine:
+        circumstances = Circumstances(
+            settings=engine.settings, card=exported.card, rerun=Rerun(overwrite=True)
+        )
+        report = run_batch(plan, engine.pipeline.work, circumstances)
     if report.failures:
         raise IncompleteError(f"{report.num_failed} faces failed: {report.failures[0].reason}")
     say(f"  {report.num_pictures} pictures, {report.images_per_s:.1f} images/s")

@@ -5,6 +5,7 @@ checkpoint, another version of this tool, or other options never meet an old art
 folder outgrows its limit, what was not used for longest goes first.
 """
 
+import functools
 import os
 import shutil
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Literal
 
 from stargan_deploy import __version__
 from stargan_deploy.card import Precision
-from stargan_deploy.errors import StarganDeployError, UsageError
+from stargan_deploy.errors import ModelError, StarganDeployError, UsageError
 from stargan_deploy.exporters.export import export
 from stargan_deploy.exporters.formats import choose_precision, load_format
 from stargan_deploy.exporters.plan import ExportOptions
@@ -87,6 +88,24 @@ def make_cached(
     return path
 
 
+def checkpoint_sha256(checkpoint: Path) -> str:
+    """SHA-256 of a checkpoint, which is read once as long as it does not change.
+
+    Raises:
+        ModelError: no such file.
+    """
+    try:
+        status = checkpoint.stat()
+    except OSError as error:
+        raise ModelError(f"no such checkpoint: {checkpoint}") from error
+    return _sha256_of_state(checkpoint, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=8)
+def _sha256_of_state(checkpoint: Path, *_state: int) -> str:
+    return file_sha256(checkpoint)
+
+
 def prune_cache(limit_bytes: int, *, keep: Path) -> None:
     """Removes what was not used for longest until the rest fits; never `keep`."""
     folders = [f for f in _artefacts_folder().glob("*/*") if f.is_dir() and f != keep]
@@ -104,7 +123,7 @@ def _artefacts_folder() -> Path:
 
 def _checkpoint_folder(checkpoint: Path, weights: Weights | None) -> Path:
     kind = weights or read_card_of(checkpoint).weights
-    name = f"{file_sha256(checkpoint)[:24]}-{kind}-{__version__}"
+    name = f"{checkpoint_sha256(checkpoint)[:24]}-{kind}-{__version__}"
     return _artefacts_folder() / name
 
 

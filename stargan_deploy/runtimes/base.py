@@ -106,7 +106,7 @@ class Runtime(ABC):
         parts = []
         for start in range(0, num_rows, size):
             rows = {
-                name: _padded(array[start : start + size], size if whole else 0)
+                name: padded(array[start : start + size], size if whole else 0)
                 for name, array in inputs.items()
             }
             parts.append(self._execute(entry_point, rows))
@@ -131,7 +131,8 @@ def _call_size(point: EntryPoint, wanted: int) -> int:
     return wanted if batch.max is None else min(wanted, batch.max)
 
 
-def _padded(rows: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
+def padded(rows: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
+    """Rows filled up to a number by repeating the last one."""
     missing = size - len(rows)
     return np.concatenate([rows, np.repeat(rows[-1:], missing, axis=0)]) if missing > 0 else rows
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stargan_deploy.errors import BackendError, ModelError, brief
-from stargan_deploy.runtimes.base import Arrays
+from stargan_deploy.runtimes.base import Arrays, padded
 from stargan_deploy.runtimes.ir import IntermediateRepresentation
 
 Mode = Literal["latency", "throughput"]
@@ -133,7 +133,7 @@ def infer(
     started = list(zip(requests, range(0, num_rows, size), strict=False))
     with contextlib.ExitStack() as running:  # none is left running when one of them fails
         for request, start in started:
-            rows = {name: _share(array, start, size) for name, array in inputs.items()}
+            rows = {name: padded(a[start : start + size], size) for name, a in inputs.items()}
             request.start_async(rows, share_inputs=True)
             running.callback(request.wait)
     outputs = {name: [request.get_tensor(name).data for request, _ in started] for name in names}
@@ -178,10 +178,3 @@ def _no_bf16(cpu: str) -> str:
         f"this CPU ({cpu}) has no bf16 arithmetic; run the artefact on one with AVX512_BF16 or "
         "AMX, or export with --precision fp32 or int8"
     )
-
-
-def _share(array: npt.NDArray[Any], start: int, size: int) -> npt.NDArray[Any]:
-    """Some rows of a batch; the last of them is repeated where they are too few."""
-    rows = array[start : start + size]
-    missing = size - len(rows)
-    return np.concatenate([rows, np.repeat(rows[-1:], missing, axis=0)]) if missing else rows

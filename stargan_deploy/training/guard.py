@@ -1,10 +1,7 @@
-"""Watches over a training: losses that stop being numbers, and signals that ask to stop."""
+"""Watches over a training: losses that stop being numbers."""
 
 import math
-import signal
 from collections.abc import Mapping
-from types import FrameType, TracebackType
-from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -52,36 +49,3 @@ class FiniteGuard:
         ]
         self._num_bad = self._num_bad + 1 if found else 0
         return (step, *found[0]) if self._num_bad > self._patience else None
-
-
-class StopSignals:
-    """Turns the first SIGINT or SIGTERM into a request; the second one acts as ever."""
-
-    def __init__(self) -> None:
-        self.received: signal.Signals | None = None
-        self._before: dict[signal.Signals, Any] = {}
-
-    def __enter__(self) -> Self:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            try:
-                self._before[number] = signal.signal(number, self._note)
-            except ValueError:  # not in the main thread, where signals do not arrive
-                break
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._restore()
-
-    def _note(self, number: int, _frame: FrameType | None) -> None:
-        self.received = signal.Signals(number)
-        self._restore()
-
-    def _restore(self) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        self._before = {}

@@ -23,8 +23,9 @@ from stargan_deploy.errors import StoppedError, TrainingError
 from stargan_deploy.labels import LabelSpace
 from stargan_deploy.models.checkpoint import Checkpoint
 from stargan_deploy.models.family import load_family
+from stargan_deploy.stop_signals import StopSignals
 from stargan_deploy.training.distributed import Ranks, local_device
-from stargan_deploy.training.guard import FP16_PATIENCE, FiniteGuard, StopSignals
+from stargan_deploy.training.guard import FP16_PATIENCE, FiniteGuard
 from stargan_deploy.training.objective import Objective, Phase, Player, Tensors
 from stargan_deploy.training.precision import autocast
 from stargan_deploy.training.recipe import Recipe, TrainConfig

@@ -1,238 +1,231 @@
-"""The batch job: every photo of a folder translated to every target, broken ones reported.
+"""The batch job: every photo of a folder translated to every target, none lost and none twice."""
 
-While one batch is translated, threads decode the next one and write the one before: never more
-than three batches of prepared pictures and one photo a thread are in memory.
-
-Shapes: T targets, N photos of one batch, S side of the model's pictures.
-"""
-
-import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
-from stargan_deploy.errors import DataError, OutputError
-from stargan_deploy.images import Pixels, load_image, save_image
-from stargan_deploy.labels import FloatArray
+from stargan_deploy.card import ModelCard
+from stargan_deploy.errors import StoppedError
+from stargan_deploy.files import remove_temporaries
+from stargan_deploy.stop_signals import StopSignals
+from stargan_deploy.translation.disk import DiskWait
 from stargan_deploy.translation.listing import printable
-from stargan_deploy.translation.photos import Trait, photo_traits, trait_notes
+from stargan_deploy.translation.manifest import place_below, read_manifests
+from stargan_deploy.translation.manifest_lines import OutputRecord, PhotoRecord
+from stargan_deploy.translation.manifest_writer import ManifestWriter
+from stargan_deploy.translation.outcome import Outcome
+from stargan_deploy.translation.photos import Trait, trait_notes
 from stargan_deploy.translation.plan import BatchPlan, Photo
-from stargan_deploy.translation.report import REPORT_NAME, BatchReport, Failure
-from stargan_deploy.translation.sources import LabelTable
-from stargan_deploy.translation.translator import ROWS_A_CALL, ZEROS_NOTE, Translator
+from stargan_deploy.translation.report import BatchReport, Failure, report_name
+from stargan_deploy.translation.resume import (
+    HASHED_AT_ONCE,
+    Decision,
+    Rerun,
+    announced,
+    decide,
+)
+from stargan_deploy.translation.settings import Settings
+from stargan_deploy.translation.translator import ZEROS_NOTE
 
 OnProgress = Callable[[int, int], None]
-"""Called with the photos done and all photos, after every batch."""
+"""Called with the photos done and all photos to do."""
 
-MAX_THREADS = 4
+Work = Callable[[Iterator[Photo]], Generator[Outcome, None, None]]
+"""Works through photos, here (`Pipeline.work`) or elsewhere, and tells the end of each."""
+
+COMPARED_A_LINE = 40 * HASHED_AT_ONCE
+"""Photos of earlier runs after which the user is told how far their comparing is."""
 
 
-def run_batch(
-    plan: BatchPlan,
-    translator: Translator,
-    *,
-    model: str = "",
-    on_progress: OnProgress | None = None,
-) -> BatchReport:
-    """Translates a planned batch and writes pictures and `report.json`.
+@dataclass(frozen=True, kw_only=True)
+class Circumstances:
+    """What a run finds and how it is to deal with it."""
+
+    settings: Settings
+    """What decides the pictures."""
+    card: ModelCard
+    model: str = ""
+    """Name of the model, for the report."""
+    rerun: Rerun = field(default_factory=Rerun)
+    """What to do about earlier runs."""
+    covers_folder: bool = False
+    """Whether the report tells of all photos that ever came to the output folder, and not only of
+    those of the plan, as one wants it of a folder that is watched."""
+    wait: DiskWait = field(default_factory=lambda: DiskWait(Path(), wait_s=0, say=lambda _: None))
+    """Repeats writes while the disk is full."""
+    say: Callable[[str], None] = lambda _: None
+    """Told in passing what the user should know at once."""
+    on_progress: OnProgress = lambda _done, _all: None
+
+
+def run_batch(plan: BatchPlan, work: Work, circumstances: Circumstances) -> BatchReport:
+    """Translates a planned batch; writes pictures, manifest and report.
 
     A first report is written before the work starts, so that an unwritable folder is noticed then,
     and that an interrupted batch leaves a report that says so.
 
     Args:
         plan: what `plan_batch` made.
-        translator: over an entered runtime, whose batch size is that of the job.
-        model: name of the model, for the report.
-        on_progress: told how far the work is.
+        work: does the photos it is given.
+        circumstances: settings, earlier runs, a full disk.
 
     Raises:
-        OutputError: the output folder cannot be written.
+        UsageError: another run is at work, or what earlier runs left does not fit.
+        OutputError: the output folder cannot be written, or the disk stayed full.
         BackendError: the engine failed.
+        StoppedError: a signal came; what was done is noted.
     """
-    report = _empty_report(plan, translator, model)
-    report.write(plan.job.output)
-    run = _Run(plan, translator)
-    start = time.perf_counter()
-    num_done = 0
-    for num_photos in run.batches():
-        num_done += num_photos
-        if on_progress is not None:
-            on_progress(num_done, len(plan.photos))
-    report = run.complete(report, time.perf_counter() - start)
-    report.write(plan.job.output)
-    return report
+    shard, output, run = plan.job.shard, plan.job.output, circumstances
+
+    def tell_compared(num_compared: int, num_all: int) -> None:
+        if num_compared % COMPARED_A_LINE == 0:
+            run.say(f"{num_compared} of {num_all} finished photos compared with their files")
+
+    with ManifestWriter(output, shard=shard, guard=run.wait) as manifest:
+        earlier = read_manifests(output)
+        decision = decide(
+            plan.photos,
+            output=output,
+            earlier=earlier,
+            settings=run.settings,
+            rerun=run.rerun,
+            shard=shard,
+            on_progress=tell_compared,
+        )
+        for note in (*manifest.notes, *earlier.notes()):
+            run.say(f"note: {note}")
+        names = {photo.name.as_posix() for photo in plan.photos}
+        others = [r for r in earlier.photos.values() if run.covers_folder and r.photo not in names]
+        tally = _Tally(plan, decision, others, run)
+        tally.report(finished=False)
+        if decision.to_do:
+            manifest.begin(run.settings, earlier)
+            remove_temporaries(path for photo in decision.to_do for path in photo.outputs)
+            _do(decision.to_do, work, manifest, tally)
+        return tally.report(finished=True)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Decoded:
-    """One photo in memory."""
+def _do(photos: Sequence[Photo], work: Work, manifest: ManifestWriter, tally: "_Tally") -> None:
+    """Has photos done and notes the end of each; stops at a signal."""
+    output = tally.plan.job.output
+    with (
+        StopSignals() as stop,
+        closing(work(announced(photos, manifest, output=output))) as outcomes,
+    ):
+        for outcome in outcomes:
+            manifest.append(_record(outcome, tally.plan))
+            tally.add(outcome)
+            if stop.received is not None:
+                tally.run.wait.give_up()
+                break
+    if stop.received is not None and tally.num_ended < len(photos):
+        raise StoppedError(
+            f"stopped by {stop.received.name} after {tally.num_ended} of {len(photos)} photos; go "
+            "on with the same command and --resume",
+            exit_code=128 + stop.received,
+        )
 
-    photo: Photo
-    pixels: Pixels
-    """(S, S, 3), prepared."""
-    source: FloatArray | None
-    """Labels (K,) where they are given."""
-    traits: tuple[Trait, ...]
+
+def _record(outcome: Outcome, plan: BatchPlan) -> PhotoRecord:
+    return PhotoRecord(
+        photo=outcome.photo.name.as_posix(),
+        input_sha256=outcome.input_sha256,
+        input_bytes=outcome.input_bytes,
+        result=outcome.result,
+        reason=outcome.reason,
+        outputs=tuple(
+            OutputRecord(
+                path=place_below(p.path, plan.job.output), sha256=p.sha256, size_bytes=p.size_bytes
+            )
+            for p in outcome.pictures
+        ),
+    )
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Saved:
-    """What became of one photo's pictures."""
+class _Tally:
+    """What a run has come to so far."""
 
-    num_pictures: int
-    failure: Failure | None = None
-
-
-class _Run:
-    """One batch job while it runs."""
-
-    def __init__(self, plan: BatchPlan, translator: Translator) -> None:
-        self._plan = plan
-        self._translator = translator
-        self._targets = [named.target for named in plan.job.targets]
-        self._failures: list[Failure] = []
+    def __init__(
+        self,
+        plan: BatchPlan,
+        decision: Decision,
+        others: Sequence[PhotoRecord],
+        run: Circumstances,
+    ) -> None:
+        self.plan = plan
+        self.run = run
+        self.num_ended = 0
+        self._to_do = decision.to_do
+        self._num_photos = len(plan.photos) + len(others)
+        before = (*decision.done, *others)
+        self._before = Counter(record.result for record in before)
+        self._skipped = [r.photo for r in before if r.result in ("skipped", "copied")]
+        failed = [record for record in others if record.result == "failed"]
+        self._failures = [Failure(path=printable(r.photo), reason=r.reason) for r in failed]
+        self._failures += plan.failures
+        self._ended: Counter[str] = Counter()
         self._traits: Counter[Trait] = Counter()
-        self._num_decoded = 0
         self._num_pictures = 0
         self._origin = ""
+        self._start_s = time.perf_counter()
 
-    def batches(self) -> Iterator[int]:
-        """Works through the photos, batch by batch; yields the sizes of the batches."""
-        size = self._translator.runtime.batch_size or ROWS_A_CALL
-        saving: list[Future[_Saved]] = []
-        with ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1)) as pool:
-            for batch in _one_batch_ahead(pool, self._decode, self._plan.photos, size):
-                translated = self._translate(self._sorted_out(batch))
-                self._count(saving)
-                saving = [pool.submit(_save, *pair) for pair in translated]
-                yield len(batch)
-            self._count(saving)
+    def add(self, outcome: Outcome) -> None:
+        """Counts the end of one photo."""
+        self.num_ended += 1
+        self._ended[outcome.result] += 1
+        self._num_pictures += len(outcome.pictures)
+        if outcome.result == "failed":
+            self._failures.append(outcome.failure)
+        else:
+            self._traits.update(outcome.traits)
+        if outcome.result in ("skipped", "copied"):
+            self._skipped.append(outcome.photo.name.as_posix())
+        if outcome.result == "translated":
+            self._origin = outcome.source_origin
+        self.run.on_progress(self.num_ended, len(self._to_do))
 
-    def complete(self, report: BatchReport, seconds: float) -> BatchReport:
-        """The report with everything that was found."""
-        failures = (*self._plan.failures, *self._failures)
-        return replace(
-            report,
-            finished=True,
-            num_translated=len(self._plan.photos) - len(self._failures),
+    def report(self, *, finished: bool) -> BatchReport:
+        """Writes the report as things stand, and returns it."""
+        seconds = time.perf_counter() - self._start_s
+        job, settings = self.plan.job, self.run.settings
+        results = self._before + self._ended
+        report = BatchReport(
+            path=str(job.output / report_name(job.shard)),
+            finished=finished,
+            input=printable(job.input),
+            output=printable(job.output),
+            targets={named.folder: named.target.text for named in job.targets},
+            model=self.run.model,
+            backend=settings.backend,
+            device=settings.device,
+            image_size=int(settings.options["size"]),
+            num_photos=self._num_photos,
+            num_done_before=self._before.total() - self._before["failed"],
+            num_translated=results["translated"],
             num_pictures=self._num_pictures,
-            num_failed=len(failures),
+            num_failed=len(self._failures),
             seconds=round(seconds, 3),
             images_per_s=round(self._num_pictures / max(seconds, 1e-9), 2),
             source_origin=self._origin,
-            failures=tuple(sorted(failures, key=lambda failure: failure.path)),
+            renamed=self.plan.renamed,
+            without_face=tuple(sorted(map(printable, self._skipped))),
+            failures=tuple(sorted(self._failures, key=lambda failure: failure.path)),
             notes=self._notes(),
         )
-
-    def _decode(self, photo: Photo) -> _Decoded | Failure:
-        """Reads and prepares one photo; runs in a thread."""
-        table = self._plan.job.source
-        source = table.find(photo.name) if isinstance(table, LabelTable) else None
-        try:
-            if isinstance(table, LabelTable) and source is None:
-                raise DataError(f"{photo.path} has no row in {table.path}")
-            image = load_image(photo.path)
-            return _Decoded(
-                photo=photo,
-                pixels=self._translator.prepare(image),
-                source=source,
-                traits=photo_traits(image, self._translator.card),
-            )
-        except (DataError, MemoryError) as error:
-            return _failure(photo, error)
-
-    def _sorted_out(self, batch: Sequence[_Decoded | Failure]) -> list[_Decoded]:
-        """Puts the failures aside and counts what notes need."""
-        self._failures += [item for item in batch if isinstance(item, Failure)]
-        decoded = [item for item in batch if isinstance(item, _Decoded)]
-        self._num_decoded += len(decoded)
-        self._traits.update(trait for item in decoded for trait in item.traits)
-        return decoded
-
-    def _translate(self, decoded: Sequence[_Decoded]) -> list[tuple[Photo, Pixels]]:
-        """Each photo with its pictures (T, S, S, 3)."""
-        if not decoded:
-            return []
-        pixels_NHWC = np.stack([item.pixels for item in decoded])
-        translation = self._translator.translate_prepared(
-            pixels_NHWC, self._targets, self._sources(decoded)
-        )
-        wanted_zeros = self._plan.job.source == "zeros" and translation.source_origin == "given"
-        self._origin = "zeros" if wanted_zeros else translation.source_origin
-        photos = [item.photo for item in decoded]
-        return list(zip(photos, translation.pixels.swapaxes(0, 1), strict=True))
-
-    def _sources(self, decoded: Sequence[_Decoded]) -> FloatArray | None:
-        """Given source labels (N, K), or None to have them predicted."""
-        if self._plan.job.source == "predict":
-            return None
-        nothing = np.zeros(self._translator.card.labels.num_labels, np.float32)
-        return np.stack([nothing if d.source is None else d.source for d in decoded])
-
-    def _count(self, saving: Sequence[Future[_Saved]]) -> None:
-        """Waits for pictures to be written and counts them."""
-        for saved in (future.result() for future in saving):
-            self._num_pictures += saved.num_pictures
-            if saved.failure is not None:
-                self._failures.append(saved.failure)
+        self.run.wait(report.write)
+        return report
 
     def _notes(self) -> tuple[str, ...]:
-        notes = trait_notes(self._traits, self._num_decoded, self._translator.card)
-        if self._origin == "zeros" and self._plan.job.source == "predict":
+        num_looked_at = self.num_ended - self._ended["failed"]
+        notes = trait_notes(self._traits, num_looked_at, self.run.card)
+        if self._origin == "zeros" and self.plan.job.source == "predict":
             notes.append(ZEROS_NOTE)
-        if self._plan.renamed:
+        if self.plan.renamed:
             notes.append(
-                f"renamed: {len(self._plan.renamed)} of the pictures, because another photo's has "
-                f"the name; {REPORT_NAME} lists them"
+                f"renamed: {len(self.plan.renamed)} of the pictures, because another photo's has "
+                "the name; the report lists them"
             )
         return tuple(notes)
-
-
-def _one_batch_ahead(
-    pool: ThreadPoolExecutor,
-    decode: Callable[[Photo], _Decoded | Failure],
-    photos: Sequence[Photo],
-    size: int,
-) -> Iterator[list[_Decoded | Failure]]:
-    """Decodes in batches, of which the next one is under way while a caller has this one."""
-    ahead: list[Future[_Decoded | Failure]] = []
-    for start in range(0, len(photos) + size, size):
-        current, ahead = ahead, [pool.submit(decode, p) for p in photos[start : start + size]]
-        if current:
-            yield [future.result() for future in current]
-
-
-def _save(photo: Photo, pixels_THWC: Pixels) -> _Saved:
-    """Writes one photo's pictures; runs in a thread."""
-    for index, path in enumerate(photo.outputs):
-        try:
-            save_image(Image.fromarray(pixels_THWC[index]), path)
-        except OutputError as error:
-            return _Saved(num_pictures=index, failure=_failure(photo, error))
-    return _Saved(num_pictures=len(photo.outputs))
-
-
-def _failure(photo: Photo, error: Exception) -> Failure:
-    reason = str(error) or type(error).__name__
-    return Failure(path=printable(photo.name), reason=printable(reason))
-
-
-def _empty_report(plan: BatchPlan, translator: Translator, model: str) -> BatchReport:
-    job = plan.job
-    return BatchReport(
-        finished=False,
-        input=printable(job.input),
-        output=printable(job.output),
-        targets={named.folder: named.target.text for named in job.targets},
-        model=model,
-        backend=translator.runtime.backend,
-        device=translator.runtime.device,
-        image_size=translator.image_size,
-        num_photos=len(plan.photos),
-        renamed=plan.renamed,
-    )

@@ -21,7 +21,7 @@ class GalleryRow:
     name: str
     source: Image.Image
     results: tuple[Image.Image, ...]
-    """One for each target, RGB, square."""
+    """One for each target, RGB, of the source's shape."""
 
 
 def write_gallery(
@@ -62,7 +62,8 @@ def _section(row: GalleryRow, headers: Sequence[str]) -> str:
     ]
     tiles += [_tile(h, image) for h, image in zip(headers, row.results, strict=True)]
     return (
-        f'<section style="--source: url({_data_uri(row.source)})">\n<h2>{name}</h2>\n'
+        f'<section style="--source: url({_data_uri(row.source)}); '
+        f'--ratio: {row.source.width} / {row.source.height}">\n<h2>{name}</h2>\n'
         f'<div class="tiles">\n{chr(10).join(tiles)}\n</div>\n</section>'
     )
 

@@ -1,16 +1,53 @@
 """Where every picture of a batch will go, settled before the first photo is decoded."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from stargan_deploy.errors import UsageError
-from stargan_deploy.images import output_suffix
-from stargan_deploy.translation.listing import list_photos, printable, same_name_key
-from stargan_deploy.translation.report import REPORT_NAME, Failure
+from stargan_deploy.translation.framing import Fit
+from stargan_deploy.translation.listing import list_photos, printable
+from stargan_deploy.translation.naming import (
+    NameTemplate,
+    place_pictures,
+    plain_place,
+    template_places,
+)
+from stargan_deploy.translation.report import Failure
+from stargan_deploy.translation.shard import WHOLE, Shard
 from stargan_deploy.translation.sources import LabelTable
 from stargan_deploy.translation.targets import NamedTarget
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureOptions:
+    """How pictures are made, apart from their targets."""
+
+    fit: Fit = "crop"
+    """How a photo becomes a square, where faces are not looked for."""
+    size: int | None = None
+    """Side of the squares in pixels; None takes that of training."""
+    faces: Literal["largest", "all"] | None = None
+    """Which faces to look for, align and blend back; None takes photos as they are."""
+    without_face: Literal["skip", "copy"] = "skip"
+    """What becomes of photos in which no face is found."""
+    strengths: tuple[float, ...] = (1.0,)
+    """How far to go from the photo's own labels (0) to the target's (1), and beyond, up to 1.5;
+    several give a strip."""
+    keep: frozenset[str] = frozenset()
+    """Which of "exif" and "icc" pictures take over from their photos."""
+
+    def __post_init__(self) -> None:
+        bad = [strength for strength in self.strengths if not 0 <= strength <= MAX_STRENGTH]
+        if bad or not self.strengths:
+            shown = f"{bad[0]:g}" if bad else "nothing"
+            raise UsageError(f"--strength must be from 0 to {MAX_STRENGTH}, not {shown}")
+        if self.faces and self.fit != "crop":
+            raise UsageError("--fit does not go with --faces, which aligns and crops each face")
+
+
+MAX_STRENGTH = 1.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +62,11 @@ class BatchJob:
     """With several, each has its folder in `output`."""
     source: Literal["predict", "zeros"] | LabelTable = "predict"
     """Where the photos' own labels come from."""
+    options: PictureOptions = PictureOptions()
+    naming: NameTemplate | None = None
+    """Names of the pictures; None keeps the photos', with a folder for each of several targets."""
+    shard: Shard = WHOLE
+    """The part of the photos that is done here."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +78,8 @@ class Photo:
     path: Path
     outputs: tuple[Path, ...]
     """One for each target."""
+    may_replace: bool = False
+    """Whether its pictures may replace files that stand in their place."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,58 +104,43 @@ def plan_batch(job: BatchJob) -> BatchPlan:
     if job.output.exists() and job.input.exists() and job.output.samefile(job.input):
         raise UsageError(f"--output {job.output} is the input itself; choose another folder")
     listing = list_photos(job.input, skip=job.output)
-    places = place_pictures(listing.photos)
-    folders = [Path(n.folder) for n in job.targets] if len(job.targets) > 1 else [Path()]
+    places = _places(job, listing.photos)
     photos = tuple(
         Photo(
             name=name,
             path=listing.root / name,
-            outputs=tuple(job.output / folder / place for folder in folders),
+            outputs=tuple(job.output / place for place in places[name]),
         )
-        for name, place in places.items()
+        for name in listing.photos
+        if job.shard.holds(name)
     )
     _refuse_overwriting(photos)
-    renamed = {
-        printable(name): printable(place)
-        for name, place in places.items()
-        if place != plain_place(name)
-    }
+    renamed = {} if job.naming else _renamed(photos)
     return BatchPlan(job=job, photos=photos, renamed=renamed, failures=listing.failures)
 
 
-def plain_place(photo: PurePosixPath) -> PurePosixPath:
-    """A picture's place if no other photo wants it: the photo's own, with a written ending."""
-    return photo.with_suffix(output_suffix(Path(photo)))
+def _places(
+    job: BatchJob, photos: Sequence[PurePosixPath]
+) -> dict[PurePosixPath, tuple[PurePosixPath, ...]]:
+    """Where the pictures of each photo go, below the output folder: one place a target."""
+    several = len(job.targets) > 1
+    if job.naming is not None:
+        return template_places(job.naming, photos, [named.folder for named in job.targets])
+    folders = [PurePosixPath(n.folder) for n in job.targets] if several else [PurePosixPath()]
+    return {
+        name: tuple(folder / place for folder in folders)
+        for name, place in place_pictures(photos).items()
+    }
 
 
-def place_pictures(photos: Iterable[PurePosixPath]) -> dict[PurePosixPath, PurePosixPath]:
-    """A place for each photo's picture, unlike all others' on every file system.
-
-    Photos that keep their ending get their place first. Where `a.bmp` finds `a.png` taken, its
-    picture becomes `a.bmp.png`, and where that is taken too, `a.bmp-2.png`.
-    """
-    listed = list(photos)
-    parents = {same_name_key(parent) for photo in listed for parent in photo.parents}
-    taken = parents | {REPORT_NAME}
-    places: dict[PurePosixPath, PurePosixPath] = {}
-    for photo in sorted(listed, key=lambda p: (plain_place(p) != p, p)):
-        place = next(c for c in _candidates(photo) if same_name_key(c) not in taken)
-        taken.add(same_name_key(place))
-        places[photo] = place
-    return {photo: places[photo] for photo in listed}
-
-
-def _candidates(photo: PurePosixPath) -> Iterable[PurePosixPath]:
-    """The plain place, then longer and longer names."""
-    plain = plain_place(photo)
-    yield plain
-    stem = photo.stem if plain == photo else photo.name
-    if stem != photo.stem:
-        yield photo.with_name(f"{stem}{plain.suffix}")
-    number = 2
-    while True:
-        yield photo.with_name(f"{stem}-{number}{plain.suffix}")
-        number += 1
+def _renamed(photos: Sequence[Photo]) -> dict[str, str]:
+    """Photos whose pictures have another name than their own."""
+    places = ((photo.name, photo.outputs[0].name) for photo in photos)
+    return {
+        printable(name): printable(name.with_name(place))
+        for name, place in places
+        if place != plain_place(name).name
+    }
 
 
 def _refuse_overwriting(photos: tuple[Photo, ...]) -> None:

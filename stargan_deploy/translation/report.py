@@ -6,8 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from stargan_deploy.files import write_text
+from stargan_deploy.translation.shard import WHOLE, Shard
 
-REPORT_NAME = "report.json"
+
+def report_name(shard: Shard) -> str:
+    """The file that a run's report is written to."""
+    return "report.json" if shard == WHOLE else f"report.{shard.index}-of-{shard.count}.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +27,8 @@ class Failure:
 class BatchReport:
     """The outcome of a batch."""
 
+    path: str
+    """Of the report itself."""
     finished: bool
     """False in a report that was never replaced by a later one: the batch was interrupted."""
     input: str
@@ -35,10 +41,12 @@ class BatchReport:
     image_size: int = 0
     """Side of the pictures that were written, in pixels."""
     num_photos: int = 0
+    num_done_before: int = 0
+    """Photos that earlier runs finished and this one left as they are."""
     num_translated: int = 0
-    """Photos of which every picture was written."""
+    """Photos of which every picture was written, by this run or an earlier one."""
     num_pictures: int = 0
-    """Pictures written: one for each target of a photo."""
+    """Pictures that this run wrote: one for each target of a photo."""
     num_failed: int = 0
     """Photos and folders that failed."""
     seconds: float = 0.0
@@ -49,6 +57,8 @@ class BatchReport:
     """Where the source labels came from: given, predicted, zeros or unused."""
     renamed: dict[str, str]
     """Pictures that could not keep their photo's name, because another one has it; by photo."""
+    without_face: tuple[str, ...] = ()
+    """Photos in which no face was found, and that were skipped or copied."""
     failures: tuple[Failure, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -56,11 +66,11 @@ class BatchReport:
         """Plain values for JSON."""
         return asdict(self)
 
-    def write(self, folder: Path) -> None:
-        """Writes `report.json` atomically.
+    def write(self) -> None:
+        """Writes the report atomically.
 
         Raises:
             OutputError: the folder cannot be written.
         """
         text = json.dumps(self.to_mapping(), indent=2, ensure_ascii=False)
-        write_text(folder / REPORT_NAME, text + "\n")
+        write_text(Path(self.path), text + "\n")

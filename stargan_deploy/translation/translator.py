@@ -1,24 +1,21 @@
-"""Translating images in memory: `Translator`, and `load`, which is the public Python API.
+"""Translating images in memory, free of files.
 
 Shapes: T targets, N images, S side of the model's images in pixels, D and K the widths of the
 generator's label and of the classifier's output. Images enter and leave as pixels: RGB uint8 in
 [0, 255]; what the engine itself wants is read off the card's tensor specs.
 """
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from types import TracebackType
-from typing import Literal, Self, overload
+from typing import Literal
 
 import numpy as np
 from PIL import Image
 
-from stargan_deploy.card import ModelCard
+from stargan_deploy.card import Dim, ModelCard
 from stargan_deploy.errors import CardError, UsageError
 from stargan_deploy.images import Pixels, prepare_photo, to_rgb
-from stargan_deploy.labels import FloatArray, Target
+from stargan_deploy.labels import FloatArray, LabelSpace, Target
 from stargan_deploy.runtimes.base import Runtime
 from stargan_deploy.translation.specs import from_spec, to_spec
 from stargan_deploy.translation.targets import depends_on_source
@@ -27,6 +24,12 @@ SourceOrigin = Literal["given", "predicted", "zeros", "unused"]
 
 ROWS_A_CALL = 16
 """Rows handed to a runtime that has no batch size of its own; bounds the memory of one call."""
+
+
+ZEROS_NOTE = (
+    "this model has no classifier, so what the target does not name is taken as absent; "
+    "name every attribute that matters"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,21 +54,28 @@ class Translator:
         runtime: an entered runtime with the entry point `translate`.
         classifier: an entered runtime with the entry point `classify`, which predicts source
             labels; None takes `runtime` if its model has one.
+        image_size: side S of the images in pixels; None takes that of training.
+
+    Raises:
+        UsageError: a size that the model's graph does not take.
     """
 
     def __init__(
-        self, card: ModelCard, runtime: Runtime, classifier: Runtime | None = None
+        self,
+        card: ModelCard,
+        runtime: Runtime,
+        classifier: Runtime | None = None,
+        *,
+        image_size: int | None = None,
     ) -> None:
         self.card = card
         self.runtime = runtime
+        self.image_size = image_size or card.preprocessing.image_size
+        """Side S of the images that come out, in pixels."""
+        check_size(card, self.image_size)
         if classifier is None and "classify" in runtime.card.entry_points:
             classifier = runtime
         self.classifier = classifier
-
-    @property
-    def image_size(self) -> int:
-        """Side S of the images that come out, in pixels."""
-        return self.card.preprocessing.image_size
 
     def prepare(self, image: Image.Image | Pixels) -> Pixels:
         """Crops and resizes one image to (S, S, 3), as the model's training did.
@@ -104,12 +114,24 @@ class Translator:
         pixels_NHWC: Pixels,
         targets: Sequence[str | Target],
         sources: FloatArray | None = None,
+        strengths: Sequence[float] | None = None,
     ) -> Translation:
-        """Like `translate`, for pixels (N, S, S, 3) that `prepare` has made."""
+        """Like `translate`, for pixels (N, S, S, 3) that `prepare` has made.
+
+        Args:
+            pixels_NHWC: the images.
+            targets: wishes in words, or parsed ones.
+            sources: labels (N, K) of the images, or None.
+            strengths: for each target, how far to go from the image's own labels (0) to the
+                target's (1); None goes all the way.
+        """
         space = self.card.labels
         parsed = tuple(space.parse(t) if isinstance(t, str) else t for t in targets)
-        labels_NK, origin = self._sources(pixels_NHWC, parsed, sources)
-        rows = [space.target_vector(t, own) for t in parsed for own in labels_NK]
+        steps = [1.0] * len(parsed) if strengths is None else list(strengths)
+        needed = any(s != 1 for s in steps) or any(depends_on_source(space, t) for t in parsed)
+        labels_NK, origin = self._sources(pixels_NHWC, sources, needed=needed)
+        pairs = zip(parsed, steps, strict=True)
+        rows = [_label(space, t, own, strength) for t, strength in pairs for own in labels_NK]
         label_RD = np.array(rows, np.float32).reshape(-1, space.label_width)
         translated_RHWC = self._run_rows(pixels_NHWC, label_RD)
         shape = (len(parsed), *pixels_NHWC.shape)
@@ -129,6 +151,7 @@ class Translator:
         if self.classifier is None:
             raise UsageError("this model has no classifier to predict labels with")
         point = self.classifier.card.entry_point("classify")
+        pixels_NHWC = _at_size(pixels_NHWC, self.card.preprocessing.image_size)
         size = self.classifier.batch_size or ROWS_A_CALL
         logits = []
         for start in range(0, len(pixels_NHWC), size):
@@ -138,12 +161,12 @@ class Translator:
         return self.card.labels.predicted(np.concatenate(logits))
 
     def _sources(
-        self, pixels_NHWC: Pixels, targets: Sequence[Target], given: FloatArray | None
+        self, pixels_NHWC: Pixels, given: FloatArray | None, *, needed: bool
     ) -> tuple[FloatArray, SourceOrigin]:
         shape = (len(pixels_NHWC), self.card.labels.num_labels)
         if given is not None and given.shape != shape:
             raise UsageError(f"source labels must have the shape {shape}, not {given.shape}")
-        if not any(depends_on_source(self.card.labels, target) for target in targets):
+        if not needed:
             return np.zeros(shape, np.float32), "unused"
         if given is not None:
             return given, "given"
@@ -168,119 +191,42 @@ class Translator:
         return translated
 
 
-class Model:
-    """A model ready to translate; what `load` returns.
-
-    The engine is opened by the first translation and closed by `close`, or at the end of a `with`
-    block; it serves one thread at a time.
-    """
-
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
-        self._translator: Translator | None = None
-
-    @property
-    def card(self) -> ModelCard:
-        """Everything that is known about the model."""
-        return self._runtime.card
-
-    @property
-    def attributes(self) -> tuple[str, ...]:
-        """The names that a target may use."""
-        return self.card.labels.names
-
-    @overload
-    def translate(self, image: Image.Image, target: str) -> Image.Image: ...
-
-    @overload
-    def translate(self, image: Pixels, target: str) -> Pixels: ...
-
-    @overload
-    def translate(
-        self, image: Sequence[Image.Image | Pixels], target: str
-    ) -> list[Image.Image | Pixels]: ...
-
-    def translate(
-        self, image: Image.Image | Pixels | Sequence[Image.Image | Pixels], target: str
-    ) -> Image.Image | Pixels | list[Image.Image | Pixels]:
-        """Translates one image or several.
-
-        The centre square of an image is taken, and the result has the size that the model was
-        trained at. What the target does not name stays as the model's classifier sees it.
-
-        Args:
-            image: a PIL image; an RGB uint8 array (H, W, 3), or a batch (N, H, W, 3), in
-                [0, 255]; or a list of PIL images and arrays.
-            target: such as `Blond_Hair`, `Blond_Hair,Young`, `-Male`, `flip:Smiling`.
-
-        Returns:
-            The same kind of thing that went in.
-
-        Raises:
-            LabelError: a target that the model does not know.
-            UsageError: neither a PIL image nor an array that is uint8 RGB.
-        """
-        if isinstance(image, Image.Image):
-            return Image.fromarray(self._translate([image], target)[0])
-        if isinstance(image, np.ndarray):
-            results = self._translate(list(image) if image.ndim == 4 else [image], target)
-            return results if image.ndim == 4 else results[0]
-        if not isinstance(image, Sequence) or isinstance(image, str):
-            image = [image]  # which is refused with a proper message
-        pairs = zip(image, self._translate(image, target), strict=True)
-        return [Image.fromarray(p) if isinstance(i, Image.Image) else p for i, p in pairs]
-
-    def close(self) -> None:
-        """Lets go of the engine; the next translation would open it again."""
-        if self._translator is not None:
-            self._translator = None
-            self._runtime.__exit__(None, None, None)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def _translate(self, images: Sequence[Image.Image | Pixels], target: str) -> Pixels:
-        if self._translator is None:
-            self._runtime.__enter__()
-            self._translator = Translator(self.card, self._runtime)
-        result = self._translator.translate(images, [target])
-        if result.source_origin == "zeros" and len(images):
-            warnings.warn(ZEROS_NOTE, stacklevel=3)
-        pixels: Pixels = result.pixels[0]
-        return pixels
-
-
-ZEROS_NOTE = (
-    "this model has no classifier, so what the target does not name is taken as absent; "
-    "name every attribute that matters"
-)
-
-
-def load(path: str | Path, *, backend: str = "auto", device: str | None = None) -> Model:
-    """Loads a model for use in Python.
-
-        picture = stargan_deploy.load("model.onnx").translate(photo, "Blond_Hair")
-
-    Args:
-        path: an exported artefact or a checkpoint of this tool.
-        backend: "auto", "eager" or "onnx".
-        device: "cpu", "cuda", "cuda:N" or "mps"; None takes a usable GPU, else the CPU.
+def check_size(card: ModelCard, size: int) -> None:
+    """Refuses images of a side, in pixels, that a model's graph does not take.
 
     Raises:
-        ModelError: no such file, or not a model of this tool.
-        BackendError: a backend or device that is not usable here.
+        UsageError: such a size.
     """
-    from stargan_deploy.runtimes.choose import open_runtime
+    point = card.entry_points.get("translate")
+    spec = point.input("image") if point else None
+    sides = spec.shape[1:3] if spec and spec.layout == "NHWC" else spec.shape[2:] if spec else ()
+    for side in sides:
+        if side != size if isinstance(side, int) else not side.accepts(size):
+            raise UsageError(f"this model takes no images of {size}x{size}, but {_sides(side)}")
 
-    return Model(open_runtime(Path(path), backend=backend, device=device))
+
+def _sides(side: int | Dim) -> str:
+    if isinstance(side, int):
+        return f"{side}x{side}"
+    limits = [f"from {side.min}"] + ([f"to {side.max}"] if side.max is not None else [])
+    return f"sides {' '.join(limits)} that are multiples of {side.multiple}"
+
+
+def _label(space: LabelSpace, target: Target, own: FloatArray, strength: float) -> FloatArray:
+    """The label (D,) on the way from an image's own (K,) to the target's."""
+    goal = space.target_vector(target, own)
+    if strength == 1:
+        return goal
+    start = space.embed(own[space.slice_of(target.set_index)], target.set_index)
+    return (start + np.float32(strength) * (goal - start)).astype(np.float32)
+
+
+def _at_size(pixels_NHWC: Pixels, size: int) -> Pixels:
+    """Images of another size resized, because a classifier knows only that of training."""
+    if pixels_NHWC.shape[1:3] == (size, size) or not len(pixels_NHWC):
+        return pixels_NHWC
+    images = (Image.fromarray(pixels) for pixels in pixels_NHWC)
+    return np.stack([np.asarray(i.resize((size, size), Image.Resampling.BILINEAR)) for i in images])
 
 
 def _from_array(array: Pixels) -> Image.Image:

@@ -1,0 +1,95 @@
+"""What photos carry beside their pixels: EXIF, colour profiles, and the mark of an AI's edit."""
+
+import io
+from collections.abc import Set
+from dataclasses import dataclass
+
+from PIL import ExifTags, Image, ImageCms
+
+import stargan_deploy
+
+KEEPABLE = ("exif", "icc")
+"""Metadata that a batch keeps on demand."""
+
+DIGITAL_SOURCE_TYPE = (
+    "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+)
+"""IPTC's term for a photo that was edited with generative AI."""
+
+AI_EDITED_XMP = (
+    '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
+    '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    '<rdf:Description rdf:about=""'
+    ' xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"'
+    ' xmlns:xmp="http://ns.adobe.com/xap/1.0/"'
+    f' Iptc4xmpExt:DigitalSourceType="{DIGITAL_SOURCE_TYPE}"'
+    f' xmp:CreatorTool="stargan-deploy {stargan_deploy.__version__}"/>'
+    '</rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
+)
+"""The XMP packet of every translated picture (IPTC Photo Metadata Standard)."""
+
+MAX_EXIF_BYTES = 65_000
+"""A JPEG's segment holds no more."""
+
+_STALE_TAGS = (
+    ExifTags.Base.Orientation,
+    ExifTags.Base.ImageWidth,
+    ExifTags.Base.ImageLength,
+)
+_STALE_EXIF_TAGS = (ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight)
+"""Tags that describe the photo's pixels and would be wrong of the picture's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metadata:
+    """What a picture takes over from its photo."""
+
+    exif: bytes | None = None
+    """EXIF without orientation, size and thumbnail, which are the photo's own."""
+    icc_profile: bytes | None = None
+
+
+def read_metadata(image: Image.Image, keep: Set[str]) -> Metadata:
+    """The metadata to keep of an image that was just opened; none where it is damaged.
+
+    Args:
+        image: as `Image.open` gives it.
+        keep: which of `KEEPABLE`.
+    """
+    exif = _exif(image) if "exif" in keep else None
+    profile = image.info.get("icc_profile") if "icc" in keep and image.mode == "RGB" else None
+    return Metadata(exif=exif, icc_profile=profile or None)
+
+
+def to_srgb(rgb: Image.Image, image: Image.Image) -> Image.Image:
+    """An RGB image in sRGB, by the colour profile of the image it came from.
+
+    Args:
+        rgb: upright and RGB.
+        image: the one it was made from; its profile counts only where it was RGB too.
+    """
+    profile = image.info.get("icc_profile")
+    if not profile or image.mode != "RGB":
+        return rgb
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if "sRGB" in ImageCms.getProfileDescription(source):
+            return rgb
+        return ImageCms.profileToProfile(rgb, source, ImageCms.createProfile("sRGB")) or rgb
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return rgb  # a damaged profile: the pixels are as good as those of a file without one
+
+
+def _exif(image: Image.Image) -> bytes | None:
+    try:
+        exif = image.getexif()
+        own = exif.get_ifd(ExifTags.IFD.Exif)
+        for tag in _STALE_TAGS:
+            exif.pop(tag, None)
+        for tag in _STALE_EXIF_TAGS:
+            own.pop(tag, None)
+        content = exif.tobytes() if len(exif) else b""
+    except Exception:  # hostile bytes make it trip over whatever they like
+        return None
+    return content if 0 < len(content) <= MAX_EXIF_BYTES else None
