@@ -134,6 +134,8 @@ class LabelSpace:
         Raises:
             LabelError: the source has the wrong length.
         """
+        if not self.sets:
+            return np.zeros(0, np.float32)
         label_set = self.sets[target.set_index]
         columns = self.slice_of(target.set_index)
         own = self._checked_source(source)[columns].copy()

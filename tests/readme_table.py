@@ -1,6 +1,6 @@
 """Puts the table of speeds into the README, from measured results.
 
-    python -m tests.readme_table
+python -m tests.readme_table
 """
 
 from pathlib import Path

@@ -2,17 +2,16 @@
 
 *Device only*: the network on inputs that are already where it computes, in the form that it takes.
 *Host to host*: uint8 pixels in the host's memory in and out. *End to end*: JPEG files in and out.
+Where pictures come from noise, none go in.
 Inputs vary from call to call, and are faces, never zeros.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from stargan_deploy.benchmarking.contestants import Contestant
@@ -21,7 +20,7 @@ from stargan_deploy.benchmarking.subjects import CudaSubject, HostSubject, Subje
 from stargan_deploy.card import ModelCard
 from stargan_deploy.exporters.cases import Case, make_case
 from stargan_deploy.images import Pixels, load_image, prepare_photo, save_image
-from stargan_deploy.translation.specs import from_spec, to_spec
+from stargan_deploy.translation.specs import from_spec
 
 NUM_BATCHES = 4
 """Different batches that calls take in turn."""
@@ -79,19 +78,18 @@ class Workload:
 
 
 def _device_only(workload: Workload, contestant: Contestant) -> Call:
-    runtime = contestant.runtime
-    batches = [_inputs(contestant, case.pixels, case.labels) for case in workload.cases]
+    runtime, name = contestant.runtime, contestant.runtime.card.main_entry_point
+    batches = [case.inputs(runtime.card.entry_point(name)) for case in workload.cases]
     prepare = getattr(runtime, "device_call", None)
     if prepare is None:  # a CPU's memory is the device's; the arrays are as the engine takes them
-        return lambda number: runtime.run(batches[number % NUM_BATCHES])
-    calls = [prepare("translate", batch) for batch in batches]
+        return lambda number: runtime.run(batches[number % NUM_BATCHES], entry_point=name)
+    calls = [prepare(name, batch) for batch in batches]
     return lambda number: calls[number % NUM_BATCHES]()
 
 
 def _host_to_host(workload: Workload, contestant: Contestant) -> Callable[[int], Pixels]:
     def call(number: int) -> Pixels:
-        case = workload.cases[number % NUM_BATCHES]
-        return _translate(contestant, case.pixels, case.labels)
+        return _pictures(contestant, workload.cases[number % NUM_BATCHES])
 
     return call
 
@@ -100,11 +98,15 @@ def _end_to_end(workload: Workload, contestant: Contestant) -> Call:
     target = workload.folder / f"out-{contestant.name.replace(' ', '-')}"
     target.mkdir(exist_ok=True)
     photos = workload.photos
+    card = contestant.runtime.card
+    reads = card.entry_point(card.main_entry_point).input("image") is not None
 
     def call(number: int) -> None:
         paths, case = photos[number % NUM_BATCHES], workload.cases[number % NUM_BATCHES]
-        pixels = np.stack([_read(path, workload.size) for path in paths])
-        pictures = _translate(contestant, pixels, case.labels)
+        if reads:
+            pixels = np.stack([_read(path, workload.size) for path in paths])
+            case = dataclasses.replace(case, pixels=pixels)
+        pictures = _pictures(contestant, case)
         for picture, path in zip(pictures, paths, strict=True):
             save_image(Image.fromarray(picture), target / path.name)
 
@@ -115,16 +117,9 @@ def _read(path: Path, size: int) -> Pixels:
     return np.asarray(prepare_photo(load_image(path), crop_size=None, size=size))
 
 
-def _translate(contestant: Contestant, pixels: Pixels, labels: npt.NDArray[Any]) -> Pixels:
-    runtime = contestant.runtime
-    spec = runtime.card.entry_point("translate").outputs[0]
-    outputs = runtime.run(_inputs(contestant, pixels, labels))
-    return from_spec(outputs[spec.name], spec)
-
-
-def _inputs(
-    contestant: Contestant, pixels: Pixels, labels: npt.NDArray[Any]
-) -> Mapping[str, npt.NDArray[Any]]:
-    """The inputs of `translate` in the form that the engine takes."""
-    image, label = contestant.runtime.card.entry_point("translate").inputs
-    return {image.name: to_spec(pixels, image), label.name: labels}
+def _pictures(contestant: Contestant, case: Case) -> Pixels:
+    """What the model is there for, done on a batch."""
+    runtime, name = contestant.runtime, contestant.runtime.card.main_entry_point
+    point = runtime.card.entry_point(name)
+    outputs = runtime.run(case.inputs(point), entry_point=name)
+    return from_spec(outputs[point.outputs[0].name], point.outputs[0])

@@ -132,10 +132,11 @@ def make_contestant(
     runtime.__enter__()
     load_s = time.perf_counter() - start
     try:
-        point = runtime.card.entry_point("translate")
+        name = runtime.card.main_entry_point
+        point = runtime.card.entry_point(name)
         inputs = random_inputs(point, batch_size=batch_size, height=size, width=size)
         start = time.perf_counter()
-        runtime.run(inputs)
+        runtime.run(inputs, entry_point=name)
     except BaseException:
         runtime.__exit__(None, None, None)
         raise

@@ -90,6 +90,7 @@ def peak_memory(contestant: Contestant, batch_size: int, size: int) -> PeakMemor
             batch_size=batch_size,
             height=size,
             width=size,
+            entry_point=contestant.runtime.card.main_entry_point,
             precision=contestant.entry.precision if is_checkpoint else None,
         )
     )
@@ -107,6 +108,7 @@ def with_roof(row: Row, card: ModelCard, roofs: Mapping[Precision, Roof]) -> Row
         height=row.height,
         width=row.width,
         precision=precision,
+        entry_point=card.main_entry_point,
     )
     share = roofline_share(roofs[precision], counts, timing.statistics.p50_ms)
     return dataclasses.replace(row, roofline=share)

@@ -124,8 +124,8 @@ def _made_by(
 
     backend, sha256 = earlier
     for path in (model, *cached_artefacts(model, weights=weights), *_exports_of(model, weights)):
-        point = read_card_of(path).entry_points.get("translate")
-        if backend in backends_for(path) and point and point.payload_sha256 == sha256:
+        points = read_card_of(path).entry_points.values()
+        if backend in backends_for(path) and sha256 in (p.payload_sha256 for p in points):
             return path
     return None
 

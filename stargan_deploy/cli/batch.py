@@ -1,5 +1,6 @@
 """`stargan-deploy batch`."""
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 def batch(
     input_: options.Input,
     attrs: options.Attrs = None,
+    direction: options.Direction = None,
     model: options.Model = None,
     output: options.Output = Path("translated"),
     backend: options.Backend = "auto",
@@ -56,6 +58,7 @@ def batch(
     """
     chosen = find_model(model)
     pictures = _picture_options(fit, size, faces, without_face, strength, keep)
+    pictures = _directed(chosen, direction, pictures)
     job = _job(chosen, (input_, output), attrs or [], source, pictures, name, shard)
     request = BatchRequest(
         job=job,
@@ -96,6 +99,21 @@ def _picture_options(
     )
 
 
+def _directed(model: Path, direction: str | None, pictures: "PictureOptions") -> "PictureOptions":
+    """The options with what the model is to do.
+
+    Raises:
+        UsageError: a direction that it does not have, or strengths without labels.
+    """
+    from stargan_deploy.runtimes.choose import read_card_of
+    from stargan_deploy.translation.translator import choose_direction
+
+    card = read_card_of(model)
+    if not card.labels.sets and pictures.strengths != (1.0,):
+        raise UsageError("--strength goes part of the way between labels, and this model has none")
+    return dataclasses.replace(pictures, entry_point=choose_direction(card, direction))
+
+
 def _strengths(text: str) -> tuple[float, ...]:
     try:
         return tuple(float(word) for word in text.split(","))
@@ -128,10 +146,11 @@ def _job(
     from stargan_deploy.translation.naming import NameTemplate
     from stargan_deploy.translation.plan import BatchJob
     from stargan_deploy.translation.shard import WHOLE, parse_shard
-    from stargan_deploy.translation.targets import name_targets
+    from stargan_deploy.translation.targets import name_targets, only_target
 
     space = read_card_of(model).labels
-    targets = name_targets(space, words)
+    only = () if space.sets else (only_target(space, pictures.entry_point, words),)
+    targets = only or name_targets(space, words)
     return BatchJob(
         input=paths[0],
         output=paths[1],

@@ -194,3 +194,11 @@ Gallery = Annotated[
     bool,
     typer.Option("--gallery", help="One HTML file of before and after.", rich_help_panel=PAGES),
 ]
+Direction = Annotated[
+    str | None,
+    typer.Option(
+        metavar="a2b|b2a",
+        help="Of a model that goes both ways, which.",
+        show_default="the only one",
+    ),
+]

@@ -63,7 +63,12 @@ def open_engine(
         weights=spec.weights,
         precision=spec.precision,
     ) as runtime:
-        translator = Translator(runtime.card, runtime, image_size=job.options.size)
+        translator = Translator(
+            runtime.card,
+            runtime,
+            image_size=job.options.size,
+            entry_point=job.options.entry_point,
+        )
         pipeline = Pipeline(job, translator, make_framing(job, runtime.card), write=write)
         settings = settings_of(job, translator, spec.precision or "fp32")
         yield OpenedEngine(pipeline=pipeline, settings=settings, translator=translator)
@@ -99,7 +104,7 @@ def settings_of(job: BatchJob, translator: Translator, precision: str) -> Settin
     hashes = {name: point.payload_sha256 for name, point in card.entry_points.items()}
     measured = ", ".join(f"{kind} {dtype}" for kind, dtype in sorted(card.precision.items()))
     return Settings(
-        artefact_sha256=hashes.get("translate", ""),
+        artefact_sha256=hashes.get(translator.entry_point, ""),
         backend=translator.runtime.backend,
         device=translator.runtime.device,
         precision=measured or precision,

@@ -28,6 +28,8 @@ class PictureOptions:
     """How a photo becomes a square, where faces are not looked for."""
     size: int | None = None
     """Side of the squares in pixels; None takes that of training."""
+    entry_point: str = "translate"
+    """What the model is to do, as its card names it."""
     faces: Literal["largest", "all"] | None = None
     """Which faces to look for, align and blend back; None takes photos as they are."""
     without_face: Literal["skip", "copy"] = "skip"

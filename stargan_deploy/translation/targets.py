@@ -48,6 +48,18 @@ def name_targets(space: LabelSpace, words: Sequence[str]) -> tuple[NamedTarget, 
     return tuple(named)
 
 
+def only_target(space: LabelSpace, direction: str, words: Sequence[str]) -> NamedTarget:
+    """What a model without labels makes of every photo.
+
+    Raises:
+        UsageError: a wish, which such a model cannot be given.
+    """
+    assert not space.sets
+    if words:
+        raise UsageError(f"this model takes no labels, so --attrs {words[0]} means nothing to it")
+    return NamedTarget(folder=direction, target=Target(text=direction, set_index=0, wishes={}))
+
+
 def folder_name(target: Target) -> str:
     """A folder name for a wish: `Blond_Hair`, `not-Male`, `flip-Smiling`, `Blond_Hair+Young`."""
     prefixes = {"on": "", "off": "not-", "flip": "flip-"}

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from stargan_deploy.card import Dim, ModelCard
-from stargan_deploy.errors import CardError, UsageError
+from stargan_deploy.errors import CardError, UsageError, unknown_name
 from stargan_deploy.images import Pixels, prepare_photo, to_rgb
 from stargan_deploy.labels import FloatArray, LabelSpace, Target
 from stargan_deploy.runtimes.base import Runtime
@@ -51,10 +51,11 @@ class Translator:
 
     Args:
         card: the model's card: its labels, crop and image size.
-        runtime: an entered runtime with the entry point `translate`.
+        runtime: an entered runtime with an entry point from images to images.
         classifier: an entered runtime with the entry point `classify`, which predicts source
             labels; None takes `runtime` if its model has one.
         image_size: side S of the images in pixels; None takes that of training.
+        entry_point: what to do, as the card names it.
 
     Raises:
         UsageError: a size that the model's graph does not take.
@@ -67,12 +68,14 @@ class Translator:
         classifier: Runtime | None = None,
         *,
         image_size: int | None = None,
+        entry_point: str = "translate",
     ) -> None:
         self.card = card
         self.runtime = runtime
+        self.entry_point = entry_point
         self.image_size = image_size or card.preprocessing.image_size
         """Side S of the images that come out, in pixels."""
-        check_size(card, self.image_size)
+        check_size(card, self.image_size, entry_point)
         if classifier is None and "classify" in runtime.card.entry_points:
             classifier = runtime
         self.classifier = classifier
@@ -132,7 +135,7 @@ class Translator:
         labels_NK, origin = self._sources(pixels_NHWC, sources, needed=needed)
         pairs = zip(parsed, steps, strict=True)
         rows = [_label(space, t, own, strength) for t, strength in pairs for own in labels_NK]
-        label_RD = np.array(rows, np.float32).reshape(-1, space.label_width)
+        label_RD = np.array(rows, np.float32).reshape(len(rows), space.label_width)
         translated_RHWC = self._run_rows(pixels_NHWC, label_RD)
         shape = (len(parsed), *pixels_NHWC.shape)
         return Translation(
@@ -176,28 +179,58 @@ class Translator:
 
     def _run_rows(self, pixels_NHWC: Pixels, label_RD: FloatArray) -> Pixels:
         """Runs row r = t * N + n of all pairs of target and image, batch by batch."""
-        point = self.runtime.card.entry_point("translate")
+        point = self.runtime.card.entry_point(self.entry_point)
         image_spec, label_spec = point.input("image"), point.input("label")
-        if image_spec is None or label_spec is None:
-            raise CardError("this model does not translate images by labels")
+        if image_spec is None:
+            raise CardError(f"{self.entry_point!r} of this model does not translate images")
         translated = np.empty((len(label_RD), *pixels_NHWC.shape[1:]), np.uint8)
         size = self.runtime.batch_size or ROWS_A_CALL
         for start in range(0, len(label_RD), size):
             labels = label_RD[start : start + size]
             images = pixels_NHWC[np.arange(start, start + len(labels)) % len(pixels_NHWC)]
-            inputs = {image_spec.name: to_spec(images, image_spec), label_spec.name: labels}
-            output = self.runtime.run(inputs)[point.outputs[0].name]
+            inputs = {image_spec.name: to_spec(images, image_spec)}
+            if label_spec is not None:
+                inputs[label_spec.name] = labels
+            outputs = self.runtime.run(inputs, entry_point=self.entry_point)
+            output = outputs[point.outputs[0].name]
             translated[start : start + len(labels)] = from_spec(output, point.outputs[0])
         return translated
 
 
-def check_size(card: ModelCard, size: int) -> None:
+def choose_direction(card: ModelCard, wish: str | None) -> str:
+    """The entry point from images to images that is meant.
+
+    Args:
+        card: the model's.
+        wish: its name; None takes the only one.
+
+    Raises:
+        UsageError: no such direction, none at all, or several and no wish.
+    """
+    known = [
+        name
+        for name, point in sorted(card.entry_points.items())
+        if point.input("image") and point.outputs[0].kind == "image" and not point.is_stochastic
+    ]
+    if not known:
+        has = ", ".join(sorted(card.entry_points))
+        raise UsageError(
+            f"this model translates no images, it has {has}: see stargan-deploy sample"
+        )
+    if wish is None and len(known) > 1:
+        raise UsageError(f"this model goes {' and '.join(known)}: choose with --direction")
+    if wish is not None and wish not in known:
+        raise UsageError(unknown_name("direction", wish, known, where="this model"))
+    return wish or known[0]
+
+
+def check_size(card: ModelCard, size: int, entry_point: str = "translate") -> None:
     """Refuses images of a side, in pixels, that a model's graph does not take.
 
     Raises:
         UsageError: such a size.
     """
-    point = card.entry_points.get("translate")
+    point = card.entry_points.get(entry_point)
     spec = point.input("image") if point else None
     sides = spec.shape[1:3] if spec and spec.layout == "NHWC" else spec.shape[2:] if spec else ()
     for side in sides:

@@ -1,0 +1,74 @@
+"""Models without labels translate folders too."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.families import lively_model, save_noise
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    families = ("pix2pix", "cyclegan", "cgan")
+    return {name: lively_model(name, tmp_path_factory.mktemp(name)) for name in families}
+
+
+@pytest.fixture
+def photos(tmp_path):
+    for number in range(3):
+        save_noise(tmp_path / "photos" / f"{number}.png", 70, 66, seed=number)
+    return tmp_path / "photos"
+
+
+def pixels(path):
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def test_pix2pix_needs_no_attributes(command, models, photos, tmp_path):
+    result = command("batch", "-i", photos, "--model", models["pix2pix"], "--backend", "eager")
+    assert result.code == 0, result.err
+    assert sorted(p.name for p in (tmp_path / "translated").glob("*.png")) == [
+        "0.png",
+        "1.png",
+        "2.png",
+    ]
+    assert pixels(tmp_path / "translated" / "1.png").shape == (64, 64, 3)
+
+
+def test_cyclegan_goes_both_ways(command, models, photos, tmp_path):
+    for direction in ("a2b", "b2a"):
+        words = ("--model", models["cyclegan"], "--direction", direction, "-o", direction)
+        result = command("batch", "-i", photos, *words, "--backend", "eager")
+        assert result.code == 0, result.err
+    there, back = (pixels(tmp_path / folder / "0.png") for folder in ("a2b", "b2a"))
+    assert there.shape == (16, 16, 3)
+    assert not np.array_equal(there, back)
+
+
+def test_an_export_of_both_directions_runs_too(command, models, photos, tmp_path):
+    assert command("export", models["cyclegan"], "--out", "m.onnx", "--max-batch", 4).code == 0
+    words = ("--model", "m.onnx", "--direction", "b2a")
+    assert command("batch", "-i", photos, *words, "-o", "onnx").code == 0
+    words = ("--model", models["cyclegan"], "--direction", "b2a", "--backend", "eager")
+    assert command("batch", "-i", photos, *words, "-o", "eager").code == 0
+    first, second = (pixels(tmp_path / folder / "2.png") for folder in ("onnx", "eager"))
+    assert np.abs(first.astype(int) - second).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("family", "words", "complaint"),
+    [
+        ("cyclegan", (), "goes a2b and b2a: choose with --direction"),
+        ("cyclegan", ("--direction", "a2c"), "unknown direction 'a2c'; did you mean"),
+        ("pix2pix", ("--attrs", "Blond_Hair"), "takes no labels"),
+        ("pix2pix", ("--strength", "0.5"), "this model has none"),
+        ("pix2pix", ("--size", "100"), "multiples of 64"),
+        ("cgan", (), "translates no images, it has sample"),
+    ],
+)
+def test_wishes_that_make_no_sense_are_one_line(command, models, photos, family, words, complaint):
+    result = command("batch", "-i", photos, "--model", models[family], *words)
+    assert result.code == 2, result.err
+    assert complaint in result.err
+    assert "Traceback" not in result.err
