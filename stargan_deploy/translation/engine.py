@@ -112,6 +112,7 @@ def settings_of(job: BatchJob, translator: Translator, precision: str) -> Settin
         targets={named.target.text: options.strengths for named in job.targets},
         options={
             "classifier": hashes.get("classify", ""),
+            "direction": translator.entry_point,
             "faces": options.faces or "off",
             "fit": options.fit,
             "keep": ",".join(sorted(options.keep)),
