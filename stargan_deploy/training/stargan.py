@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stargan_deploy.config import to_mapping
+from stargan_deploy.errors import DataError
 from stargan_deploy.labels import LabelSpace
 from stargan_deploy.models.stargan import Discriminator, Generator, StarGANNetwork, build_networks
 from stargan_deploy.training.adversarial import (
@@ -249,7 +250,15 @@ class StarGANObjective:
 
 
 def create_objective(recipe: Recipe, labels: LabelSpace, *, num_steps: int) -> StarGANObjective:
-    """Builds networks, players and phases from a resolved recipe."""
+    """Builds networks, players and phases from a resolved recipe.
+
+    Raises:
+        DataError: the data has no labels.
+    """
+    if not labels.sets:
+        raise DataError(
+            f"StarGAN learns to change labels, and images of kind {recipe.data.kind!r} have none"
+        )
     train = recipe.train
     network = StarGANNetwork(
         label_width=labels.label_width,

@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from stargan_deploy.errors import ModelError, TrainingError, UsageError
+from stargan_deploy.errors import DataError, ModelError, TrainingError, UsageError
 from stargan_deploy.models.checkpoint import build_model, load_checkpoint
 from stargan_deploy.training.evaluation import score
 from stargan_deploy.training.recipe import resolve_recipe
@@ -217,3 +217,10 @@ def test_a_line_of_metrics_holds_the_means_since_the_last(tiny_trainer, tiny_rec
     for line in logged(tmp_path / "run"):
         pair = (single[line["step"] - 1]["d_gp"] + single[line["step"]]["d_gp"]) / 2
         assert line["d_gp"] == pytest.approx(pair, rel=1e-6)
+
+
+def test_images_without_labels_are_refused(tmp_path, tiny_recipe):
+    Image.new("RGB", (40, 40)).save(tmp_path / "a.png")
+    recipe = tiny_recipe(data={"kind": "plain", "root": str(tmp_path)})
+    with pytest.raises(DataError, match="images of kind 'plain' have none"):
+        create_trainer(recipe, Run(tmp_path / "run"))
