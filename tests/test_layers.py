@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from stargan_deploy.models.family import FAMILIES
+from stargan_deploy.training.objective import OBJECTIVES
+
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "stargan_deploy"
 
@@ -69,6 +72,32 @@ def test_translation_sees_runtimes_only_through_their_doors():
     for path in (PACKAGE / "translation").glob("*.py"):
         for module in imported(path):
             assert room_of(module) != "runtimes" or module.startswith(doors), path
+
+
+OF_STARGAN = {"untrained.py", "plain_loop.py", "training_speed.py"}
+"""Measure the paper's own networks and the loop of the official code."""
+
+
+@pytest.mark.parametrize("room", ["exporters", "runtimes", "translation", "benchmarking", "cli"])
+def test_no_door_asks_which_family_comes(room):
+    for path in (PACKAGE / room).glob("*.py"):
+        if path.name not in OF_STARGAN:
+            _refuse_families(path)
+
+
+def test_the_trainer_knows_objectives_only():
+    own = {"presets.py", "objective.py", "recipe.py"} | {f"{family}.py" for family in FAMILIES}
+    for path in (PACKAGE / "training").glob("*.py"):
+        if path.name not in own:
+            _refuse_families(path)
+
+
+def _refuse_families(path):
+    modules = {*FAMILIES.values(), *OBJECTIVES.values()}
+    assert not [m for m in imported(path) if m.startswith(tuple(f"{own}." for own in modules))]
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    words = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    assert not words & set(FAMILIES), path
 
 
 @pytest.mark.parametrize("folder", ["train", "export", "benchmarks"])

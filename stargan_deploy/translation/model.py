@@ -15,7 +15,8 @@ from PIL import Image
 from stargan_deploy.card import ModelCard
 from stargan_deploy.images import Pixels
 from stargan_deploy.runtimes.base import Runtime
-from stargan_deploy.translation.translator import ZEROS_NOTE, Translator
+from stargan_deploy.translation.targets import only_target
+from stargan_deploy.translation.translator import ZEROS_NOTE, Translator, choose_direction
 
 
 class Model:
@@ -27,7 +28,8 @@ class Model:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._translator: Translator | None = None
+        self._translators: dict[str, Translator] = {}
+        """By entry point; none while the engine is closed."""
 
     @property
     def card(self) -> ModelCard:
@@ -40,18 +42,18 @@ class Model:
         return self.card.labels.names
 
     @overload
-    def translate(self, image: Image.Image, target: str) -> Image.Image: ...
+    def translate(self, image: Image.Image, target: str = "") -> Image.Image: ...
 
     @overload
-    def translate(self, image: Pixels, target: str) -> Pixels: ...
+    def translate(self, image: Pixels, target: str = "") -> Pixels: ...
 
     @overload
     def translate(
-        self, image: Sequence[Image.Image | Pixels], target: str
+        self, image: Sequence[Image.Image | Pixels], target: str = ""
     ) -> list[Image.Image | Pixels]: ...
 
     def translate(
-        self, image: Image.Image | Pixels | Sequence[Image.Image | Pixels], target: str
+        self, image: Image.Image | Pixels | Sequence[Image.Image | Pixels], target: str = ""
     ) -> Image.Image | Pixels | list[Image.Image | Pixels]:
         """Translates one image or several.
 
@@ -61,14 +63,16 @@ class Model:
         Args:
             image: a PIL image; an RGB uint8 array (H, W, 3), or a batch (N, H, W, 3), in
                 [0, 255]; or a list of PIL images and arrays.
-            target: such as `Blond_Hair`, `Blond_Hair,Young`, `-Male`, `flip:Smiling`.
+            target: such as `Blond_Hair`, `Blond_Hair,Young`, `-Male`, `flip:Smiling`; of a model
+                without labels its direction, `a2b` or `b2a`, or nothing where it has but one.
 
         Returns:
             The same kind of thing that went in.
 
         Raises:
             LabelError: a target that the model does not know.
-            UsageError: neither a PIL image nor an array that is uint8 RGB.
+            UsageError: neither a PIL image nor an array that is uint8 RGB; or a direction that the
+                model does not have.
         """
         if isinstance(image, Image.Image):
             return Image.fromarray(self._translate([image], target)[0])
@@ -82,8 +86,8 @@ class Model:
 
     def close(self) -> None:
         """Lets go of the engine; the next translation would open it again."""
-        if self._translator is not None:
-            self._translator = None
+        if self._translators:
+            self._translators = {}
             self._runtime.__exit__(None, None, None)
 
     def __enter__(self) -> Self:
@@ -98,14 +102,23 @@ class Model:
         self.close()
 
     def _translate(self, images: Sequence[Image.Image | Pixels], target: str) -> Pixels:
-        if self._translator is None:
-            self._runtime.__enter__()
-            self._translator = Translator(self.card, self._runtime)
-        result = self._translator.translate(images, [target])
+        has_labels = bool(self.card.labels.sets)
+        direction = choose_direction(self.card, None if has_labels else target or None)
+        wish = target if has_labels else only_target(self.card.labels, direction, ()).target
+        result = self._translator(direction).translate(images, [wish])
         if result.source_origin == "zeros" and len(images):
             warnings.warn(ZEROS_NOTE, stacklevel=3)
         pixels: Pixels = result.pixels[0]
         return pixels
+
+    def _translator(self, direction: str) -> Translator:
+        """The translator of an entry point; opens the engine for the first one."""
+        if not self._translators:
+            self._runtime.__enter__()
+        if direction not in self._translators:
+            translator = Translator(self.card, self._runtime, entry_point=direction)
+            self._translators[direction] = translator
+        return self._translators[direction]
 
 
 def load(path: str | Path, *, backend: str = "auto", device: str | None = None) -> Model:
