@@ -29,10 +29,13 @@ class Template:
     """Where a data set's pictures have the eyes and the mouth."""
 
     width: int
+    """Of the pictures, in pixels."""
     height: int
+    """Of the pictures, in pixels."""
     left_eye: tuple[float, float]
     """The one on the left of the picture."""
     right_eye: tuple[float, float]
+    """The one on the right."""
     mouth: tuple[float, float]
     """Midway between the corners of the mouth."""
 
@@ -51,13 +54,14 @@ It aligns by these three points, without the nose, and repeats the edges of a ph
 CELEBA_HQ = Template(
     width=1024,
     height=1024,
-    left_eye=(386.5, 498.6),
-    right_eye=(637.5, 498.6),
-    mouth=(512.0, 751.5),
+    left_eye=(386.5, 484.0),
+    right_eye=(637.5, 484.0),
+    mouth=(512.0, 761.0),
 )
 """CelebA-HQ and FFHQ: squares of four eye distances around a point a tenth of the way from the eyes
-to the mouth (Karras et al., ICLR 2018, appendix C); faces are a fifth larger than in a crop of 178
-out of CelebA. The points are means over 600 pictures as our detector sees them, made symmetric."""
+to the mouth (Karras et al., ICLR 2018, appendix C); faces are a sixth larger than in a crop of 178
+out of CelebA. The eye distance is the mean over 600 pictures; the mouth is as far away as CelebA's
+template has it."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -201,7 +205,8 @@ def _padded_part(
     first = np.clip(low, 0, np.array(photo.size) - 1)
     last = np.clip(high, first + 1, photo.size)
     inside = np.asarray(photo.reduce(block, box=(*first.tolist(), *last.tolist())))
-    before = np.maximum((first - low) // block, 0)
-    after = np.maximum((high - low) // block - before - inside.shape[1::-1], 0)
+    missing = np.maximum((high - low) // block - inside.shape[1::-1], 0)
+    before = np.clip((first - low) // block, 0, missing)
+    after = missing - before
     padding = ((before[1], after[1]), (before[0], after[0]), (0, 0))
     return Image.fromarray(np.pad(inside, padding, mode="edge")), low

@@ -14,7 +14,7 @@ photo.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -25,16 +25,22 @@ from stargan_deploy.images import Pixels
 from stargan_deploy.translation.alignment import (
     AlignedFace,
     Matrix,
-    eyes_and_mouth,
     invert,
     scale_of,
     transform,
 )
+from stargan_deploy.translation.head_mask import head_mask, oval, smooth_step
 
 Floats = npt.NDArray[np.float32]
 
-BAND_ROWS = 256
+BAND_ROWS = 128
 """Rows of the photo that are worked on at a time; bounds the memory."""
+
+MARGIN = 3
+"""Pixels around a tile that the bicubic filter may read."""
+
+FEATHER = 0.1
+"""Width of the edge over which a face fades out, in sides of the tile."""
 
 RADIUS = 2
 """Of the square window in which one recipe is fitted, in the tile's pixels."""
@@ -51,33 +57,11 @@ DARK = 8.0
 MAX_DRIFT = 12.0
 """The greatest colour shift of the skin that is taken for a generator's fault, not for a wish."""
 
-UNCHANGED, CHANGED = 3.0, 10.0
-"""Mean changes around a pixel that are dropped as noise, and that are kept whole."""
+CHANGED = (3.0, 10.0)
+"""Mean change around a pixel up to which it is dropped as noise, and from which it is kept."""
 
-COARSE_SIZE = 64
-"""Side of the tile in which outlines are looked for, since they are one pixel wide there."""
-
-QUIET = 16.0
-"""Colour steps between neighbours of that tile that are no outline, such as strands of hair."""
-
-OUTLINE = (12.0, 35.0)
-"""Sums of what colour steps have above that, on the way from hair or face to a pixel, up to which
-it belongs to the head, and from which it does not."""
-
-DEPTH = 30.0
-"""What the way across the whole tile adds."""
-
-NUM_SWEEPS = 4
-"""Ways that turn more often than this are not followed."""
-
-FEATHER = 0.1
-"""Width of the edge over which a face fades out, in sides of the tile."""
-
-UNSEEN, SEEN = 4.0, 12.0
+UNEXPLAINED = (4.0, 12.0)
 """The same for what no recipe explains, as root of the mean square."""
-
-MARGIN = 3
-"""Pixels around a tile that the bicubic filter may read."""
 
 
 def blend_faces(photo: Image.Image, faces: Sequence[tuple[AlignedFace, Pixels]]) -> Image.Image:
@@ -215,16 +199,7 @@ def _fit_recipe(face: AlignedFace, translated: Pixels) -> Floats:
     """Nine factors and three shifts (12, S, S) that take the input's colours to their change."""
     colours = face.pixels.astype(np.float32)
     change = _wanted_change(face, translated)
-    mean, mean_change = _window_mean(colours), _window_mean(change)
-    spread = _window_mean(colours[..., :, None] * colours[..., None, :])
-    spread = spread - mean[..., :, None] * mean[..., None, :] + NOISE * np.eye(3, dtype=np.float32)
-    common = _window_mean(colours[..., :, None] * change[..., None, :])
-    common = common - mean[..., :, None] * mean_change[..., None, :]
-    # Where the tile is flat, the photo may not be: what gets darker or lighter keeps its contrast.
-    gain = ((mean + mean_change + DARK) / (mean + DARK)).clip(*GAINS) - 1
-    common = common + NOISE * gain[..., None] * np.eye(3, dtype=np.float32)
-    factors = np.linalg.solve(spread, common)
-    shifts = mean_change - (mean[..., None, :] @ factors)[..., 0, :]
+    factors, shifts = _fit_windows(colours, change)
     factors, shifts = _window_mean(factors), _window_mean(shifts)
     explained = (colours[..., None, :] @ factors)[..., 0, :] + shifts
     shifts = shifts + _cored_rest(change - explained)
@@ -232,19 +207,36 @@ def _fit_recipe(face: AlignedFace, translated: Pixels) -> Floats:
     return np.ascontiguousarray(recipe.transpose(2, 0, 1))
 
 
+def _fit_windows(colours: Floats, change: Floats) -> tuple[Floats, Floats]:
+    """The factors (S, S, 3, 3) and shifts (S, S, 3) that fit best around each pixel."""
+    identity = np.eye(3, dtype=np.float32)
+    mean, mean_change = _window_mean(colours), _window_mean(change)
+    variance = _window_mean(colours[..., :, None] * colours[..., None, :])
+    variance = variance - mean[..., :, None] * mean[..., None, :]
+    common = _window_mean(colours[..., :, None] * change[..., None, :])
+    common = common - mean[..., :, None] * mean_change[..., None, :]
+    # Where the tile is flat, the photo may not be: what gets darker or lighter keeps its contrast.
+    gain: Floats = ((mean + mean_change + DARK) / (mean + DARK)).clip(*GAINS) - 1
+    common = common + NOISE * gain[..., None] * identity
+    factors: Floats = np.linalg.solve(variance + NOISE * identity, common).astype(np.float32)
+    return factors, mean_change - (mean[..., None, :] @ factors)[..., 0, :]
+
+
 def _wanted_change(face: AlignedFace, translated: Pixels) -> Floats:
     """The change (S, S, 3), less the generator's drift in colour and its noise."""
     change = translated.astype(np.float32) - face.pixels
-    drift = np.median(change[_skin(face)], axis=0)
-    change = change - drift.clip(-MAX_DRIFT, MAX_DRIFT)
+    skin = oval(face, 0.5, (0.65, 0.8)) < 1
+    if skin.any():
+        change = change - np.median(change[skin], axis=0).clip(-MAX_DRIFT, MAX_DRIFT)
     size = np.abs(_window_mean(change)).max(-1)
-    return change * (_step(size, UNCHANGED, CHANGED) * _head(face))[..., None]
+    return change * (smooth_step(size, *CHANGED) * head_mask(face))[..., None]
 
 
 def _cored_rest(rest: Floats) -> Floats:
-    """What no recipe explains, where it is more than noise."""
+    """What no recipe explains, where it is more than noise, and not a checkerboard's pattern."""
+    rest = _smooth(rest)
     size = np.sqrt(_window_mean((rest * rest).mean(-1, keepdims=True), radius=1))
-    return rest * _step(size, UNSEEN, SEEN)
+    return rest * smooth_step(size, *UNEXPLAINED)
 
 
 def _window_mean(values: Floats, radius: int = RADIUS) -> Floats:
@@ -258,98 +250,17 @@ def _window_mean(values: Floats, radius: int = RADIUS) -> Floats:
     return values
 
 
-def _step(values: Floats, low: float, high: float) -> Floats:
-    """0 up to `low`, 1 from `high`, smooth between (the cubic 3t^2 - 2t^3)."""
-    t = ((values - low) / (high - low)).clip(0, 1)
-    step: Floats = t * t * (3 - 2 * t)
-    return step
-
-
-def _skin(face: AlignedFace) -> npt.NDArray[np.bool_]:
-    """An oval (S, S) from brows to mouth, which is skin whatever the hair."""
-    return _oval(face, 0.5, (0.7, 0.8)) < 1
-
-
-def _head(face: AlignedFace) -> Floats:
-    """1 on head and hair, 0 on what is behind and below them, (S, S).
-
-    The hair is what can be reached from above the forehead without crossing an outline, and so
-    is the skin from the face, close to it. Where there is no outline, what is behind the head
-    counts as hair: a change that should not be is better than hair in two colours.
-    """
-    size = min(len(face.pixels), COARSE_SIZE)
-    small = _resized(face, size)
-    cost = _crossing_costs(small.pixels.astype(np.float32))
-    oval = _oval(small, 0.25, (1.0, 1.25))
-    hair = _shortest_ways(_crown(small), cost)
-    skin = np.maximum(_shortest_ways(oval < 1, cost), OUTLINE[1] * _step(oval, 1.2, 1.9))
-    head = 1 - np.minimum(_step(np.minimum(hair, skin), *OUTLINE), _step(oval, 1.0, 1.3))
-    image = Image.fromarray(head).resize(face.pixels.shape[:2], Image.Resampling.BILINEAR)
-    return np.asarray(image)
-
-
-def _resized(face: AlignedFace, size: int) -> AlignedFace:
-    """A tile with another side; its matrix stays behind."""
-    pixels = Image.fromarray(face.pixels).resize((size, size), Image.Resampling.BOX)
-    factor = size / len(face.pixels)
-    return replace(face, pixels=np.asarray(pixels), landmarks=face.landmarks * factor)
-
-
-def _crown(face: AlignedFace) -> npt.NDArray[np.bool_]:
-    """The hair above the forehead (S, S), or the forehead of who has none."""
-    left_eye, right_eye, _ = eyes_and_mouth(face.landmarks)
-    unit = math.dist(left_eye, right_eye)
-    x, y = (np.arange(len(face.pixels)) + 0.5 - centre for centre in (left_eye + right_eye) / 2)
-    wide, high = np.abs(x) < 0.5 * unit, (y < -1.1 * unit) & (y > -1.5 * unit)
-    crown: npt.NDArray[np.bool_] = high[:, None] & wide
-    return crown
-
-
-def _crossing_costs(colours: Floats) -> tuple[Floats, Floats]:
-    """What a step down (S - 1, S) and a step to the right (S, S - 1) costs: the colours' change."""
-    down, right = (np.abs(np.diff(colours, axis=axis)).max(-1) for axis in (0, 1))
-    least = np.float32(DEPTH / len(colours))
-    return np.maximum(down - QUIET, 0) + least, np.maximum(right - QUIET, 0) + least
-
-
-def _shortest_ways(start: npt.NDArray[np.bool_], cost: tuple[Floats, Floats]) -> Floats:
-    """The least sum of costs on a way from any start to each pixel, (S, S).
-
-    Args:
-        start: where ways start, (S, S).
-        cost: of the steps down and to the right, and back.
-    """
-    way = np.where(start, 0, np.inf).astype(np.float32)
-    for _ in range(NUM_SWEEPS):
-        for view, steps in ((way, cost[0]), (way.T, cost[1].T)):
-            for row in range(1, len(view)):
-                np.minimum(view[row], view[row - 1] + steps[row - 1], out=view[row])
-            for row in range(len(view) - 2, -1, -1):
-                np.minimum(view[row], view[row + 1] + steps[row], out=view[row])
-    return way
+def _smooth(values: Floats) -> Floats:
+    """Values (S, S, 3) without what alternates from pixel to pixel (weights 1, 2, 1)."""
+    for axis in (0, 1):
+        padded = np.pad(values, [(int(axis == k),) * 2 for k in range(3)], mode="edge")
+        first, middle, last = (np.take(padded, range(k, k + len(values)), axis) for k in range(3))
+        values = (first + 2 * middle + last) / np.float32(4)
+    return values
 
 
 def _mask(side: int) -> Floats:
     """1 inside the tile, 0 at its edges, (S, S)."""
     inset = np.minimum(np.arange(side) + 0.5, side - 0.5 - np.arange(side)) / side
-    edge = _step(inset.astype(np.float32), 0.0, FEATHER)
+    edge = smooth_step(inset.astype(np.float32), 0.0, FEATHER)
     return edge[:, None] * edge
-
-
-def _oval(face: AlignedFace, down: float, radii: tuple[float, float]) -> Floats:
-    """Distances (S, S) of the pixels from a middle of the face, 1 on an ellipse.
-
-    Args:
-        face: its landmarks give the place and the scale.
-        down: where the middle lies, from 0 between the eyes to 1 at the mouth.
-        radii: of the ellipse, horizontal and vertical, in distances between the eyes.
-    """
-    left_eye, right_eye, mouth = eyes_and_mouth(face.landmarks)
-    eyes = (left_eye + right_eye) / 2
-    middle = eyes + down * (mouth - eyes)
-    unit = max(1.0, math.dist(left_eye, right_eye))
-    x, y = (
-        (np.arange(len(face.pixels)) + 0.5 - centre) / (unit * radius)
-        for centre, radius in zip(middle, radii, strict=True)
-    )
-    return np.hypot(x, y[:, None]).astype(np.float32)
