@@ -94,7 +94,7 @@ def test_a_checkpoint_is_exported_once_for_onnx(command, checkpoint, photos, cac
     assert "using the export of tiny.safetensors" in second.err
     assert artefact.stat().st_mtime_ns == written
     assert json.loads(second.out)["source_origin"] == "predicted"
-    refused = command(*words[:-1], artefact, "--backend", "eager")
+    refused = command(*words[:-1], artefact, "--backend", "eager", "--overwrite")
     assert refused.code == 2
     assert "backend 'eager' does not run" in refused.err
     artefact.write_bytes(b"half")
