@@ -211,3 +211,15 @@ def _toml_value(value: Any) -> str:
     if isinstance(value, str | bool):
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     return repr(value)
+
+
+def refuse_below(least: int, values: Mapping[str, Any]) -> None:
+    """Refuses numbers of a config that are too small; words and switches are passed over.
+
+    Raises:
+        ValueError: there is one.
+    """
+    for name, value in values.items():
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if is_number and not value >= least:
+            raise ValueError(f"{name} must be at least {least}, not {value}")

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stargan_deploy.config import to_mapping
+from stargan_deploy.config import refuse_below, to_mapping
 from stargan_deploy.labels import NO_LABELS, LabelSpace
 from stargan_deploy.models.cyclegan import DIRECTIONS, CycleGANNetwork, build_networks
 from stargan_deploy.models.sides import levels_between
@@ -48,9 +48,7 @@ class ModelConfig:
     """Stride-2 layers of a discriminator; 3 judges patches of 70x70 pixels."""
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, not {value}")
+        refuse_below(1, vars(self))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,9 +61,7 @@ class LossConfig:
     """Weight of leaving an image alone that is of the domain already, relative to the cycle's."""
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if value < 0:
-                raise ValueError(f"{name} cannot be negative: {value}")
+        refuse_below(0, vars(self))
 
 
 class CycleGANObjective:

@@ -9,7 +9,7 @@ Adam (0.5, 0.999); one step of the generator for each of the discriminator, on t
 from dataclasses import dataclass
 from typing import Literal
 
-from stargan_deploy.config import to_mapping
+from stargan_deploy.config import refuse_below, to_mapping
 from stargan_deploy.labels import LabelSpace
 from stargan_deploy.models.dcgan import DCGANNetwork
 from stargan_deploy.training.game import discriminator_player, generator_player, single_phase
@@ -33,9 +33,7 @@ class ModelConfig:
     """Features of the discriminator's first layer; each layer after it has twice as many."""
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, not {value}")
+        refuse_below(1, vars(self))
 
 
 def create_objective(

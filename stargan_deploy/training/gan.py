@@ -10,7 +10,7 @@ log(1 - D(G(z))) saturates, so that the generator rather maximises log D(G(z)) (
 from dataclasses import dataclass
 from typing import Literal
 
-from stargan_deploy.config import to_mapping
+from stargan_deploy.config import refuse_below, to_mapping
 from stargan_deploy.labels import LabelSpace
 from stargan_deploy.models.gan import GANNetwork
 from stargan_deploy.training.game import discriminator_player, generator_player, single_phase
@@ -36,9 +36,7 @@ class ModelConfig:
     """Linear pieces of a maxout unit."""
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, not {value}")
+        refuse_below(1, vars(self))
 
 
 def create_objective(

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stargan_deploy.config import to_mapping
+from stargan_deploy.config import refuse_below, to_mapping
 from stargan_deploy.labels import NO_LABELS, LabelSpace
 from stargan_deploy.models.patchgan import NormName
 from stargan_deploy.models.pix2pix import KEPT_SHARE, Pix2PixNetwork, UNet, build_networks
@@ -46,9 +46,7 @@ class ModelConfig:
     """Norm of both networks; the paper has batch norm."""
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if isinstance(value, int) and value < 1:
-                raise ValueError(f"{name} must be at least 1, not {value}")
+        refuse_below(1, vars(self))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from stargan_deploy.config import to_mapping
+from stargan_deploy.config import refuse_below, to_mapping
 from stargan_deploy.errors import ConfigError
 from stargan_deploy.labels import LabelSpace
 from stargan_deploy.models.progan import FIRST_SIDE, GrowingNetwork, ProGANNetwork, doubled
@@ -42,9 +42,7 @@ class ModelConfig:
     """... but not more than this."""
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, not {value}")
+        refuse_below(1, vars(self))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,9 +55,7 @@ class LossConfig:
     """Weight of the squared scores of real images, which keeps them near zero."""
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if value < 0:
-                raise ValueError(f"{name} cannot be negative: {value}")
+        refuse_below(0, vars(self))
 
 
 class GrowingObjective(NoiseObjective):

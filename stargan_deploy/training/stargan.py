@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stargan_deploy.config import to_mapping
+from stargan_deploy.config import refuse_below, to_mapping
 from stargan_deploy.errors import DataError
 from stargan_deploy.labels import LabelSpace
 from stargan_deploy.models.stargan import Discriminator, Generator, StarGANNetwork, build_networks
@@ -49,9 +49,7 @@ class ModelConfig:
     """Stride-2 layers of the discriminator; the image size is a multiple of 2 to this power."""
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, not {value}")
+        refuse_below(1, vars(self))
 
 
 @dataclass(frozen=True, kw_only=True)
