@@ -144,5 +144,5 @@ def test_samples_show_the_source_and_each_target(official):
 
 
 def test_negative_weights_are_refused():
-    with pytest.raises(ValueError, match="lambda_rec must be at least 0"):
+    with pytest.raises(ValueError, match="lambda_rec cannot be negative"):
         LossConfig(lambda_rec=-1)
