@@ -50,3 +50,37 @@ def test_attributes_and_expressions_jointly(real_data):
 def test_art_in_folders(real_data):
     source = open_source(DataConfig(root=str(real_data / "art5_128")), "train")
     assert source.label_space.names == ("cezanne", "monet", "photo", "ukiyoe", "vangogh")
+
+
+def test_mnist(real_data):
+    config = DataConfig(kind="idx", root=str(real_data / "mnist_idx"), image_size=28, crop_size=0)
+    train, test = open_source(config, "train"), open_source(config, "test")
+    assert (len(train), len(test)) == (60_000, 10_000)
+    assert train.label_space.names == tuple("0123456789")
+    assert train.labels[:8].argmax(1).tolist() == [5, 0, 4, 1, 9, 2, 1, 3]
+    assert first_images(train, config, 8)["image"].shape == (8, 3, 28, 28)
+
+
+def test_facades_are_pairs(real_data):
+    config = DataConfig(
+        kind="paired", root=str(real_data / "facades_256"), image_size=256, crop_size=0
+    )
+    source = open_source(config, "train")
+    assert source.panels == ("image", "condition")
+    batch = first_images(source, config, 2)
+    assert batch["image"].shape == batch["condition"].shape == (2, 3, 256, 256)
+    bluish = {name: (batch[name][:, 2] > batch[name][:, 0]).float().mean() for name in source.panels}
+    assert bluish["condition"] > 0.5  # walls are painted blue in the label maps
+    assert bluish["condition"] > bluish["image"]
+
+
+def test_paintings_are_two_domains(real_data):
+    config = DataConfig(
+        kind="unpaired",
+        root=str(real_data / "art5_128"),
+        attributes=("photo", "monet"),
+        image_size=128,
+        crop_size=0,
+    )
+    source = open_source(config, "train")
+    assert len(source) > 100
