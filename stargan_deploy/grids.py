@@ -14,20 +14,21 @@ FONT_PX, MIN_FONT_PX = 16, 9
 def picture_grid(
     rows: Sequence[Sequence[Image.Image]], headings: Sequence[str], *, cell_px: int = 128
 ) -> Image.Image:
-    """Lays RGB images out under column headings.
+    """Lays RGB images out under column headings, if there are any.
 
     Args:
         rows: as many images a row as there are headings, or fewer.
-        headings: a word or two for each column.
+        headings: a word or two for each column, or nothing.
         cell_px: side that every image is resized to, in pixels.
     """
     step = cell_px + GAP_PX
     width = 2 * MARGIN_PX + len(headings) * step - GAP_PX
-    height = 2 * MARGIN_PX + HEADING_PX + len(rows) * step - GAP_PX
+    heading_px = HEADING_PX if any(headings) else 0
+    height = 2 * MARGIN_PX + heading_px + len(rows) * step - GAP_PX
     grid = Image.new("RGB", (width, height), PAPER)
     _write_headings(grid, headings, cell_px)
     for row, images in enumerate(rows):
-        top = MARGIN_PX + HEADING_PX + row * step
+        top = MARGIN_PX + heading_px + row * step
         for column, image in enumerate(images):
             cell = image.resize((cell_px, cell_px), Image.Resampling.BICUBIC)
             grid.paste(cell, (MARGIN_PX + column * step, top))

@@ -21,3 +21,8 @@ def test_long_headers_stay_in_their_column():
     grid = np.asarray(picture_grid([(RED, RED)], ["W" * 60, ""], cell_px=100))
     assert (grid[:50, 20 + 100 :] == 255).all()
     assert (grid[:50, 20 : 20 + 100] < 100).any()
+
+
+def test_without_headers_there_is_no_room_for_them():
+    bare, headed = (picture_grid([(RED,)], [text], cell_px=50) for text in ("", "Source"))
+    assert bare.height == 50 + 2 * 20 < headed.height

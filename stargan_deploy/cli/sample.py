@@ -62,7 +62,9 @@ def sample(
     if not dry_run:
         with runtime:
             say(f"sampling with {chosen.name} ({runtime.backend} on {runtime.device})")
-            _save(sampler.sample(request), paths, output / GRID_NAME)
+            pixels_NHWC = sampler.sample(request)
+            _save(pixels_NHWC, paths)
+            _save_grid(pixels_NHWC, sampler.headings(request), output / GRID_NAME)
     if json_output:
         pictures = [str(path) for path in paths]
         show_json({"model": str(chosen), "seed": seed, "dry_run": dry_run, "pictures": pictures})
@@ -70,17 +72,25 @@ def sample(
         show(f"{'would write' if dry_run else 'wrote'} {count} pictures and {output / GRID_NAME}")
 
 
-def _save(pixels_NHWC: "Pixels", paths: list[Path], grid_path: Path) -> None:
-    """Writes each picture, and all of them in one."""
+def _save(pixels_NHWC: "Pixels", paths: list[Path]) -> None:
+    from PIL import Image
+
+    from stargan_deploy.images import save_image
+
+    for pixels_HWC, path in zip(pixels_NHWC, paths, strict=True):
+        save_image(Image.fromarray(pixels_HWC), path)
+
+
+def _save_grid(pixels_NHWC: "Pixels", headings: tuple[str, ...], path: Path) -> None:
+    """All pictures in one: a column a heading, or nearly a square where there are none."""
     from PIL import Image
 
     from stargan_deploy.grids import picture_grid
     from stargan_deploy.images import save_image
 
     pictures = [Image.fromarray(pixels) for pixels in pixels_NHWC]
-    for picture, path in zip(pictures, paths, strict=True):
-        save_image(picture, path)
-    columns = math.ceil(math.sqrt(len(pictures)))
-    rows = [pictures[start : start + columns] for start in range(0, len(pictures), columns)]
+    headings = headings or ("",) * math.ceil(math.sqrt(len(pictures)))
+    width = len(headings)
+    rows = [pictures[start : start + width] for start in range(0, len(pictures), width)]
     cell_px = max(LEAST_CELL_PX, pictures[0].width)
-    save_image(picture_grid(rows, ("",) * columns, cell_px=cell_px), grid_path)
+    save_image(picture_grid(rows, headings, cell_px=cell_px), path)

@@ -72,6 +72,11 @@ class Sampler:
         output = self._point.outputs[0]
         return from_spec(self.runtime.run(inputs, entry_point=SAMPLE)[output.name], output)
 
+    def headings(self, request: SampleRequest) -> tuple[str, ...]:
+        """The classes that the pictures have in turn; nothing where they all have one or none."""
+        in_turn = request.label is None and not request.interpolate
+        return self.labels.names if in_turn and self._point.input("class_index") else ()
+
     def _classes(self, spec: TensorSpec, request: SampleRequest) -> npt.NDArray[np.int64]:  # noqa: ARG002 - as for latents
         names = self.labels.names
         if request.label is None:
