@@ -207,6 +207,39 @@ def training_table(results: Results) -> Table:
     )
 
 
+def batch_table(results: Results) -> Table:
+    """Throughput of the batch job against the plain loop."""
+    lines = [
+        (
+            row.name,
+            row.backend,
+            row.device,
+            precision_name(row.precision),
+            str(row.batch_size),
+            f"{row.image_size}x{row.image_size}",
+            digits(row.images_per_s),
+            speedup(row.speedup),
+            percent(row.prepared_share),
+            percent(row.generator_share),
+            psnr(row),
+            digits(row.start_up.build_s if row.start_up else None),
+            digits(row.start_up.load_s if row.start_up else None),
+        )
+        for row in results.batch
+    ]
+    names = ("side", "backend", "device", "precision", "batch", "size", "images/s", "speed-up")
+    shares = ("of prepared", "of generator", "PSNR dB", "build s", "load s")
+    return Table(
+        title="Batch job, JPEG files to JPEG files",
+        columns=(*names, *shares),
+        lines=tuple(lines),
+        num_names=4,
+        note="speed-up over a plain loop in the same run; of prepared: share of what the same "
+        "calls of the engine reach on pixels in memory; of generator: of its calls alone, without "
+        "predicting the photos' own labels",
+    )
+
+
 def _of_rows(title: str, rows: Sequence[Row], columns: Sequence[Column], note: str = "") -> Table:
     return Table(
         title=title,

@@ -38,6 +38,7 @@ def write_report(results: Results, path: Path) -> None:
         OutputError: the file cannot be written.
     """
     sections = [_cautions(results), *_charts(results.rows), _training(results)]
+    sections.append(_table(columns.batch_table(results).merged("batch", *MERGED)))
     sections += [_table(table.merged(*MERGED)) for table in _tables(results)]
     sections.append(_reading())
     tiles = (tile(line.title, line.value, line.note) for line in headlines(results.rows))

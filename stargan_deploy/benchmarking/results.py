@@ -195,6 +195,38 @@ class TrainingRow:
     speedup: float
     """Over the plain loop in the same run."""
     samples_ms: tuple[float, ...]
+    """Milliseconds a step, one value a round."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BatchRow:
+    """Throughput of the batch job with one engine, from files to files, against a plain loop."""
+
+    name: str
+    """Such as "plain loop", "default", "int8"."""
+    backend: str
+    device: str
+    precision: str
+    """What the convolutions really compute in, as the card says."""
+    batch_size: int
+    image_size: int
+    num_photos: int
+    """Photos of a round."""
+    images_per_s: float
+    """Of the median round; starting up is not in it."""
+    speedup: float
+    """Over the plain loop, median of the rounds."""
+    prepared_share: float | None = None
+    """Median over the rounds of this throughput divided by that of the same work of the engine on
+    pixels in memory: labels predicted, then translated."""
+    generator_share: float | None = None
+    """The same against the generator alone."""
+    picture_error: PictureError | None = None
+    start_up: StartUp | None = None
+    samples_ms: tuple[float, ...]
+    """A photo's share of every round."""
+    prepared_samples_ms: tuple[float, ...] = ()
+    generator_samples_ms: tuple[float, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -260,6 +292,7 @@ class Results:
     machine: Machine
     rows: tuple[Row, ...] = ()
     training: tuple[TrainingRow, ...] = ()
+    batch: tuple[BatchRow, ...] = ()
     unusable: tuple[Unusable, ...] = ()
     roofs: tuple[Roof, ...] = ()
 

@@ -1,4 +1,4 @@
-"""The figures of a benchmark as `results.csv`: one line for each row and path."""
+"""The figures of a benchmark as `results.csv`: a line for each row and path, or batch side."""
 
 import csv
 import io
@@ -6,10 +6,13 @@ import math
 from pathlib import Path
 from typing import Any
 
-from stargan_deploy.benchmarking.results import Results, Row, Timing
+from stargan_deploy.benchmarking.results import BatchRow, Results, Row, Timing
 from stargan_deploy.files import write_text
 
 CSV_NAME = "results.csv"
+
+BATCH_PATH = "batch job"
+"""What stands for the path in the lines of batch sides."""
 
 STATISTICS = ("mean_ms", "std_ms", "min_ms", "p50_ms", "p90_ms", "p95_ms", "p99_ms", "max_ms")
 
@@ -58,8 +61,16 @@ COLUMNS = (
     "server_p99_ms",
     "server_queries",
     "server_seed",
+    "side",
+    "num_photos",
+    "speedup_over_plain_loop",
+    "share_of_prepared",
+    "share_of_generator",
 )
 """Stable names with their units; new ones come at the end."""
+
+Parts = tuple[tuple[object, dict[str, str]], ...]
+"""Things that may be None, with their fields by the column that each goes to."""
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """How text begins that spreadsheets take for a formula."""
@@ -78,6 +89,9 @@ def write_csv(results: Results, path: Path) -> None:
         for timing in row.timings or (None,):
             line = _of_run(results) | _of_row(row) | _of_parts(row) | _of_timing(timing)
             writer.writerow({name: _cell(value) for name, value in line.items()})
+    for side in results.batch:
+        line = _of_run(results) | _of_side(side)
+        writer.writerow({name: _cell(value) for name, value in line.items()})
     write_text(path, stream.getvalue().encode("utf-8", "replace").decode())
 
 
@@ -101,6 +115,21 @@ def _of_row(row: Row) -> dict[str, Any]:
     return {name: getattr(row, name) for name in names} | {"speedup_host_to_host": row.speedup}
 
 
+def _of_side(row: BatchRow) -> dict[str, Any]:
+    names = ("backend", "device", "precision", "batch_size", "num_photos", "images_per_s")
+    return {
+        **{name: getattr(row, name) for name in names},
+        **_filled(_shared_parts(row)),
+        "side": row.name,
+        "path": BATCH_PATH,
+        "height": row.image_size,
+        "width": row.image_size,
+        "speedup_over_plain_loop": row.speedup,
+        "share_of_prepared": row.prepared_share,
+        "share_of_generator": row.generator_share,
+    }
+
+
 def _of_timing(timing: Timing | None) -> dict[str, Any]:
     if timing is None:
         return {}
@@ -114,16 +143,8 @@ def _of_timing(timing: Timing | None) -> dict[str, Any]:
 
 def _of_parts(row: Row) -> dict[str, Any]:
     """What a row knows besides its timings."""
-    parts: tuple[tuple[object, dict[str, str]], ...] = (
-        (
-            row.picture_error,
-            {
-                "max_difference_levels": "max_difference",
-                "mean_difference_levels": "mean_difference",
-                "psnr_db": "psnr_db",
-            },
-        ),
-        (row.start_up, {name: name for name in ("build_s", "load_s", "first_call_s")}),
+    parts: Parts = (
+        *_shared_parts(row),
         (
             row.roofline,
             {
@@ -153,6 +174,25 @@ def _of_parts(row: Row) -> dict[str, Any]:
             },
         ),
     )
+    return _filled(parts)
+
+
+def _shared_parts(row: Row | BatchRow) -> Parts:
+    return (
+        (
+            row.picture_error,
+            {
+                "max_difference_levels": "max_difference",
+                "mean_difference_levels": "mean_difference",
+                "psnr_db": "psnr_db",
+            },
+        ),
+        (row.start_up, {name: name for name in ("build_s", "load_s", "first_call_s")}),
+    )
+
+
+def _filled(parts: Parts) -> dict[str, Any]:
+    """The cells of the parts that there are."""
     return {
         column: getattr(part, field)
         for part, fields in parts

@@ -23,6 +23,7 @@ from stargan_deploy.benchmarking.contestants import (
 )
 from stargan_deploy.benchmarking.machine import describe_machine, take_snapshot
 from stargan_deploy.benchmarking.results import (
+    BatchRow,
     MeasuredPath,
     Results,
     Roof,
@@ -93,6 +94,7 @@ def run_suite(
         rows, unusable, roofs = run.measure()
         after = run.after
     training, reasons = _train(config, say)
+    batch, more_reasons = _batch(config, checkpoint, device, say)
     return Results(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         model=model.name,
@@ -100,7 +102,8 @@ def run_suite(
         machine=describe_machine(before=before, after=after, device=device),
         rows=tuple(rows),
         training=training,
-        unusable=(*unusable, *reasons),
+        batch=batch,
+        unusable=(*unusable, *reasons, *more_reasons),
         roofs=tuple(roofs.values()),
     )
 
@@ -273,3 +276,16 @@ def _train(config: SuiteConfig, say: Say) -> tuple[tuple[TrainingRow, ...], list
     say("measuring training, all sides in turn ...")
     found = measure_training(from_mapping(TrainingSpeedConfig, config.training))
     return training_rows(found), list(found.unusable)
+
+
+def _batch(
+    config: SuiteConfig, checkpoint: Path, device: str, say: Say
+) -> tuple[tuple[BatchRow, ...], tuple[Unusable, ...]]:
+    if not config.batch:
+        return (), ()
+    from stargan_deploy.benchmarking.batch_speed import BatchSpeedConfig, measure_batch
+    from stargan_deploy.config import from_mapping
+
+    settings = from_mapping(BatchSpeedConfig, config.batch, path="batch")
+    found = measure_batch(settings, checkpoint, device=device, say=say)
+    return found.rows, found.unusable

@@ -45,6 +45,8 @@ class SuiteConfig:
     """Whether to measure inference at all."""
     training: dict[str, Any] = dataclasses.field(default_factory=dict)
     """Settings of the training benchmark, see `training_speed`; empty means none."""
+    batch: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """Settings of the batch benchmark, see `batch_speed`; empty means none."""
 
     def __post_init__(self) -> None:
         for name in ("batch_sizes", "sizes"):

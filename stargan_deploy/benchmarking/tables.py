@@ -38,7 +38,8 @@ def show_results(results: Results, console: Console) -> None:
     main = main if console.width >= WIDE else main.merged("device", "size")
     paths = paths.merged("device", "size", "bound ms")
     _say(console, f"{results.model} on {wording.device_names(results)}", "bold")
-    for table in (main, paths, columns.training_table(results)):
+    training, batch = columns.training_table(results), columns.batch_table(results)
+    for table in (main, paths, training, batch.merged("device", "size", "batch")):
         if table.lines:
             console.print(_fitted(table, console))
             console.print()
@@ -58,6 +59,7 @@ def write_markdown(results: Results, path: Path) -> None:
         columns.main_table(results.rows),
         columns.paths_table(results.rows),
         columns.training_table(results),
+        columns.batch_table(results),
         columns.start_up_table(results.rows),
         columns.quality_table(results.rows),
         surroundings.roofs_table(results),

@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import get_args
 
-from stargan_deploy.benchmarking.results import Machine, MeasuredPath, Results, Row, Timing
+from stargan_deploy.benchmarking.results import (
+    BatchRow,
+    Machine,
+    MeasuredPath,
+    Results,
+    Row,
+    Timing,
+)
 from stargan_deploy.pages import NOTHING
 
 PATHS: tuple[MeasuredPath, ...] = get_args(MeasuredPath)
@@ -182,7 +189,7 @@ def percent(share: float | None) -> str:
     return f"{100 * share:.{0 if share >= 0.0995 else 1}f}%"
 
 
-def psnr(row: Row) -> str:
+def psnr(row: Row | BatchRow) -> str:
     """PSNR of the worst picture in dB, or "equal"."""
     if row.picture_error is None or math.isnan(row.picture_error.psnr_db):
         return NOTHING

@@ -19,12 +19,6 @@ WORTH_EXPORTING = 256
 """Pictures from which on `auto` exports a checkpoint that has no artefact yet: an export of the
 full-size model takes about 20 s, and saves about 40 ms a picture."""
 
-RECOMMENDED: dict[str, tuple[tuple[str, "Precision"], ...]] = {
-    "cpu": (("openvino", "bf16"), ("openvino", "fp32"), ("onnx", "fp32")),
-    "cuda": (("onnx", "fp16"), ("pt2", "fp16"), ("onnx", "fp32")),
-}
-"""What `auto` exports to, by device: the first that can be made, proven, and passes the gate."""
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Wish:
@@ -105,6 +99,7 @@ def _fastest(model: Path, wish: Wish, num_pictures: int) -> tuple[Path, str]:
 def _make_recommended(model: Path, wish: Wish, device: str) -> list[Path]:
     """Exports to the first recommended format that works; an empty list where none does."""
     from stargan_deploy.exporters.cache import make_cached
+    from stargan_deploy.exporters.formats import RECOMMENDED
 
     for format, precision in RECOMMENDED[device.partition(":")[0]]:
         say(f"auto: exporting {model.name} to {format} {precision}, once for all later batches ...")

@@ -33,6 +33,13 @@ PRECISIONS: dict[str, tuple[Precision, ...]] = {
 }
 """Precisions of each format, the default first; there are no other combinations."""
 
+RECOMMENDED: dict[str, tuple[tuple[str, Precision], ...]] = {
+    "cpu": (("openvino", "bf16"), ("openvino", "fp32"), ("onnx", "fp32")),
+    "cuda": (("onnx", "fp16"), ("pt2", "fp16"), ("onnx", "fp32")),
+}
+"""What a batch's `auto` exports to, by device: the first that can be made, proven, and passes the
+gate."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EngineOptions:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from stargan_deploy.benchmarking.results import (
+    BatchRow,
     Machine,
     MeasuredPath,
     Offline,
@@ -254,6 +255,38 @@ def make_training(device: str) -> tuple[TrainingRow, ...]:
     )
 
 
+def make_batch(device: str) -> tuple[BatchRow, ...]:
+    """The batch job with two engines against the plain loop."""
+    plain = BatchRow(
+        name="plain loop",
+        backend="eager",
+        device=device,
+        precision="float32",
+        batch_size=16,
+        image_size=128,
+        num_photos=500,
+        images_per_s=14.0,
+        speedup=1.0,
+        samples_ms=(71.0, 71.4, 72.9),
+    )
+    default = replace(
+        plain,
+        name="default",
+        backend="openvino",
+        precision="bfloat16",
+        images_per_s=37.3,
+        speedup=2.66,
+        prepared_share=0.967,
+        generator_share=0.884,
+        picture_error=PictureError(max_difference=22.0, mean_difference=0.41, psnr_db=50.3),
+        start_up=StartUp(build_s=51.3, load_s=0.25, first_call_s=0.9),
+        samples_ms=(26.8, 26.9, 27.0),
+        prepared_samples_ms=(25.9, 26.0, 26.1),
+        generator_samples_ms=(23.7, 23.7, 23.9),
+    )
+    return (plain, default)
+
+
 def make_results(
     *,
     device: str = "cpu",
@@ -276,6 +309,7 @@ def make_results(
         machine=make_machine(on_gpu=device != "cpu", throttled=throttled),
         rows=with_speedups(rows),
         training=make_training(device),
+        batch=make_batch(device),
         unusable=(
             Unusable(name="trt fp16", reason=missing),
             Unusable(name="openvino on cuda", reason="OpenVINO does not run on NVIDIA GPUs"),
@@ -311,7 +345,7 @@ def make_odd_results() -> dict[str, Results]:
     bare = replace(whole.rows[0], timings=(), offline=None, server=None, speedup=None)
     bare = replace(bare, picture_error=None, start_up=None, roofline=None)
     return {
-        "no rows": replace(whole, rows=(), training=(), unusable=(), roofs=()),
+        "no rows": replace(whole, rows=(), training=(), batch=(), unusable=(), roofs=()),
         "one row": replace(whole, rows=whole.rows[:1], training=()),
         "a row without figures": replace(whole, rows=(bare,)),
         "only training": replace(whole, rows=(), unusable=()),
@@ -358,6 +392,7 @@ def _with_names(results: Results, name: str) -> Results:
         machine=machine,
         rows=tuple(rows),
         training=tuple(replace(row, name=name, device=name) for row in results.training),
+        batch=tuple(replace(row, name=name, backend=name, device=name) for row in results.batch),
         unusable=(Unusable(name=name, reason=name),),
         roofs=tuple(replace(roof, precision=name, gemm_library=name) for roof in results.roofs),
     )

@@ -18,6 +18,7 @@ from stargan_deploy.benchmarking.tables import (
 )
 from stargan_deploy.benchmarking.wording import digits, percent, row_name
 from stargan_deploy.errors import DataError, OutputError
+from stargan_deploy.pages import NOTHING
 
 
 def shown(results, width=100):
@@ -100,6 +101,13 @@ def test_training_has_a_table_of_its_own(results):
     assert ["bf16", "compile", "cpu", "BF16", "16", "64x64", "3.85", "61.5", "2.00x"] in lines
 
 
+def test_the_batch_job_has_a_table_of_its_own(results):
+    lines = [line.split() for line in shown(results).splitlines()]
+    assert ["plain", "loop", "eager", "FP32", "14.0", "1.00x", *[NOTHING] * 5] in lines
+    figures = ["37.3", "2.66x", "97%", "88%", "50.3", "51.3", "0.25"]
+    assert ["default", "openvino", "BF16", *figures] in lines
+
+
 def test_what_was_not_measured_is_listed_with_its_reason(results):
     text = " ".join(shown(results).split())
     assert "not measured: trt fp16: tensorrt is not installed: pip install" in text
@@ -129,7 +137,7 @@ def test_markup_in_names_means_nothing_to_the_terminal(results):
 
 def test_the_csv_has_a_line_for_each_row_and_path(results, tmp_path):
     lines = read_csv(results, tmp_path)
-    assert len(lines) == 3 * len(results.rows)
+    assert len(lines) == 3 * len(results.rows) + len(results.batch)
     row, line = results.rows[7], lines[3 * 7 + 1]
     timing = row.timing("host to host")
     assert line["path"] == "host to host"
@@ -148,6 +156,18 @@ def test_the_csv_has_a_line_for_each_row_and_path(results, tmp_path):
     assert line["peak_device_bytes"] == ""
 
 
+def test_the_csv_has_a_line_for_each_side_of_the_batch_job(results, tmp_path):
+    plain, default = read_csv(results, tmp_path)[-2:]
+    assert (plain["side"], plain["path"], plain["psnr_db"]) == ("plain loop", "batch job", "")
+    assert (default["side"], default["backend"], default["num_photos"]) == (
+        "default",
+        "openvino",
+        "500",
+    )
+    shares = ("speedup_over_plain_loop", "share_of_prepared", "share_of_generator", "build_s")
+    assert [float(default[name]) for name in shares] == [2.66, 0.967, 0.884, 51.3]
+
+
 def test_every_column_of_the_csv_is_filled_somewhere(results, cuda_results, tmp_path):
     lines = read_csv(results, tmp_path) + read_csv(cuda_results, tmp_path)
     assert list(lines[0]) == list(COLUMNS)
@@ -156,7 +176,8 @@ def test_every_column_of_the_csv_is_filled_somewhere(results, cuda_results, tmp_
 
 def test_the_csv_of_odd_results_is_whole(odd_results, tmp_path):
     lines = read_csv(odd_results, tmp_path)
-    assert len(lines) == sum(max(1, len(row.timings)) for row in odd_results.rows)
+    num_timings = sum(max(1, len(row.timings)) for row in odd_results.rows)
+    assert len(lines) == num_timings + len(odd_results.batch)
     assert all(None not in line and None not in line.values() for line in lines)
 
 

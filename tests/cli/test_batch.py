@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from stargan_deploy.cli import backend, find
+from stargan_deploy.exporters import formats
 from stargan_deploy.exporters.to_onnx import attach_card
 from stargan_deploy.runtimes.choose import read_card_of
 
@@ -169,7 +170,7 @@ def test_bad_input_is_one_clear_line(command, checkpoint, photos, tmp_path, word
 def test_auto_exports_once_where_that_pays_and_says_what_it_took(
     command, checkpoint, photos, cache, monkeypatch
 ):
-    monkeypatch.setattr(backend, "RECOMMENDED", {"cpu": (("onnx", "fp32"),)})
+    monkeypatch.setattr(formats, "RECOMMENDED", {"cpu": (("onnx", "fp32"),)})
     words = ("batch", "-i", "photos", "--attrs", "Male", "--model", checkpoint, "--device", "cpu")
     few = command(*words)
     assert "auto: eager (nothing faster is proven)" in few.err
@@ -190,7 +191,7 @@ def test_auto_goes_on_with_the_next_where_an_export_fails(
     command, checkpoint, photos, monkeypatch, cache
 ):
     monkeypatch.setattr(backend, "WORTH_EXPORTING", 1)
-    monkeypatch.setattr(backend, "RECOMMENDED", {"cpu": (("trt", "fp32"), ("onnx", "fp32"))})
+    monkeypatch.setattr(formats, "RECOMMENDED", {"cpu": (("trt", "fp32"), ("onnx", "fp32"))})
     monkeypatch.setitem(sys.modules, "tensorrt", None)
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
     words = ("batch", "-i", "photos", "--attrs", "Male", "--model", checkpoint, "--device", "cpu")

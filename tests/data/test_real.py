@@ -69,7 +69,9 @@ def test_facades_are_pairs(real_data):
     assert source.panels == ("image", "condition")
     batch = first_images(source, config, 2)
     assert batch["image"].shape == batch["condition"].shape == (2, 3, 256, 256)
-    bluish = {name: (batch[name][:, 2] > batch[name][:, 0]).float().mean() for name in source.panels}
+    bluish = {
+        name: (batch[name][:, 2] > batch[name][:, 0]).float().mean() for name in source.panels
+    }
     assert bluish["condition"] > 0.5  # walls are painted blue in the label maps
     assert bluish["condition"] > bluish["image"]
 
