@@ -141,7 +141,13 @@ def _opened(request: BatchRequest, spec: "EngineSpec") -> Iterator[tuple["Work",
             return
     from stargan_deploy.translation.cluster import ray_work
 
-    with ray_work(request.ray, spec, request.job, disk_wait_s=request.disk_wait_s) as work:
+    with ray_work(
+        request.ray,
+        spec,
+        request.job,
+        disk_wait_s=request.disk_wait_s,
+        settings=circumstances.settings,
+    ) as work:
         yield work, circumstances
 
 

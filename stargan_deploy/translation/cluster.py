@@ -8,28 +8,23 @@ the place of a killed one finds them there.
 """
 
 import asyncio
-import contextlib
 import importlib
 import logging
 import os
 import pickle
 import platform
 import socket
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
 import stargan_deploy
-from stargan_deploy.errors import (
-    BackendError,
-    StarganDeployError,
-    UsageError,
-    brief,
-)
+from stargan_deploy.errors import BackendError, OutputError, StarganDeployError, UsageError, brief
 from stargan_deploy.files import remove_temporaries, write_bytes
+from stargan_deploy.translation.batch import Work
 from stargan_deploy.translation.disk import DiskWait
 from stargan_deploy.translation.engine import EngineSpec, open_engine
 from stargan_deploy.translation.outcome import Outcome
@@ -57,6 +52,17 @@ REACHABLE_S = 10.0
 STORE_BYTES = 100 << 20
 """Ray's shared memory on this machine; blocks are numbers and ends, some 100 bytes a photo."""
 
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DEDUP_LOGS_SKIP_REGEX": "^",  # all that Ray would print on stdout
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+}
+"""No telemetry, nothing on stdout, and on stderr no line for each actor that arguments of it might
+get lost, which Ray Data keeps (ray-project/ray#57733)."""
+
+JOIN = {"RAY_gcs_server_port_wait_time_s": "1"}
+"""Attempts, of some 45 s, to talk to what answers at an address; Ray would make 20."""
+
 _log = logging.getLogger(__name__)
 
 Block = list[Photo]
@@ -70,42 +76,54 @@ def ray_work(
     *,
     disk_wait_s: float,
     settings: Settings | None = None,
-) -> Iterator[Callable[[Iterator[Photo]], Generator[Outcome, None, None]]]:
+) -> Iterator[Work]:
     """Joins a Ray cluster, or starts one on this machine, and does photos there.
 
     Args:
-        address: "local", which starts a cluster on this machine for the time of the block, or what
-            `ray.init` takes: "auto", "HOST:PORT" or "ray://HOST:PORT".
+        address: "local" starts a cluster on this machine for the time of the block; "auto" joins
+            the one that this machine is in, "HOST:PORT" that with its head there.
         spec: what each worker opens.
         job: what to make of every photo; its paths mean the same files on all machines.
         disk_wait_s: how long a worker repeats a write that a full disk stops, in seconds.
         settings: what the manifest says of the pictures; workers that differ refuse.
 
     Yields:
-        What does photos, a `batch.Work`.
+        What does photos.
 
     Raises:
-        UsageError: an address at which no cluster is, or a device that workers do not have.
-        BackendError: Ray is not installed, or cannot be started.
+        UsageError: no cluster is at that address, or workers have no such device.
+        BackendError: Ray is not installed, or cannot be started or joined.
     """
     if spec.device is not None and ":" in spec.device:
-        raise UsageError(
-            f"--device {spec.device} does not go with --ray, which gives each worker a GPU of its "
-            "own; use --device cuda"
-        )
+        raise UsageError(f"--ray gives each worker a GPU of its own: not {spec.device}, but cuda")
     ray = _load_ray()
     with _connected(ray, address):
-        share = _share_of(ray.nodes(), wants_gpu=_can_use_gpu(spec))
+        is_for_cpu = spec.device == "cpu" or spec.path.suffix.lower() == ".xml"  # OpenVINO
         order = _Order(
             spec=spec,
             job=job,
             settings=settings,
             folder=Path.cwd(),
             disk_wait_s=disk_wait_s,
-            num_cores=0 if share.num_gpus else share.num_cpus,
+            share=_share_of(ray.nodes(), wants_gpu=not is_for_cpu),
             version=stargan_deploy.__version__,
         )
-        yield lambda photos: _outcomes(ray, order, share, photos)
+        try:
+            yield lambda photos: _outcomes(ray, order, photos)
+        except ray.exceptions.UserCodeException:  # a bug of ours, with its traceback
+            raise
+        except ray.exceptions.RayError as error:
+            raise _given_up(error) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Share:
+    """What each of some equal workers takes of a cluster."""
+
+    num_workers: int
+    num_cpus: int = 0
+    """Cores to stay on; 0 leaves them to the system."""
+    num_gpus: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,19 +136,9 @@ class _Order:
     folder: Path
     """The driver's working folder, from which relative paths start."""
     disk_wait_s: float
-    num_cores: int
-    """Cores to stay on; 0 leaves the choice to the system."""
+    share: _Share
     version: str
     """Of this package, at the driver."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Share:
-    """What each of some equal workers takes of a cluster."""
-
-    num_workers: int
-    num_cpus: int
-    num_gpus: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,16 +148,15 @@ class _Ending:
     block: int
     """Its number."""
     machine: str
+    attempt: int = 1
+    """How often it was begun; more than once if workers died."""
     outcomes: tuple[Outcome, ...] = ()
     error: StarganDeployError | None = None
     """What ended the work on it, and is to end the run."""
 
 
 class _OpenBlocks:
-    """The blocks that are given out and have not ended; one Ray actor beside the driver.
-
-    A block's number tells its place in the order in which blocks are given.
-    """
+    """The blocks that are given out and have not ended; a Ray actor beside the driver."""
 
     def __init__(self) -> None:
         self._blocks: dict[int, Block] = {}
@@ -185,34 +192,31 @@ class _OpenBlocks:
 class _Worker:
     """A process with an opened engine, which Ray Data calls with one block after another.
 
-    Its errors travel as values, since Ray would wrap them in tracebacks. Where the engine
-    cannot be opened, every block ends with the reason.
+    The engine is opened for the first block, so that an attempt is counted before anything can
+    kill the process: Ray starts it again without end. Errors travel as values, since Ray would
+    wrap them in tracebacks.
     """
 
     def __init__(self, order: _Order, blocks: Any) -> None:
         self._ray = _load_ray()
+        self._order = order
         self._blocks = blocks
         self._engine = ExitStack()
-        self._refusal: StarganDeployError | None = None
-        try:
-            self._pipeline = _open_pipeline(order, self._engine)
-        except StarganDeployError as error:
-            self._refusal = error
+        self._pipeline: Pipeline | None = None
 
     def __call__(self, row: dict[str, Any]) -> dict[str, bytes]:
-        return {"ending": pickle.dumps(self._end(int(row["block"])))}
-
-    def _end(self, number: int) -> _Ending:
+        ending = _Ending(block=int(row["block"]), machine=platform.node())
         try:
-            outcomes = tuple(self._work(number))
+            block, attempt = self._ray.get(self._blocks.take.remote(ending.block))
+            ending = replace(ending, attempt=attempt)
+            ending = replace(ending, outcomes=tuple(self._work(block, attempt)))
         except StarganDeployError as error:
-            return _Ending(block=number, machine=platform.node(), error=error)
-        return _Ending(block=number, machine=platform.node(), outcomes=outcomes)
+            ending = replace(ending, error=error)
+        except self._ray.exceptions.RayActorError as error:  # the blocks are gone
+            ending = replace(ending, error=_given_up(error))
+        return {"ending": pickle.dumps(ending)}
 
-    def _work(self, number: int) -> Iterable[Outcome]:
-        if self._refusal is not None:
-            raise self._refusal
-        block, attempt = self._ray.get(self._blocks.take.remote(number))
+    def _work(self, block: Block, attempt: int) -> Iterable[Outcome]:
         if attempt > MAX_ATTEMPTS:
             raise BackendError(
                 f"{MAX_ATTEMPTS} workers died on the photos from {block[0].name} to "
@@ -220,6 +224,8 @@ class _Worker:
             )
         if attempt > 1:
             remove_temporaries(path for photo in block for path in photo.outputs)
+        if self._pipeline is None:
+            self._pipeline = _open_pipeline(self._order, self._engine)
         return self._pipeline.work(block)
 
 
@@ -239,80 +245,77 @@ def _open_pipeline(order: _Order, stack: ExitStack) -> Pipeline:
         os.chdir(order.folder)
     except OSError as error:
         raise BackendError(f"all machines must have {order.folder}: {error.strerror}") from error
-    _stay_on_cores(order.num_cores)
+    _stay_on_cores(order.share.num_cpus)
     wait = DiskWait(order.job.output, wait_s=order.disk_wait_s, say=_log.warning)
 
     def write(path: Path, content: bytes) -> None:
         wait(lambda: write_bytes(path, content))
 
     engine = stack.enter_context(open_engine(order.spec, order.job, write=write))
-    if order.settings is not None:
-        _check_same(order.settings, engine.settings)
+    wanted, found = order.settings or engine.settings, engine.settings
+    different = "; ".join(differences(wanted.to_mapping(), found.to_mapping()))
+    if different:
+        raise BackendError(
+            f"a worker would not make the pictures that the manifest tells of ({different}); start "
+            "the run on a machine like the workers', or give --device cpu"
+        )
     return engine.pipeline
 
 
-def _check_same(wanted: Settings, found: Settings) -> None:
-    different = differences(wanted.to_mapping(), found.to_mapping())
-    if different:
-        raise BackendError(
-            f"pictures of this worker would not be those of the driver: {'; '.join(different)}"
-        )
+CORE_NAME = "\0stargan-deploy/core/{}"
+"""A socket in Linux's abstract namespace, which vanishes with the process that has it."""
 
-
-_claimed_cores: list[socket.socket] = []
-"""Names that this process holds until it ends, however it ends."""
+_claims: list[socket.socket] = []
 
 
 def _stay_on_cores(number: int) -> None:
-    """Keeps this process on some cores that no other worker has, where the system can.
+    """Keeps this process on cores that no other worker has, where the system can.
 
-    Engines start as many threads as they see cores. The cores are claimed by names in Linux's
-    abstract namespace of sockets, which vanish with the process.
+    Engines start as many threads as they see cores. Where too few are left, all are used.
     """
     if number == 0 or not hasattr(os, "sched_setaffinity"):
         return
-    cores: set[int] = set()
-    for core in sorted(os.sched_getaffinity(0)):
-        if len(cores) < number and _claim(core):
-            cores.add(core)
-    if len(cores) == number:
-        for thread in Path("/proc/self/task").iterdir():
-            with contextlib.suppress(ProcessLookupError):
-                os.sched_setaffinity(int(thread.name), cores)
+    cores = set(islice(filter(_claim, sorted(os.sched_getaffinity(0))), number))
+    if len(cores) < number:
+        return
+    for thread in Path("/proc/self/task").iterdir():
+        with suppress(ProcessLookupError):
+            os.sched_setaffinity(int(thread.name), cores)
 
 
 def _claim(core: int) -> bool:
     claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
-        claim.bind(f"\0stargan-deploy/core/{core}")
+        claim.bind(CORE_NAME.format(core))
     except OSError:
         claim.close()
         return False
-    _claimed_cores.append(claim)
+    _claims.append(claim)
     return True
 
 
-def _outcomes(
-    ray: Any, order: _Order, share: _Share, photos: Iterator[Photo]
-) -> Generator[Outcome, None, None]:
-    """Has photos done; takes no more of them than the blocks that are given out hold.
+def _outcomes(ray: Any, order: _Order, photos: Iterator[Photo]) -> Generator[Outcome, None, None]:
+    """Has photos done; takes no more of them than the blocks hold that are given out.
 
     Raises:
         StarganDeployError: what a worker ended with.
         BackendError: Ray cannot go on.
     """
     blocks = iter(lambda: list(islice(photos, CALLS_A_BLOCK * order.spec.batch_size)), [])
-    given = list(islice(blocks, BLOCKS_A_WORKER * share.num_workers))
+    given = list(islice(blocks, BLOCKS_A_WORKER * order.share.num_workers))
     if not given:
         return
     num_open = len(given)
-    open_blocks = ray.remote(num_cpus=0)(_OpenBlocks).remote()
+    known_machines = {platform.node()}
+    open_blocks = _start_open_blocks(ray)
     ray.get(open_blocks.give.remote(given, are_last=False))
-    share = replace(share, num_workers=min(share.num_workers, len(given)))
-    with closing(_endings(ray, order, share, open_blocks)) as endings:
+    num_workers = min(order.share.num_workers, len(given))
+    with closing(_endings(ray, order, num_workers, open_blocks)) as endings:
         for ending in endings:
-            if ending.error is not None:
-                raise _located(ending.error, ending.machine)
+            _look_at(ending)
+            if ending.machine not in known_machines:
+                _check_shared(ending)
+                known_machines.add(ending.machine)
             more = list(islice(blocks, 1))
             num_open += len(more) - 1
             ray.get(open_blocks.give.remote(more, are_last=not more))
@@ -322,23 +325,31 @@ def _outcomes(
         raise BackendError(f"Ray lost {num_open} blocks of photos; go on with --resume")
 
 
+def _start_open_blocks(ray: Any) -> Any:
+    """On the driver's own machine, so that no other one's failure ends the run."""
+    strategies = importlib.import_module("ray.util.scheduling_strategies")
+    here = strategies.NodeAffinitySchedulingStrategy(
+        ray.get_runtime_context().get_node_id(), soft=False
+    )
+    return ray.remote(num_cpus=0, scheduling_strategy=here)(_OpenBlocks).remote()
+
+
 def _endings(
-    ray: Any, order: _Order, share: _Share, open_blocks: Any
+    ray: Any, order: _Order, num_workers: int, open_blocks: Any
 ) -> Generator[_Ending, None, None]:
     """The ends of blocks, as they come in from the workers."""
     context = ray.data.DataContext.get_current().copy()
     context.enable_progress_bars = False
     context.target_max_block_size = 1  # bytes; so that every row is sent on at once
     context.execution_no_progress_timeout_s = -1  # a worker may wait for a full disk
-    context.max_consecutive_actor_init_deaths = MAX_ATTEMPTS
     with ray.data.DataContext.current(context):
         numbers = ray.data.from_items([0]).map_batches(_numbers, fn_args=(open_blocks,), num_cpus=0)
         rows = numbers.map(
             _Worker,
             fn_constructor_args=(order, open_blocks),
-            compute=ray.data.ActorPoolStrategy(size=share.num_workers),
-            num_cpus=share.num_cpus or None,
-            num_gpus=share.num_gpus or None,
+            compute=ray.data.ActorPoolStrategy(size=num_workers),
+            num_cpus=order.share.num_cpus or None,
+            num_gpus=order.share.num_gpus or None,
         )
     for row in rows.iter_rows():
         yield pickle.loads(row["ending"])
@@ -350,35 +361,64 @@ def _numbers(_: Mapping[str, Any], open_blocks: Any) -> Iterator[dict[str, list[
     A task that takes the place of a killed one tells the same numbers again, as Ray wants it.
     """
     ray = _load_ray()
-    for number in count():
-        if not ray.get(open_blocks.wait_for.remote(number)):
-            return
-        yield {"block": [number]}
+    with suppress(ray.exceptions.RayActorError):  # the driver notices, and tells
+        for number in count():
+            if not ray.get(open_blocks.wait_for.remote(number)):
+                return
+            yield {"block": [number]}
 
 
-def _located(error: StarganDeployError, machine: str) -> StarganDeployError:
-    """An error with the name of the machine that it comes from, where that is another one."""
-    if machine != platform.node():
-        error.args = (f"{error} (on {machine})",)
-    return error
+def _given_up(error: Exception) -> BackendError:
+    *_, reason = str(error).strip().splitlines()  # the others are tracebacks
+    return BackendError(f"Ray gave up: {brief(RuntimeError(reason))}; go on with --resume")
+
+
+def _look_at(ending: _Ending) -> None:
+    """Raises what ended the work on a block, and says that a worker died."""
+    if ending.error is not None:
+        if ending.machine != platform.node():
+            ending.error.args = (f"{ending.error} (on {ending.machine})",)
+        raise ending.error
+    if ending.attempt > 1:
+        _log.warning("a worker of the cluster died; what it had in hand was done again")
+
+
+def _check_shared(ending: _Ending) -> None:
+    """Looks here for what another machine wrote.
+
+    Raises:
+        OutputError: it is not here.
+    """
+    written = [picture.path for outcome in ending.outcomes for picture in outcome.pictures]
+    for path in written[:1]:
+        # Asked for the file itself, a network file system may answer as it did before.
+        if not path.parent.is_dir() or path not in path.parent.iterdir():
+            raise OutputError(
+                f"{path} was written on {ending.machine} and is not here; all machines must see "
+                "the same files"
+            )
 
 
 @contextmanager
 def _connected(ray: Any, address: str) -> Iterator[None]:
     """Joins or starts a cluster; leaves or ends it at the end of the block."""
-    options: dict[str, Any] = {"address": address}
-    if address == "local":
+    is_local = address == "local"
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+    if is_local:
         options |= {"include_dashboard": False, "object_store_memory": STORE_BYTES}
     else:
         _check_reachable(address)
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     try:
-        with _quiet_start():
-            ray.init(**options, log_to_driver=False, logging_level=logging.CRITICAL)
+        # On stderr it would tell which log level it was given.
+        with _environment(QUIET if is_local else QUIET | JOIN), _stderr_off():
+            ray.init(address, **options)
     except Exception as error:  # Ray's own, and many of Python's
         ray.shutdown()
-        verb = "start" if address == "local" else "join"
-        raise BackendError(f"cannot {verb} Ray ({address}): {brief(error)}") from error
+        raise BackendError(
+            f"cannot {'start' if is_local else 'join'} Ray ({address}): {brief(error)}; look at "
+            "its version and RAY_AUTH_MODE, which must be the same on all machines"
+        ) from error
     try:
         yield
     finally:
@@ -386,14 +426,14 @@ def _connected(ray: Any, address: str) -> Iterator[None]:
 
 
 def _check_reachable(address: str) -> None:
-    """Tries an address, since Ray would do so for minutes.
+    """Tries an address, which Ray would do for minutes.
 
     Raises:
         UsageError: nothing answers, or it is none.
     """
-    host, _, port = address.rpartition(":")
     if address == "auto":
         return
+    host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or "/" in host:
         raise UsageError(f"--ray takes local, auto or HOST:PORT of a cluster, not {address!r}")
     try:
@@ -405,25 +445,15 @@ def _check_reachable(address: str) -> None:
 
 
 @contextmanager
-def _quiet_start() -> Iterator[None]:
-    """Starts Ray without its telemetry and without the log lines of its C++ part.
-
-    That tells on stderr which log level it was given, and at any lower one, for every actor of Ray
-    Data, that an argument might get lost, which is held there by Ray Data itself
-    (ray-project/ray#57733).
-    """
-    wanted = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
-    before = {name: os.environ.get(name) for name in wanted}
+def _environment(wanted: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ[name] for name in wanted if name in os.environ}
     os.environ.update(wanted)
     try:
-        with _stderr_off():
-            yield
+        yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        for name in wanted:
+            del os.environ[name]
+        os.environ.update(before)
 
 
 @contextmanager
@@ -445,16 +475,11 @@ def _load_ray() -> Any:
         BackendError: they are not installed.
     """
     try:
-        importlib.import_module("ray.data")
+        with _environment(QUIET):
+            importlib.import_module("ray.data")
         return importlib.import_module("ray")
     except ImportError as error:
         raise BackendError(f"cannot use ray: {brief(error)}; {INSTALL}") from error
-
-
-def _can_use_gpu(spec: EngineSpec) -> bool:
-    if spec.device is None:
-        return spec.path.suffix.lower() != ".xml"  # OpenVINO computes on the CPU
-    return spec.device == "cuda"
 
 
 def _share_of(machines: Sequence[Mapping[str, Any]], *, wants_gpu: bool) -> _Share:
@@ -466,7 +491,7 @@ def _share_of(machines: Sequence[Mapping[str, Any]], *, wants_gpu: bool) -> _Sha
     resources = [machine["Resources"] for machine in machines if machine["Alive"]]
     num_gpus = sum(int(resource.get("GPU", 0)) for resource in resources)
     if wants_gpu and num_gpus:
-        return _Share(num_workers=num_gpus, num_cpus=0, num_gpus=1)
+        return _Share(num_workers=num_gpus, num_gpus=1)
     cores = [int(resource["CPU"]) for resource in resources if resource.get("CPU", 0) >= 1]
     if not cores:
         raise BackendError("the machines of this Ray cluster offer no CPUs")
