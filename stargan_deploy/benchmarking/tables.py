@@ -96,7 +96,8 @@ def headline_table(results: Results, *, batch_size: int | None = None) -> str:
     facts = [wording.device_names(results), same.get("size", ""), batch, results.model]
     words = f"Measured on {', '.join(filter(None, facts))}, {wording.moment(results.created)[:10]}."
     if not ranked:
-        return _plain(f"No backend was measured. {words}")
+        is_all = not (results.batch or results.training)
+        return _plain(f"No backend was measured. {words}" if is_all else words)
     note = f" {table.note}." if table.note else ""
     reading = f"{words} Host to host; speed-up and PSNR against eager FP32.{note}"
     return f"{_markdown(table.without(*same))}\n\n{_plain(reading)}"

@@ -235,7 +235,9 @@ def test_the_headline_names_sizes_where_there_are_several(cuda_results):
 
 
 def test_without_rows_the_headline_says_so(results):
-    assert headline_table(replace(results, rows=())).startswith("No backend was measured.")
+    nothing = replace(results, rows=(), training=(), batch=())
+    assert headline_table(nothing).startswith("No backend was measured.")
+    assert headline_table(replace(results, rows=())).startswith("Measured on ")
 
 
 def test_what_stands_between_the_markers_is_replaced(results):
