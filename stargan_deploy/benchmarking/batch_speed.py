@@ -22,6 +22,7 @@ from stargan_deploy.benchmarking.plain_batch import PlainBatch
 from stargan_deploy.benchmarking.results import BatchRow, PictureError, Unusable
 from stargan_deploy.benchmarking.timing import PAUSE_S
 from stargan_deploy.card import ModelCard
+from stargan_deploy.config import refuse_below
 from stargan_deploy.errors import StarganDeployError, UsageError
 from stargan_deploy.exporters.difference import compare_pictures
 from stargan_deploy.images import Pixels, load_image, prepare_photo
@@ -61,9 +62,7 @@ class BatchSpeedConfig:
     num_rounds: int = 3
 
     def __post_init__(self) -> None:
-        for name in ("num_photos", "batch_size", "num_rounds"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        refuse_below(1, vars(self))
         if not 1 <= self.photo_sides[0] <= self.photo_sides[1]:
             raise ValueError(
                 f"photo_sides must be the least and the greatest, not {self.photo_sides}"

@@ -110,23 +110,18 @@ def _earlier_engine(output: Path) -> tuple[str, str] | None:
 @contextmanager
 def _opened(request: BatchRequest, spec: "EngineSpec") -> Iterator[tuple["Work", "Circumstances"]]:
     """Whatever does the work, ready, and the circumstances under which it does it."""
-    from stargan_deploy.files import write_bytes
     from stargan_deploy.translation.batch import Circumstances
     from stargan_deploy.translation.disk import DiskWait
     from stargan_deploy.translation.engine import open_engine
     from stargan_deploy.translation.resume import Rerun
 
     wait = DiskWait(request.job.output, wait_s=request.disk_wait_s, say=say)
-
-    def write(path: Path, content: bytes) -> None:
-        wait(lambda: write_bytes(path, content))
-
     rerun = Rerun(
         resume=request.resume or request.watch,
         changed=request.changed,
         overwrite=request.overwrite,
     )
-    with open_engine(spec, request.job, write=write) as engine:
+    with open_engine(spec, request.job, write=wait.write_bytes) as engine:
         circumstances = Circumstances(
             settings=engine.settings,
             card=engine.translator.card,

@@ -23,7 +23,7 @@ from typing import Any
 
 import stargan_deploy
 from stargan_deploy.errors import BackendError, OutputError, StarganDeployError, UsageError, brief
-from stargan_deploy.files import remove_temporaries, write_bytes
+from stargan_deploy.files import remove_temporaries
 from stargan_deploy.translation.batch import Work
 from stargan_deploy.translation.disk import DiskWait
 from stargan_deploy.translation.engine import EngineSpec, open_engine
@@ -247,11 +247,7 @@ def _open_pipeline(order: _Order, stack: ExitStack) -> Pipeline:
         raise BackendError(f"all machines must have {order.folder}: {error.strerror}") from error
     _stay_on_cores(order.share.num_cpus)
     wait = DiskWait(order.job.output, wait_s=order.disk_wait_s, say=_log.warning)
-
-    def write(path: Path, content: bytes) -> None:
-        wait(lambda: write_bytes(path, content))
-
-    engine = stack.enter_context(open_engine(order.spec, order.job, write=write))
+    engine = stack.enter_context(open_engine(order.spec, order.job, write=wait.write_bytes))
     wanted, found = order.settings or engine.settings, engine.settings
     different = "; ".join(differences(wanted.to_mapping(), found.to_mapping()))
     if different:

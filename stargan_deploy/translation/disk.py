@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from stargan_deploy.errors import DiskFullError, OutputError
-from stargan_deploy.files import NO_SPACE
+from stargan_deploy.files import NO_SPACE, write_bytes
 
 T = TypeVar("T")
 
@@ -79,6 +79,15 @@ class DiskWait:
                     full = error
         self.give_up()
         raise DiskFullError(self._last_words(full)) from full
+
+    def write_bytes(self, path: Path, content: bytes) -> None:
+        """Writes a file atomically, when there is room for it.
+
+        Raises:
+            OutputError: it cannot be written.
+            DiskFullError: the disk stayed full.
+        """
+        self(lambda: write_bytes(path, content))
 
     def give_up(self) -> None:
         """Ends all waiting, now and later; a run that is told to stop calls it."""

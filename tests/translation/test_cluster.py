@@ -23,7 +23,7 @@ import stargan_deploy
 from stargan_deploy.cli.find import DEMO_MODEL
 from stargan_deploy.errors import BackendError, DiskFullError, ModelError, OutputError, UsageError
 from stargan_deploy.files import atomic_path
-from stargan_deploy.translation import cluster
+from stargan_deploy.translation import cluster, disk
 from stargan_deploy.translation.batch import Circumstances, run_batch
 from stargan_deploy.translation.cluster import CALLS_A_BLOCK, ray_work
 from stargan_deploy.translation.engine import EngineSpec, open_engine
@@ -434,7 +434,7 @@ def test_a_full_disk_ends_a_block_with_its_own_error(studio, two_workers, tmp_pa
     def write(path, content):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(cluster, "write_bytes", write)
+    monkeypatch.setattr(disk, "write_bytes", write)
     block = list(plan_batch(studio.job(tmp_path)).photos[:4])
     with ray_work(two_workers.address, studio.spec, studio.job(tmp_path), disk_wait_s=0.01):
         import ray
