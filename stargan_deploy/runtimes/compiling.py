@@ -114,7 +114,7 @@ def compile_package(program: ExportedProgram, point: EntryPoint, device: str) ->
         device: "cpu" or "cuda:N".
 
     Returns:
-        The files of a package by name, with a `Target`, and without C++ sources.
+        The files of a package by name, with a `Target`; of C++ sources nothing but their names.
 
     Raises:
         BackendError: the compiler is missing or failed.
@@ -131,7 +131,8 @@ def compile_package(program: ExportedProgram, point: EntryPoint, device: str) ->
                 f"torch's compiler failed: {reason_of(error)}; where the C++ compiler is not "
                 "whole, install it again with Python's headers (apt install g++ python3-dev)"
             ) from error
-    entries = {name: content for name, content in files.items() if not name.endswith(".cpp")}
+    # The sources' names stay: by them the loader of torch 2.11 finds the metadata.
+    entries = {name: b"" if name.endswith(".cpp") else file for name, file in files.items()}
     target = _target(entries, point, device)
     return entries | {TARGET_ENTRY: json.dumps(to_mapping(target), sort_keys=True).encode()}
 
