@@ -7,7 +7,8 @@ picture is mixed with the one of the stage before, doubled: (1 - alpha) old + al
 Weights are drawn from N(0, 1) and scaled at run time by He's constant, so that Adam moves all of
 them at one pace (section 4.1); here the layer's input is scaled, which is the same. The generator
 norms each pixel's features to unit length on average (section 4.2); the discriminator's last block
-sees the standard deviation over the batch (section 3).
+sees the standard deviation over the batch (section 3). Layers are those of the authors'
+code (tkarras/progressive_growing_of_gans, networks.py).
 
 Shape legend: B batch, C channels, H height, W width, Z latent width.
 """
@@ -44,7 +45,8 @@ SLOPE = 0.2
 """Of LeakyReLU."""
 
 STDDEV_GROUP = 4
-"""Pictures over which the standard deviation is taken, where the batch can be divided so."""
+"""Pictures over which the standard deviation is taken, where the batch can be divided so; 4 is that
+of the authors' code, while the paper takes the whole batch."""
 
 HE_GAIN = math.sqrt(2)
 """Before LeakyReLU; 1 before nothing."""
