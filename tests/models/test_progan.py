@@ -127,6 +127,21 @@ def test_weights_are_drawn_even_and_scaled_by_hes_constant():
     assert float(out.detach().std()) == pytest.approx(math.sqrt(2), rel=0.05)
 
 
+def test_gains_are_hes_before_leaky_relu_and_one_before_nothing():
+    """tkarras/progressive_growing_of_gans, networks.py: gain sqrt(2) by default, so also in
+    FromRGB; 1 in ToRGB and in the last dense layer; sqrt(2) / 4 in the generator's first."""
+    built = networks()
+    generator, discriminator = built["generator"], built["discriminator"]
+    assert generator.first[1].linear.scale == pytest.approx(math.sqrt(2) / 4 / math.sqrt(8))
+    assert [layer.scale for layer in generator.to_rgb] == pytest.approx([1 / math.sqrt(8)] * 3)
+    from_rgb = [layer[0].scale for layer in discriminator.from_rgb]
+    assert from_rgb == pytest.approx([math.sqrt(2 / 3)] * 3)
+    conv, dense_0, dense_1 = (discriminator.last[place] for place in (1, 3, 6))
+    assert conv.scale == pytest.approx(math.sqrt(2 / (9 * 9)))
+    assert dense_0.scale == pytest.approx(math.sqrt(2 / (8 * 16)))
+    assert dense_1.scale == pytest.approx(1 / math.sqrt(8))
+
+
 def test_pixel_norm_makes_the_mean_square_one():
     normed = progan.PixelNorm()(torch.randn(2, 8, 4, 4) * 7)
     assert torch.allclose(normed.square().mean(dim=1), torch.ones(2, 4, 4), atol=1e-5)
