@@ -1,7 +1,9 @@
 """The conditional GAN (Mirza and Osindero, 2014) on DCGAN's networks: both are given the class.
 
 The class enters the generator beside the noise, and the discriminator as planes beside the
-picture's channels, one for each class, of which that of the class is one and the others zero.
+picture's channels, one for each class, of which that of the class is one and the others zero. The
+paper's own networks are fully connected. DCGAN's conditional code (Newmu/dcgan_code) gives the
+class to every layer; here the first alone has it.
 
 Shape legend: B batch, C channels, H height, W width, Z latent width, K classes.
 """

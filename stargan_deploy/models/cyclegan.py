@@ -2,7 +2,9 @@
 
 A generator goes down twice, through residual blocks, and up twice, with reflection padding and
 instance norm without scale and shift, which always uses the image's own statistics. The paper
-takes 6 blocks for images up to 128x128 and 9 from 256x256 on.
+takes 6 blocks for images up to 128x128 and 9 from 256x256 on. Layers are those of the authors'
+PyTorch version (junyanz/pytorch-CycleGAN-and-pix2pix); their first one (junyanz/CycleGAN) has
+scales and shifts.
 
 Shape legend: B batch, C channels, H height, W width.
 """

@@ -1,9 +1,12 @@
 """DCGAN's two networks (Radford, Metz and Chintala, ICLR 2016): all convolutional, batch norm.
 
 Pictures of 28x28 (MNIST) go through 4, 7, 14 and 28 pixels a side, by transposed convolutions
-k4s1p0, k3s2p1, k4s2p1 and k4s2p1 (kernel, stride, padding). The general form doubles 4 up to any
-power of two; at 64x64 with 64 features it is that of PyTorch's DCGAN tutorial, whose numbers of
-parameters a test pins. No layer has a bias. Batch norm uses its running statistics at inference.
+k4s1p0, k3s2p1, k4s2p1 and k4s2p1 (kernel, stride, padding), as in PyTorch's C++ example; the paper
+has no layer list for them. The general form doubles 4 up to any power of two; at 64x64 with 64
+features it is that of the third author's code and of PyTorch's tutorial (soumith/dcgan.torch,
+pytorch/examples). The first author's code (Newmu/dcgan_code) has 128 features, kernels of 5,
+uniform noise, and a batch norm for each unit of the first layer. No layer has a bias. Batch norm
+uses its running statistics at inference.
 
 Shape legend: B batch, C channels, H height, W width, Z latent width.
 """

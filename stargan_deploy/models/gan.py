@@ -1,9 +1,11 @@
 """The first GAN's two networks (Goodfellow et al., NIPS 2014): fully connected, for small images.
 
-Sizes are those of the authors' own code for MNIST (pylearn2, `mnist.yaml`): a generator of two
-rectified layers of 1200, and a discriminator of two maxout layers of 240 units with 5 pieces each.
-Two things differ: pictures are in [-1, 1] here, so the last layer has a tanh, which is the
-original's sigmoid for another range; and there is no dropout in the discriminator.
+Sizes are those of the authors' own code for MNIST (goodfeli/adversarial, `mnist.yaml`): a generator
+of two rectified layers of 1200, and a discriminator of two maxout layers of 240 units with 5 pieces
+each. What differs: pictures are in [-1, 1] here, so the last layer has a tanh, which is the
+original's sigmoid for another range; the discriminator has no dropout (theirs drops a fifth of the
+pixels and half of its units); noise is from N(0, 1), theirs uniform with the same mean and
+variance; and weights start as PyTorch draws them, theirs uniform within 0.05 (generator) and 0.005.
 
 Shape legend: B batch, C channels, H height, W width, Z latent width, F features.
 """

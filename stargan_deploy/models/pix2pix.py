@@ -1,8 +1,12 @@
 """pix2pix's networks (Isola et al., CVPR 2017): a U-Net, and a PatchGAN that judges pairs.
 
 Each level halves the image; the way up joins what the way down had at the same size. At 256x256
-eight levels end in a single pixel. The inner levels of the way up drop half of their features
-while training; the masks come from outside (see `mask_shapes`), so that all randomness does.
+eight levels end in a single pixel. Some levels of the way up drop half of their features while
+training; the masks come from outside (see `mask_shapes`), so that all randomness does.
+
+Layers are those of the authors' PyTorch version (junyanz/pytorch-CycleGAN-and-pix2pix). Their first
+one (phillipi/pix2pix, and the paper's appendix) drops features at the three innermost levels; the
+PyTorch version, as here, spares the innermost and drops at the next three.
 
 The paper keeps dropout and the batch's own statistics at inference too, on single images. Here
 both are off: equal images give equal results, whatever stands beside them in the batch.
@@ -44,7 +48,8 @@ KEPT_SHARE = 0.5
 """Share of features that a mask keeps."""
 
 FIRST_DROPPING = 4
-"""Outermost level whose way up drops features; the innermost one never does."""
+"""Outermost level whose way up drops features; the innermost one never does, as in the authors'
+PyTorch version."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

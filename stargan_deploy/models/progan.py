@@ -7,7 +7,8 @@ picture is mixed with the one of the stage before, doubled: (1 - alpha) old + al
 Weights are drawn from N(0, 1) and scaled at run time by He's constant, so that Adam moves all of
 them at one pace (section 4.1); here the layer's input is scaled, which is the same. The generator
 norms each pixel's features to unit length on average (section 4.2); the discriminator's last block
-sees the standard deviation over the batch (section 3).
+sees the standard deviation over the batch (section 3). Layers and gains are those of the
+authors' code (tkarras/progressive_growing_of_gans, networks.py).
 
 Shape legend: B batch, C channels, H height, W width, Z latent width.
 """
@@ -44,7 +45,8 @@ SLOPE = 0.2
 """Of LeakyReLU."""
 
 STDDEV_GROUP = 4
-"""Pictures over which the standard deviation is taken, where the batch can be divided so."""
+"""Pictures over which the standard deviation is taken, where the batch can be divided so; 4 is that
+of the authors' code, while the paper takes the whole batch."""
 
 HE_GAIN = math.sqrt(2)
 """Before LeakyReLU; 1 before nothing."""
@@ -95,9 +97,11 @@ class ProGANNetwork:
 class EqualisedConv2d(nn.Conv2d):
     """A convolution whose weights are of one size, whatever comes in."""
 
-    def __init__(self, wide_in: int, wide_out: int, kernel: int, padding: int = 0) -> None:
+    def __init__(
+        self, wide_in: int, wide_out: int, kernel: int, *, padding: int = 0, gain: float = HE_GAIN
+    ) -> None:
         super().__init__(wide_in, wide_out, kernel, padding=padding)
-        self.scale = _draw(self, wide_in * kernel**2, HE_GAIN if kernel > 1 else 1.0)
+        self.scale = _draw(self, wide_in * kernel**2, gain)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Features (B, wide_out, h, w)."""
@@ -190,7 +194,7 @@ class Generator(GrowingNetwork):
             nn.Sequential(nn.Upsample(scale_factor=2), *_conv_normed(a, b), *_conv_normed(b))
             for a, b in itertools.pairwise(widths)
         )
-        self.to_rgb = nn.ModuleList(EqualisedConv2d(width, 3, 1) for width in widths)
+        self.to_rgb = nn.ModuleList(EqualisedConv2d(width, 3, 1, gain=1.0) for width in widths)
 
     def forward(self, latent_BZ: Tensor) -> Tensor:
         """Pictures (B, 3, H, W) of the present stage, about in [-1, 1], from latents (B, Z)."""

@@ -1,9 +1,9 @@
 """The conditional GAN's objective (Mirza and Osindero, 2014, eq. 2) on DCGAN's networks.
 
-    min_G max_D V(D, G) = E[log D(x|y)] + E[log(1 - D(G(z|y)))]
+    min_G max_D V(D, G) = E_x[log D(x|y)] + E_z[log(1 - D(G(z|y)))]
 
-with y the class. The fakes of a step have the classes of its real images. As in DCGAN, the
-generator minimises -log D(G(z|y)).
+with y the class, which D is given in both terms. The fakes of a step have the classes of its real
+images. As in DCGAN, the generator minimises -E_z[log D(G(z|y))].
 
 Shape legend: B batch, C channels, H height, W width, Z latent width, K classes.
 """

@@ -6,7 +6,8 @@
     L_identity     = E[|G(b) - b|_1] + E[|F(a) - a|_1]
     L(G, F)        = L_GAN(G, D_B) + L_GAN(F, D_A) + lambda L_cyc + 0.5 lambda L_identity
 
-with G from A to B ("a2b"), F back ("b2a") and lambda = 10. The generators move first; the
+with G from A to B ("a2b"), F back ("b2a") and lambda = 10; L_GAN(F, D_A) the same the other way
+round; |.|_1 is the mean over pixels and channels. The generators move first, together; the
 discriminators see fakes out of a history of 50.
 
 Shape legend: B batch, C channels, H height, W width.

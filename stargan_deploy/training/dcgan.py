@@ -3,7 +3,8 @@
     L_D = -E[log D(x)] - E[log(1 - D(G(z)))]
     L_G = -E[log D(G(z))]
 
-Adam (0.5, 0.999); one step of the generator for each of the discriminator, on the same noise.
+Adam (0.5, 0.999); one step of the generator for each of the discriminator, on the same noise, as in
+PyTorch's example. The first author's code draws new noise and adds a weight decay.
 """
 
 from dataclasses import dataclass

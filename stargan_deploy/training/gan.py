@@ -1,10 +1,12 @@
 """The GAN's objective (Goodfellow et al., NIPS 2014, algorithm 1).
 
-    min_G max_D V(D, G) = E[log D(x)] + E[log(1 - D(G(z)))]                              (eq. 1)
+    min_G max_D V(D, G) = E_x[log D(x)] + E_z[log(1 - D(G(z)))]                          (eq. 1)
 
-k steps of the discriminator for each of the generator (`train.critic_steps`). Early in learning
-log(1 - D(G(z))) saturates, so that the generator rather maximises log D(G(z)) (section 3): this is
-"nonsaturating", the default; "minimax" is eq. 1 as it stands.
+with x from the data and z the noise. k steps of the discriminator for each of the generator
+(`train.critic_steps`). Early in learning log(1 - D(G(z))) saturates, so that the generator rather
+maximises log D(G(z)) (section 3): this is "nonsaturating", the default and what the authors' code
+does; "minimax" is eq. 1 as it stands. Their code halves -V for the discriminator, which Adam does
+not notice; it moves by momentum and a falling rate, where Adam stands here.
 """
 
 from dataclasses import dataclass

@@ -1,11 +1,13 @@
-"""pix2pix's objective (Isola et al., CVPR 2017, equations 1 to 4).
+"""pix2pix's objective (Isola et al., CVPR 2017, equations 1, 3 and 4).
 
     L_cGAN(G, D) = E[log D(x, y)] + E[log(1 - D(x, G(x, z)))]
     L_L1(G)      = E[|y - G(x, z)|_1]
     G*           = arg min_G max_D L_cGAN(G, D) + lambda L_L1(G),   lambda = 100
 
-with x the input ("condition"), y the output ("image"), and z the dropout alone. As in the paper,
-the discriminator's loss is halved, and the generator minimises -log D(x, G(x, z)).
+with x the input ("condition"), y the output ("image"), and z the dropout alone; |.|_1 is the mean
+over pixels and channels, as in the authors' code. As in the paper (section 3.3), the
+discriminator's loss is halved, and the generator minimises -E[log D(x, G(x, z))]. The preset's rate
+falls over the second half, as in the authors' PyTorch version; in their first one it stays.
 
 Shape legend: B batch, C channels, H height, W width.
 """

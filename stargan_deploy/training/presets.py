@@ -105,7 +105,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "cyclegan": {
         "name": "cyclegan",
         "family": "cyclegan",
-        "data": {"kind": "unpaired", "image_size": 128, "crop_size": 0, "jitter": 14},
+        "data": {"kind": "unpaired", "image_size": 128, "crop_size": 0, "jitter": 15},
         "train": {**_IMAGE_TO_IMAGE, "steps": 100_000, "ema_decay": 0.0},
         "output": {**_OUTPUT, "evaluate_every": 1000, "num_evaluated": 16},
     },

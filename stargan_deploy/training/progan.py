@@ -1,12 +1,17 @@
 """Progressive GAN's objective (Karras et al., ICLR 2018, section 2 and appendix A.1).
 
-    L_D = E[D(G(z))] - E[D(x)] + lambda_gp E[(|grad D|_2 - 1)^2] + drift E[D(x)^2]
+    L_D = E[D(G(z))] - E[D(x)] + lambda_gp E[(|grad D(x')|_2 - 1)^2] + drift E[D(x)^2]
     L_G = -E[D(G(z))]
+
+with x' on lines between x and G(z), lambda_gp = 10 and drift = 0.001. There is one step of the
+generator for each of the critic.
 
 Stage by stage the pictures double from 4x4 on. A stage after the first has two halves: in one it is
 faded in, alpha rising linearly to 1, in the other it settles; real images are faded alike. All
 halves have the same number of steps, and the first stage is one of them. The stage and alpha follow
-from the number of the step alone, so there is nothing to remember for a resume.
+from the number of the step alone, so there is nothing to remember for a resume. All stages have one
+batch size (the paper's 16 up to 128x128), and Adam's moments go on from stage to stage, where the
+authors' code starts them anew.
 
 Shape legend: B batch, C channels, H height, W width, Z latent width.
 """

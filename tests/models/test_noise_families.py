@@ -1,4 +1,7 @@
-"""Layer shapes and numbers of parameters of the original implementations."""
+"""Layer shapes and numbers of parameters of the original implementations.
+
+Each figure is as looked up, in the repository and the file that the test names.
+"""
 
 import pytest
 import torch
@@ -29,10 +32,20 @@ def kernels(network):
     return [(c.kernel_size[0], c.stride[0], c.padding[0]) for c in layers]
 
 
+def slopes(network):
+    return {layer.negative_slope for layer in network.modules() if isinstance(layer, nn.LeakyReLU)}
+
+
 def test_goodfellows_networks_for_mnist():
+    """goodfeli/adversarial, mnist.yaml: nvis 100, RectifiedLinear 1200 twice, Sigmoid 784; nvis
+    784, Maxout of 240 units and 5 pieces twice, Sigmoid 1. The file names no totals; they follow
+    from its widths, with a bias a unit (a piece, in a Maxout; lisa-lab/pylearn2, maxout.py)."""
     networks = gan.build_networks({"image_size": 28})
     generator, discriminator = networks["generator"], networks["discriminator"]
-    assert (count(generator), count(discriminator)) == (2_503_984, 1_231_441)
+    wide = 100 * 1200 + 1200 + 1200 * 1200 + 1200 + 1200 * 784 + 784
+    pieces = 240 * 5
+    narrow = 784 * pieces + pieces + 240 * pieces + pieces + 240 + 1
+    assert (count(generator), count(discriminator)) == (wide, narrow) == (2_503_984, 1_231_441)
     assert shapes(generator, torch.zeros(2, 100)) == [(1200,), (1200,), (784,)]
     assert shapes(discriminator, torch.zeros(2, 1, 28, 28)) == [(1200,), (1200,), (1,)]
 
@@ -46,6 +59,8 @@ def test_a_maxout_unit_is_the_greatest_of_its_pieces():
 
 
 def test_dcgan_of_pytorchs_tutorial():
+    """Layers: soumith/dcgan.torch, main.lua, and pytorch/examples, dcgan/main.py. Totals: those
+    that torchsummary prints of the latter's netG and netD, as published many times."""
     networks = dcgan.build_networks({"image_size": 64})
     assert count(networks["generator"]) == 3_576_704
     assert count(networks["discriminator"]) == 2_765_568
@@ -63,9 +78,26 @@ def test_dcgan_of_pytorchs_tutorial():
         (512, 4, 4),
         (1, 1, 1),
     ]
+    assert kernels(networks["generator"]) == [(4, 1, 0)] + [(4, 2, 1)] * 4
+    assert kernels(networks["discriminator"]) == [(4, 2, 1)] * 4 + [(4, 1, 0)]
+    assert slopes(networks["discriminator"]) == {0.2}
+
+
+def test_dcgan_of_the_papers_figure():
+    """Newmu/dcgan_code, faces/train_uncond_dcgan.py (ngf = ndf = 128) and the paper's figure 1;
+    kernels are 5x5 there, which leaves the shapes as they are."""
+    table = {"image_size": 64, "generator_conv_dim": 128, "discriminator_conv_dim": 128}
+    with torch.device("meta"):
+        networks = dcgan.build_networks(table)
+        made = shapes(networks["generator"], torch.zeros(2, 100))
+        judged = shapes(networks["discriminator"], torch.zeros(2, 3, 64, 64))
+    assert made == [(1024, 4, 4), (512, 8, 8), (256, 16, 16), (128, 32, 32), (3, 64, 64)]
+    assert judged == [(128, 32, 32), (256, 16, 16), (512, 8, 8), (1024, 4, 4), (1, 1, 1)]
 
 
 def test_dcgan_of_mnist():
+    """AKASHKADEL/dcgan-mnist, networks.py (ngf = ndf = 32), whose generator is that of
+    pytorch/examples, cpp/dcgan/dcgan.cpp. Neither states totals; these are sums over its layers."""
     table = {
         "image_size": 28,
         "channels": 1,
@@ -74,6 +106,8 @@ def test_dcgan_of_mnist():
     }
     networks = dcgan.build_networks(table)
     generator, discriminator = networks["generator"], networks["discriminator"]
+    assert count(generator) == 204_800 + 256 + 73_728 + 128 + 32_768 + 64 + 512
+    assert count(discriminator) == 512 + 32_768 + 128 + 73_728 + 256 + 2_048
     assert kernels(generator) == [(4, 1, 0), (3, 2, 1), (4, 2, 1), (4, 2, 1)]
     assert kernels(discriminator) == [(4, 2, 1), (4, 2, 1), (3, 2, 1), (4, 1, 0)]
     assert shapes(generator, torch.zeros(2, 100)) == [
@@ -99,11 +133,21 @@ def test_other_sizes_are_refused(size):
 
 
 def test_starting_weights_are_dcgans():
+    """Newmu/dcgan_code, faces/train_uncond_dcgan.py: weights N(0, 0.02), gains N(1, 0.02)."""
     torch.manual_seed(0)
     generator = dcgan.build_networks({"image_size": 64})["generator"]
     assert float(generator.main[0].weight.detach().std()) == pytest.approx(0.02, rel=0.02)
     assert float(generator.main[1].weight.detach().mean()) == pytest.approx(1.0, abs=0.01)
+    assert float(generator.main[1].weight.detach().std()) == pytest.approx(0.02, rel=0.1)
     assert not generator.main[1].bias.any()
+
+
+def test_the_class_enters_the_first_layers_as_in_dcgans_conditional_code():
+    """Newmu/dcgan_code, mnist/train_cond_dcgan.py: `gw` has nz + ny rows, `dw` nc + ny channels,
+    with nz = 100, ny = 10 and nc = 1."""
+    networks = cgan.build_networks({"image_size": 28, "channels": 1, "num_classes": 10})
+    assert networks["generator"].generator.main[0].in_channels == 110
+    assert networks["discriminator"].discriminator.main[0].in_channels == 11
 
 
 def test_both_networks_are_given_the_class():
