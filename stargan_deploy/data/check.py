@@ -14,8 +14,9 @@ from stargan_deploy.data.celeba import CelebA, find_attribute_file
 from stargan_deploy.data.csv_table import CsvTable
 from stargan_deploy.data.folders import FolderPerDomain
 from stargan_deploy.data.label_file import LabelFile
+from stargan_deploy.data.layout import find_layout
 from stargan_deploy.data.prepared import NUM_DECODERS
-from stargan_deploy.data.source import find_layout, image_files
+from stargan_deploy.data.source import image_files
 from stargan_deploy.data.table import FileTable
 from stargan_deploy.errors import DataError, ImageError
 from stargan_deploy.images import load_image
