@@ -60,6 +60,8 @@ class IdxDigits:
         rank = {int(name): index for index, name in enumerate(wanted)}
         self._rows = np.flatnonzero(np.isin(numbers, list(rank)))
         self._images = images
+        self.num_left_out = len(images) - len(self._rows)
+        """Images of the split of which the class is not among the classes."""
         ranks = [rank[int(number)] for number in numbers[self._rows]]
         self.labels = np.eye(len(wanted), dtype=np.float32)[ranks]
         self.label_space = onehot_space(wanted, name="classes")
