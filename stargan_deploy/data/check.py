@@ -1,30 +1,23 @@
 """What a data folder holds: its layout, its images, its labels, and what is wrong with it."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from PIL import Image
 
-from stargan_deploy.data.celeba import CelebA, find_attribute_file
-from stargan_deploy.data.csv_table import CsvTable
-from stargan_deploy.data.folders import FolderPerDomain
-from stargan_deploy.data.label_file import LabelFile
+from stargan_deploy.data.contents import Contents, FolderKind, Group, Layout, read_contents
 from stargan_deploy.data.prepared import NUM_DECODERS
-from stargan_deploy.data.source import find_layout, image_files
-from stargan_deploy.data.table import FileTable
-from stargan_deploy.errors import DataError, ImageError
-from stargan_deploy.images import load_image
+from stargan_deploy.data.source import ImageSource
+from stargan_deploy.errors import ImageError
 
 NUM_SIZES = 5
 """Sizes that a report names."""
-
-Layout = Literal["celeba", "csv", "folders", "images"]
-"""CelebA's layout, a CSV, a folder a domain, or images without labels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +38,24 @@ class Size:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Part:
+    """One split, or one domain of a split, of a set of which a training takes these apart."""
+
+    split: str
+    """"train" or "test"; of pairs also "val"."""
+    domain: str
+    """Of an unpaired set "A" or "B", else empty."""
+    folder: str
+    num_images: int
+    """Files, broken ones included; of pairs the number of pairs."""
+    num_broken: int
+    sizes: tuple[Size, ...]
+    """As those of the whole report."""
+    labels: dict[str, int]
+    """Number of images that carry each label."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class FolderReport:
     """What `check_folder` found."""
 
@@ -56,7 +67,7 @@ class FolderReport:
     num_grey: int
     """Images whose three channels are equal."""
     sizes: tuple[Size, ...]
-    """The most common sizes, most common first."""
+    """The most common sizes, most common first; of pairs those of one half."""
     smallest: Size | None
     """The least size by area; absent where no image can be read."""
     largest: Size | None
@@ -64,14 +75,19 @@ class FolderReport:
     """Number of images that carry each label."""
     together: dict[str, dict[str, int]]
     """Number of images that carry two labels at once."""
+    parts: tuple[Part, ...]
+    """Splits and domains of "idx", "plain", "paired" and "unpaired"; else none."""
     broken: tuple[BrokenImage, ...]
     remarks: tuple[str, ...]
     """What looks wrong beside broken images."""
+    problems: tuple[str, ...]
+    """Why a training would refuse the folder, broken images aside, in its words."""
 
 
 def check_folder(
     root: Path,
     *,
+    kind: FolderKind = "auto",
     attributes: Sequence[str] = (),
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> FolderReport:
@@ -79,52 +95,88 @@ def check_folder(
 
     Args:
         root: a folder, or a CSV file.
-        attributes: labels to count; empty counts all.
+        kind: the layout; "auto" looks at `root`.
+        attributes: labels to count, or the two domains that are meant; empty counts all.
         progress: called with the number of images read and the number of all.
 
     Raises:
         DataError: there is no such folder, no image in it, or its labels cannot be read.
         LabelError: an attribute that the folder does not know.
+        ConfigError: attributes of a kind that has none.
     """
-    contents = _read_contents(root, attributes)
-    sizes: Counter[tuple[int, int]] = Counter()
-    broken: list[BrokenImage] = []
-    num_grey = 0
-    for done, (path, look) in enumerate(_look_at_all(contents.paths), start=1):
-        progress(done, len(contents.paths))
-        if isinstance(look, str):
-            broken.append(BrokenImage(file=str(path), reason=look))
-        else:
-            sizes[look.size] += 1
-            num_grey += look.is_grey
-    ordered = [Size(width=w, height=h, num_images=n) for (w, h), n in sizes.most_common()]
-    by_area = sorted(ordered, key=lambda size: size.width * size.height)
-    counts, together = _count_labels(contents.tables)
+    contents = read_contents(root, kind, attributes)
+    num_images = sum(len(group.files) for group in contents.groups)
+    done = count(1)
+    tallies = [_tally(group, lambda: progress(next(done), num_images)) for group in contents.groups]
+    return _report(root, contents, tallies)
+
+
+def _report(root: Path, contents: Contents, tallies: "Sequence[_Tally]") -> FolderReport:
+    whole = sum(tallies, start=_Tally())
+    sizes = _ordered(whole.sizes)
+    by_area = sorted(sizes, key=lambda size: size.width * size.height)
+    labels, together = _count_labels([group.source for group in contents.groups])
+    parts = (_part(*pair) for pair in zip(contents.groups, tallies, strict=True) if pair[0].split)
     return FolderReport(
         root=str(root),
         layout=contents.layout,
-        num_images=len(contents.paths),
-        num_colour=sizes.total() - num_grey,
-        num_grey=num_grey,
-        sizes=tuple(ordered[:NUM_SIZES]),
+        num_images=whole.num_images,
+        num_colour=whole.sizes.total() - whole.num_grey,
+        num_grey=whole.num_grey,
+        sizes=sizes[:NUM_SIZES],
         smallest=by_area[0] if by_area else None,
         largest=by_area[-1] if by_area else None,
-        labels=counts,
+        labels=labels,
         together=together,
-        broken=tuple(broken),
-        remarks=contents.remarks,
+        parts=tuple(parts),
+        broken=tuple(whole.broken),
+        remarks=contents.remarks + _maybe_pairs(contents.layout, whole),
+        problems=contents.problems,
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Contents:
-    """What a folder names, before any image is decoded."""
+def _maybe_pairs(layout: Layout, tally: "_Tally") -> tuple[str, ...]:
+    """A hint where odd files among pairs kept them from being recognised."""
+    number = sum(n for (width, height), n in tally.sizes.items() if width == 2 * height)
+    if layout != "images" or 2 * number <= tally.num_images:
+        return ()
+    return (
+        f"{number} of {tally.num_images} images are twice as wide as high: "
+        "if they are pairs, check them with --kind paired",
+    )
 
-    layout: Layout
-    tables: tuple[FileTable, ...] = ()
-    paths: list[Path]
-    """Each image once."""
-    remarks: tuple[str, ...] = ()
+
+def _part(group: Group, tally: "_Tally") -> Part:
+    return Part(
+        split=group.split,
+        domain=group.domain,
+        folder=group.folder,
+        num_images=tally.num_images,
+        num_broken=len(tally.broken),
+        sizes=_ordered(tally.sizes)[:NUM_SIZES],
+        labels=_count_labels([group.source])[0],
+    )
+
+
+@dataclass(kw_only=True)
+class _Tally:
+    """What looking at images gave."""
+
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
+    num_grey: int = 0
+    broken: list[BrokenImage] = field(default_factory=list)
+
+    @property
+    def num_images(self) -> int:
+        """Broken ones included."""
+        return self.sizes.total() + len(self.broken)
+
+    def __add__(self, other: "_Tally") -> "_Tally":
+        return _Tally(
+            sizes=self.sizes + other.sizes,
+            num_grey=self.num_grey + other.num_grey,
+            broken=self.broken + other.broken,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,18 +185,28 @@ class _Look:
     is_grey: bool
 
 
-def _look_at_all(paths: Sequence[Path]) -> Iterator[tuple[Path, _Look | str]]:
+def _tally(group: Group, on_look: Callable[[], None]) -> _Tally:
+    """Decodes all images of a group."""
+    tally = _Tally()
     with ThreadPoolExecutor(NUM_DECODERS) as pool:
-        yield from zip(paths, pool.map(_look_at, paths), strict=True)
+        looks = pool.map(partial(_look_at, group), range(len(group.files)))
+        for file, look in zip(group.files, looks, strict=True):
+            on_look()
+            if isinstance(look, str):
+                tally.broken.append(BrokenImage(file=file, reason=look))
+            else:
+                tally.sizes[look.size] += 1
+                tally.num_grey += look.is_grey
+    return tally
 
 
-def _look_at(path: Path) -> _Look | str:
+def _look_at(group: Group, index: int) -> _Look | str:
     """Size and colour of an image, or why it cannot be read."""
     try:
-        image = load_image(path)
+        image = group.load(index)
     except ImageError as error:
         return str(error)
-    return _Look(size=image.size, is_grey=_is_grey(image))
+    return _Look(size=(image.width // group.num_panels, image.height), is_grey=_is_grey(image))
 
 
 def _is_grey(image: Image.Image) -> bool:
@@ -152,60 +214,16 @@ def _is_grey(image: Image.Image) -> bool:
     return red == green == blue
 
 
-def _read_contents(root: Path, attributes: Sequence[str]) -> _Contents:
-    layout = find_layout(root)
-    if layout == "celeba":
-        return _celeba(root, attributes)
-    if layout == "csv":
-        return _listed("csv", CsvTable(root, attributes=attributes, scheme="none"))
-    try:
-        return _folders(root, attributes)
-    except DataError:
-        images = image_files(root)
-        if attributes or not images:
-            raise
-        return _Contents(layout="images", paths=images)
-
-
-def _celeba(root: Path, attributes: Sequence[str]) -> _Contents:
-    path = find_attribute_file(root)
-    assert path is not None, "this is how the layout was found"
-    file = LabelFile(path)
-    table = CelebA(root, attributes=attributes or file.names, scheme="none")
-    if file.num_rows_said == len(table):
-        return _listed("celeba", table)
-    said = f"{path.name} has {len(table)} rows, and says {file.num_rows_said}: is it whole?"
-    return _listed("celeba", table, said)
-
-
-def _listed(layout: Layout, table: FileTable, *remarks: str) -> _Contents:
-    """Images that a list names; says which stand beside them unnamed."""
-    names = dict.fromkeys(table.names)
-    beside = [path.relative_to(table.folder).as_posix() for path in image_files(table.folder)]
-    unnamed = [name for name in beside if name not in names]
-    if unnamed:
-        remarks += (f"{len(unnamed)} images have no row, such as {unnamed[0]}",)
-    if len(names) < len(table):
-        remarks += (f"{len(table) - len(names)} rows name an image that an earlier row names",)
-    paths = [table.folder / name for name in names]
-    return _Contents(layout=layout, tables=(table,), paths=paths, remarks=remarks)
-
-
-def _folders(root: Path, domains: Sequence[str]) -> _Contents:
-    train = FolderPerDomain(root, domains=domains)
-    test = FolderPerDomain(root, domains=domains, split="test")
-    tables = (train,) if test.folder == train.folder else (train, test)
-    paths = [table.folder / name for table in tables for name in table.names]
-    others = set(image_files(root)) - set(paths)
-    first = min(others, default=root)
-    remarks = (f"{len(others)} images belong to no domain, such as {first}",) if others else ()
-    return _Contents(layout="folders", tables=tables, paths=paths, remarks=remarks)
+def _ordered(sizes: Counter[tuple[int, int]]) -> tuple[Size, ...]:
+    """Most common first."""
+    return tuple(Size(width=w, height=h, num_images=n) for (w, h), n in sizes.most_common())
 
 
 def _count_labels(
-    tables: Sequence[FileTable],
+    sources: Sequence[ImageSource | None],
 ) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
     """How many images carry each label, and each two."""
+    tables = [source for source in sources if source is not None]
     if not tables:
         return {}, {}
     names = tables[0].label_space.names

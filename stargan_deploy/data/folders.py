@@ -60,10 +60,27 @@ def files_by_domain(base: Path) -> dict[str, list[Path]]:
 
 def split_folder(root: Path, split: Split) -> Path:
     """The folder of a split; of a data set without `train` the root."""
-    if not (root / "train").is_dir():
-        return root
-    held_out = [name for name in ("test", "val", "train") if (root / name).is_dir()]
-    return root / ("train" if split == "train" else held_out[0])
+    folders = split_folders(root)
+    names = ("train",) if split == "train" else ("test", "val", "train")
+    return next((folders[name] for name in names if name in folders), root)
+
+
+def split_folders(root: Path) -> dict[str, Path]:
+    """The folders `train`, `val` and `test` that there are; none without `train`."""
+    folders = {name: root / name for name in ("train", "val", "test") if (root / name).is_dir()}
+    return folders if "train" in folders else {}
+
+
+def required_images(folder: Path) -> list[Path]:
+    """The images below a folder that must have some.
+
+    Raises:
+        DataError: it has none.
+    """
+    files = image_files(folder)
+    if not files:
+        raise DataError(f"{folder} holds no images")
+    return files
 
 
 def _is_domain(folder: Path) -> bool:

@@ -1,13 +1,14 @@
 """Pairs of images, an input and the output that belongs to it, as pix2pix learns from."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from PIL import Image
 
-from stargan_deploy.data.folders import split_folder
-from stargan_deploy.data.source import Split, image_files
+from stargan_deploy.data.folders import required_images, split_folder
+from stargan_deploy.data.source import Split
 from stargan_deploy.data.table import FileTable
 from stargan_deploy.errors import DataError, ImageError
 from stargan_deploy.images import load_image
@@ -34,7 +35,7 @@ class PairedImages(FileTable):
         split: Split = "train",
     ) -> None:
         base = split_folder(Path(root), split)
-        files = image_files(base)
+        files = required_images(base)
         super().__init__(
             base,
             [str(path.relative_to(base)) for path in files],
@@ -43,8 +44,6 @@ class PairedImages(FileTable):
             description=Path(root).resolve().name,
         )
         self.panels = ("condition", "image") if condition == "left" else ("image", "condition")
-        if not files:
-            raise DataError(f"{base} holds no images")
         self._refuse_singles()
 
     def load(self, index: int) -> Image.Image:
@@ -53,10 +52,7 @@ class PairedImages(FileTable):
         Raises:
             ImageError: it cannot be read, or is no pair.
         """
-        pair = load_image(self.folder / self.names[index])
-        if pair.width != 2 * pair.height:
-            raise ImageError(_complaint(f"{self.folder / self.names[index]}", *pair.size))
-        return pair
+        return load_pair(self.folder / self.names[index])
 
     def _refuse_singles(self) -> None:
         """Looks at the headers alone, so that a folder of another kind is refused at once."""
@@ -68,6 +64,29 @@ class PairedImages(FileTable):
         if singles:
             more = f" (and {len(singles) - 1} more)" if len(singles) > 1 else ""
             raise DataError(f"{self.folder} does not hold pairs: {singles[0]}{more}")
+
+
+def load_pair(path: Path) -> Image.Image:
+    """Decodes a file of two squares side by side.
+
+    Raises:
+        ImageError: it cannot be read, or is no pair.
+    """
+    pair = load_image(path)
+    if pair.width != 2 * pair.height:
+        raise ImageError(_complaint(f"{path}", *pair.size))
+    return pair
+
+
+def look_like_pairs(files: Sequence[Path]) -> bool:
+    """Whether all files that can be read are twice as wide as high, by their headers alone."""
+    is_one_read = False
+    for path in files:
+        width, height = _size(path)
+        if width != 2 * height:
+            return False
+        is_one_read |= width > 0
+    return is_one_read
 
 
 def _size(path: Path) -> tuple[int, int]:

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from stargan_deploy.data.folders import split_folder
-from stargan_deploy.data.source import Split, image_files
+from stargan_deploy.data.folders import required_images, split_folder
+from stargan_deploy.data.source import Split
 from stargan_deploy.data.table import FileTable
-from stargan_deploy.errors import DataError
 from stargan_deploy.labels import NO_LABELS
 
 HELD_OUT_EVERY = 20
@@ -28,7 +27,7 @@ class PlainImages(FileTable):
 
     def __init__(self, root: Path, *, split: Split = "train") -> None:
         base = split_folder(Path(root), split)
-        files = image_files(base)
+        files = required_images(base)
         if base == Path(root):
             files = _share(files, split)
         super().__init__(
@@ -38,8 +37,6 @@ class PlainImages(FileTable):
             label_space=NO_LABELS,
             description=Path(root).resolve().name,
         )
-        if not files:
-            raise DataError(f"{base} holds no images")
 
 
 def _share(files: Sequence[Path], split: Split) -> list[Path]:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from stargan_deploy.errors import ConfigError, DataError
+from stargan_deploy.errors import ConfigError
 from stargan_deploy.images import IMAGE_SUFFIXES
 from stargan_deploy.labels import LabelSpace
 
@@ -229,11 +229,11 @@ def _files(config: DataConfig, split: Split) -> ImageSource:
     from stargan_deploy.data.celeba import CelebA
     from stargan_deploy.data.csv_table import CsvTable
     from stargan_deploy.data.folders import FolderPerDomain
+    from stargan_deploy.data.layout import find_layout, require_root
 
     root = Path(config.root).expanduser()
     kind = find_layout(root) if config.kind == "auto" else config.kind
-    if found_at(root) != "folder" and (kind, found_at(root)) != ("csv", "file"):
-        raise DataError(f"no such data folder: {root}")
+    require_root(root, kind)
     if kind in ("idx", "plain", "paired", "unpaired"):
         return _unattributed(config, root, split)
     if kind == "celeba":
@@ -246,6 +246,7 @@ def _files(config: DataConfig, split: Split) -> ImageSource:
 def _unattributed(config: DataConfig, root: Path, split: Split) -> ImageSource:
     """Layouts of images without attributes of their own."""
     from stargan_deploy.data.idx import IdxDigits
+    from stargan_deploy.data.layout import refuse_attributes
     from stargan_deploy.data.paired import PairedImages
     from stargan_deploy.data.plain import PlainImages
     from stargan_deploy.data.unpaired import UnpairedDomains
@@ -254,30 +255,10 @@ def _unattributed(config: DataConfig, root: Path, split: Split) -> ImageSource:
         return IdxDigits(root, classes=config.attributes, split=split)
     if config.kind == "unpaired":
         return UnpairedDomains(root, domains=config.attributes, split=split)
-    if config.attributes:
-        raise ConfigError(f"{config.kind!r} images have no attributes to choose from")
+    refuse_attributes(config.kind, config.attributes)
     if config.kind == "paired":
         return PairedImages(root, condition=config.condition, split=split)
     return PlainImages(root, split=split)
-
-
-def find_layout(root: Path) -> Literal["celeba", "csv", "folders"]:
-    """The layout of a data set, by what stands in its folder.
-
-    Raises:
-        DataError: there is no such folder or CSV file.
-    """
-    from stargan_deploy.data.celeba import find_attribute_file
-    from stargan_deploy.data.csv_table import find_csv
-
-    found = found_at(root)
-    if found == "file" and root.suffix.lower() == ".csv":
-        return "csv"
-    if found != "folder":
-        raise DataError(f"no such data folder, nor a .csv file: {root}")
-    if find_attribute_file(root):
-        return "celeba"
-    return "csv" if find_csv(root) else "folders"
 
 
 def found_at(path: Path) -> Literal["folder", "file", "nothing"]:

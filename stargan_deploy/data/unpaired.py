@@ -33,9 +33,10 @@ class UnpairedDomains:
     panels: tuple[str, ...] = ("image",)
 
     def __init__(self, root: Path, *, domains: Sequence[str] = (), split: Split = "train") -> None:
-        folders = _find_folders(Path(root), domains, split)
+        folders = domain_folders(Path(root), domains, split)
         self.domains: dict[str, ImageSource] = {
-            f"image_{letter}": _open(folder) for letter, folder in zip("ab", folders, strict=True)
+            f"image_{letter}": open_domain(folder)
+            for letter, folder in zip("ab", folders, strict=True)
         }
         self.label_space = NO_LABELS
         self.labels = np.zeros((len(self), 0), np.float32)
@@ -60,7 +61,14 @@ class UnpairedDomains:
         return (first, index) if index < len(first) else (second, index - len(first))
 
 
-def _open(folder: Path) -> FileTable:
+def open_domain(folder: Path) -> FileTable:
+    """Opens the images of one domain.
+
+    Raises:
+        DataError: there is no such folder, or no image in it.
+    """
+    if not folder.is_dir():
+        raise DataError(f"there is no folder {folder}; two domains are needed, A and B")
     files = image_files(folder)
     if not files:
         raise DataError(f"{folder} holds no images; two domains are needed, one a folder")
@@ -69,13 +77,22 @@ def _open(folder: Path) -> FileTable:
     return FileTable(folder, names, labels, label_space=NO_LABELS, description=folder.name)
 
 
-def _find_folders(root: Path, domains: Sequence[str], split: Split) -> list[Path]:
-    """The folders of A and B."""
+def has_lettered_folders(root: Path, split: Split = "train") -> bool:
+    """Whether there is a folder `trainA` or `trainB`, as in CycleGAN's own data sets."""
+    return any((root / f"{split}{letter}").is_dir() for letter in "AB")
+
+
+def domain_folders(root: Path, domains: Sequence[str], split: Split) -> list[Path]:
+    """The folders of A and B; of folders called by these letters one may not be there.
+
+    Raises:
+        DataError: it is open which two are meant, or one that is named has no images.
+    """
     if domains and len(domains) != NUM_DOMAINS:
         raise DataError(f"two domains are needed, A and B, not {len(domains)}: {list(domains)}")
-    if not domains and any((root / f"train{letter}").is_dir() for letter in "AB"):
-        stem = split if any((root / f"{split}{letter}").is_dir() for letter in "AB") else "train"
-        return [_existing(root / f"{stem}{letter}") for letter in "AB"]
+    if not domains and has_lettered_folders(root):
+        stem = split if has_lettered_folders(root, split) else "train"
+        return [root / f"{stem}{letter}" for letter in "AB"]
     base = split_folder(root, split)
     known = files_by_domain(base)
     if not domains and len(known) != NUM_DOMAINS:
@@ -87,9 +104,3 @@ def _find_folders(root: Path, domains: Sequence[str], split: Split) -> list[Path
         if name not in known:
             raise DataError(unknown_name("domain", name, known, where=str(base)))
     return [base / name for name in domains or known]
-
-
-def _existing(folder: Path) -> Path:
-    if not folder.is_dir():
-        raise DataError(f"there is no folder {folder}; two domains are needed, A and B")
-    return folder

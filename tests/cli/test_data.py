@@ -6,6 +6,7 @@ from PIL import Image
 
 from stargan_deploy.data.synthetic import write_celeba
 from stargan_deploy.models.checkpoint import load_checkpoint
+from tests.families import save_noise, write_digits, write_domains, write_pairs
 
 
 @pytest.fixture
@@ -62,6 +63,70 @@ def test_many_labels_show_a_table_of_the_first(command, tmp_path):
     assert len(result.out.splitlines()[-2].split()) == 9
 
 
+def test_mnist_is_a_table_of_classes_by_split(command, tmp_path):
+    write_digits(tmp_path / "mnist")
+    result = command("data", "check", "mnist")
+    assert result.code == 0, result.err
+    lines = result.out.splitlines()
+    assert lines[0] == "layout   MNIST's IDX files (data.kind = idx)"
+    assert "train    12 images: 28x28 (12)" in lines
+    assert lines[-4].split() == ["all", "train", "test"]
+    assert lines[-1].split() == ["2", "8", "33.3%", "4", "4"]
+    assert len({len(line) for line in lines[-4:]}) == 1
+
+
+def test_faults_of_mnist_are_lines_and_exit_code_3(command, tmp_path):
+    write_digits(tmp_path / "mnist")
+    (tmp_path / "mnist" / "train-labels-idx1-ubyte.gz").write_bytes(b"\x1f\x8b\x08")
+    (tmp_path / "mnist" / "t10k-images-idx3-ubyte.gz").write_bytes(b"")
+    result = command("data", "check", "mnist")
+    assert result.code == 3
+    problems = [line for line in result.out.splitlines() if line.startswith("problem  ")]
+    assert ["train-labels" in problems[0], "t10k-images" in problems[1]] == [True, True]
+    (line,) = result.err.splitlines()
+    assert line.endswith("; ".join(problem.removeprefix("problem  ") for problem in problems))
+    result = command("data", "check", "mnist", "--json")
+    assert (result.code, len(json.loads(result.out)["problems"])) == (3, 2)
+
+
+def test_pairs_and_what_is_none_among_them(command, tmp_path):
+    write_pairs(tmp_path / "pairs")
+    result = command("data", "check", "pairs")
+    assert result.code == 0, result.err
+    assert result.out.splitlines()[1:] == [
+        "pairs    9: 9 in colour, 0 grey, 0 broken",
+        "halves   64x64 (9)",
+        "         smallest 64x64, largest 64x64",
+        "train    8 pairs: 64x64 (8)",
+        "val      1 pairs: 64x64 (1)",
+    ]
+    for number in range(25):
+        save_noise(tmp_path / "pairs" / "train" / f"single{number}.png", 30, 20)
+    result = command("data", "check", "pairs", "--kind", "paired")
+    assert result.code == 3
+    assert "train    33 pairs, 25 broken: 64x64 (8)" in result.out
+    assert (
+        sum(line.startswith("broken   pairs/train/single") for line in result.out.split("\n")) == 20
+    )
+    assert "(and 5 more: see --json)" in result.out
+    assert "25 of 34 images in pairs are broken: pairs/train/single0.png is 30x20" in result.err
+
+
+def test_two_domains_in_their_order(command, tmp_path):
+    write_domains(tmp_path / "art")
+    words = ("data", "check", "art", "--kind", "unpaired", "--attrs", "photo,monet")
+    assert "train    A (photo): 5 images: 20x20 (5)" in command(*words).out
+    report = json.loads(command(*words, "--json").out)
+    assert [(part["split"], part["domain"]) for part in report["parts"]][1] == ("train", "B")
+
+
+def test_json_has_the_same_keys_for_each_kind(command, faces, tmp_path):
+    write_digits(tmp_path / "mnist")
+    reports = [json.loads(command("data", "check", n, "--json").out) for n in ("faces", "mnist")]
+    assert list(reports[0]) == list(reports[1])
+    assert (reports[0]["parts"], reports[0]["problems"]) == ([], [])
+
+
 @pytest.mark.parametrize(
     ("words", "code", "complaint"),
     [
@@ -69,6 +134,9 @@ def test_many_labels_show_a_table_of_the_first(command, tmp_path):
         (["check", "empty"], 3, "found folders of images: none"),
         (["check"], 2, "Missing argument"),
         (["check", "faces", "--attrs", "Mail"], 2, "did you mean 'Male'"),
+        (["check", "faces", "--kind", "idx"], 3, "it is not MNIST's layout"),
+        (["check", "faces", "--kind", "pairs"], 2, "'pairs' is not one of 'auto'"),
+        (["check", "faces", "--kind", "plain", "--attrs", "Male"], 2, "have no attributes"),
         (["download", "mnist", "x"], 2, "'mnist' is not one of 'celeba'"),
         (["download", "celeba", "."], 9, "is not empty"),
     ],

@@ -76,3 +76,11 @@ def test_a_size_larger_than_the_file_is_refused_without_memory(tmp_path):
     path.write_bytes(bytes((0, 0, 8, 3)) + struct.pack(">3I", 2**32 - 1, 2**32 - 1, 2**32 - 1))
     with pytest.raises(DataError, match="damaged"):
         read_idx(path, 3)
+
+
+@pytest.mark.parametrize("sizes", [(0, 28, 28), (3, 0, 0), (2**32 - 1, 2**32 - 1, 0)])
+def test_images_without_pixels_are_refused(tmp_path, sizes):
+    path = tmp_path / "x"
+    path.write_bytes(bytes((0, 0, 8, 3)) + struct.pack(">3I", *sizes))
+    with pytest.raises(DataError, match=f"or empty: it is said to hold {sizes[0]}x"):
+        read_idx(path, 3)
