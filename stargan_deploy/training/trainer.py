@@ -24,6 +24,7 @@ from stargan_deploy.labels import LabelSpace
 from stargan_deploy.models.checkpoint import Checkpoint
 from stargan_deploy.models.family import load_family
 from stargan_deploy.stop_signals import StopSignals
+from stargan_deploy.training.compiling import compiled
 from stargan_deploy.training.distributed import Ranks, local_device
 from stargan_deploy.training.guard import FP16_PATIENCE, FiniteGuard
 from stargan_deploy.training.objective import Objective, Phase, Player, Tensors
@@ -88,12 +89,8 @@ class Trainer:
             channels_last=self._channels_last,
             ranks=self.ranks,
         )
-        self._share: Any = (
-            torch.compile(objective.share) if recipe.train.compile else objective.share
-        )
-        self._losses: Any = (
-            torch.compile(objective.losses) if recipe.train.compile else objective.losses
-        )
+        build: Any = compiled if recipe.train.compile else lambda function: function
+        self._share, self._losses = build(objective.share), build(objective.losses)
         self._recorder = Recorder(
             run,
             recipe,

@@ -1,5 +1,7 @@
 """Growing: which step is at which stage, and that a stop in the middle changes nothing."""
 
+import functools
+
 import pytest
 import torch
 
@@ -70,3 +72,21 @@ def test_a_finished_training_that_is_resumed_keeps_its_stage(tmp_path):
     again.train()
     card = load_checkpoint(tmp_path / "run" / "model.safetensors").card
     assert (card.network["stage"], card.network["alpha"]) == (1, 1.0)
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
+def test_compiled_losses_follow_the_growing(tmp_path, monkeypatch):
+    """Three sizes, faded in or not, for two players: more versions than torch's own limit of 8.
+
+    Sizes stay numbers: the penalty's double backward fails on symbolic ones, in which torch turns
+    what changes. `aot_eager` leaves out the C++ compiler alone.
+    """
+    grown = {"data": {"image_size": 16}, "train": {"steps": 15, "ema_decay": 0.9}}
+    eager = tensors(train_family("progan", tmp_path / "eager", **grown))
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
+    grown["train"]["compile"] = True
+    with torch._dynamo.config.patch(fail_on_recompile_limit_hit=True):
+        traced = tensors(train_family("progan", tmp_path / "compiled", **grown))
+    assert eager.keys() == traced.keys()
+    for name, tensor in eager.items():
+        assert torch.allclose(tensor, traced[name], rtol=1e-3, atol=1e-4), name
