@@ -81,6 +81,11 @@ class EntryPoint:
         """Whether a part of what goes in is to be drawn by the user: the masks of dropout."""
         return self.input("mask") is not None
 
+    @property
+    def makes_pictures(self) -> bool:
+        """Whether what comes out is images, and not a classifier's logits."""
+        return self.outputs[0].kind == "image"
+
     def input(self, kind: Kind) -> TensorSpec | None:
         """The first input of a kind, or None."""
         return next((spec for spec in self.inputs if spec.kind == kind), None)

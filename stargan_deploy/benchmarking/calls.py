@@ -78,7 +78,7 @@ class Workload:
 
 
 def _device_only(workload: Workload, contestant: Contestant) -> Call:
-    runtime, name = contestant.runtime, contestant.runtime.card.main_entry_point
+    runtime, name = contestant.runtime, contestant.entry_point
     batches = [case.inputs(runtime.card.entry_point(name)) for case in workload.cases]
     prepare = getattr(runtime, "device_call", None)
     if prepare is None:  # a CPU's memory is the device's; the arrays are as the engine takes them
@@ -98,8 +98,8 @@ def _end_to_end(workload: Workload, contestant: Contestant) -> Call:
     target = workload.folder / f"out-{contestant.name.replace(' ', '-')}"
     target.mkdir(exist_ok=True)
     photos = workload.photos
-    card = contestant.runtime.card
-    reads = card.entry_point(card.main_entry_point).input("image") is not None
+    point = contestant.runtime.card.entry_point(contestant.entry_point)
+    reads = point.input("image") is not None
 
     def call(number: int) -> None:
         paths, case = photos[number % NUM_BATCHES], workload.cases[number % NUM_BATCHES]
@@ -118,8 +118,8 @@ def _read(path: Path, size: int) -> Pixels:
 
 
 def _pictures(contestant: Contestant, case: Case) -> Pixels:
-    """What the model is there for, done on a batch."""
-    runtime, name = contestant.runtime, contestant.runtime.card.main_entry_point
+    """What comes out for a batch."""
+    runtime, name = contestant.runtime, contestant.entry_point
     point = runtime.card.entry_point(name)
     outputs = runtime.run(case.inputs(point), entry_point=name)
     return from_spec(outputs[point.outputs[0].name], point.outputs[0])

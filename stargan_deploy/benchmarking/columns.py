@@ -16,6 +16,9 @@ from stargan_deploy.benchmarking.wording import (
 )
 from stargan_deploy.pages import NOTHING
 
+ENTRY_POINT = "entry point"
+"""Heading of a column that is there where rows have several."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
@@ -30,8 +33,9 @@ class Table:
 
     @property
     def group_starts(self) -> list[bool]:
-        """Of each line, whether the batch or the size is another one than in the line before."""
-        places = [place for place, name in enumerate(self.columns) if name in ("size", "batch")]
+        """Of each line, whether it may not be compared with the line before call by call."""
+        of_groups = (ENTRY_POINT, "size", "batch")
+        places = [place for place, name in enumerate(self.columns) if name in of_groups]
         groups = [[line[place] for place in places] for line in self.lines]
         return [place > 0 and groups[place - 1] != group for place, group in enumerate(groups)]
 
@@ -71,6 +75,7 @@ NAMES: tuple[Column, ...] = (
     ("backend", lambda row: row.backend),
     ("device", lambda row: row.device),
     ("precision", row_precision),
+    (ENTRY_POINT, lambda row: row.entry_point),
 )
 PLACE: tuple[Column, ...] = (
     ("batch", lambda row: str(row.batch_size)),
@@ -100,6 +105,7 @@ def headline_table(rows: Sequence[Row]) -> Table:
     columns: tuple[Column, ...] = (
         ("backend", lambda row: row.backend),
         ("precision", row_precision),
+        (ENTRY_POINT, lambda row: row.entry_point),
         ("device", lambda row: row.device),
         *PLACE,
         ("ms/image", lambda row: digits(wording.image_ms(row))),
@@ -107,7 +113,7 @@ def headline_table(rows: Sequence[Row]) -> Table:
         ("speed-up", lambda row: speedup(row.speedup)),
         ("PSNR dB", psnr),
     )
-    return replace(_of_rows("Headline", rows, columns, note=_unproven(rows)), num_names=2)
+    return _of_rows("Headline", rows, columns, note=_unproven(rows), num_names=3)
 
 
 def paths_table(rows: Sequence[Row]) -> Table:
@@ -174,12 +180,13 @@ def statistics_table(rows: Sequence[Row]) -> Table:
         for row in rows
         for timing in row.timings
     ]
-    return Table(
+    table = Table(
         title="Single stream, all paths, in ms a call",
         columns=(*names, *figures, "images/s", "calls", "stopped by", "warm-up calls"),
         lines=tuple(lines),
         num_names=len(names),
     )
+    return _with_needed_names(table, rows)
 
 
 def training_table(results: Results) -> Table:
@@ -240,14 +247,25 @@ def batch_table(results: Results) -> Table:
     )
 
 
-def _of_rows(title: str, rows: Sequence[Row], columns: Sequence[Column], note: str = "") -> Table:
-    return Table(
+def _of_rows(
+    title: str,
+    rows: Sequence[Row],
+    columns: Sequence[Column],
+    note: str = "",
+    num_names: int = len(NAMES),
+) -> Table:
+    table = Table(
         title=title,
         columns=tuple(name for name, _ in columns),
         lines=tuple(tuple(value(row) for _, value in columns) for row in rows),
-        num_names=len(NAMES),
+        num_names=num_names,
         note=note,
     )
+    return _with_needed_names(table, rows)
+
+
+def _with_needed_names(table: Table, rows: Sequence[Row]) -> Table:
+    return table.without(ENTRY_POINT) if wording.has_one_point(rows) else table
 
 
 def _unproven(rows: Sequence[Row]) -> str:

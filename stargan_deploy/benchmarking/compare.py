@@ -23,6 +23,7 @@ from typing import Literal
 
 import numpy as np
 
+from stargan_deploy.benchmarking import wording
 from stargan_deploy.benchmarking.results import Machine, Results, Row, Timing, TrainingRow
 from stargan_deploy.benchmarking.timing import AGREEMENT, window_spread
 
@@ -53,7 +54,7 @@ class RowComparison:
     """One path of a row in both runs."""
 
     name: str
-    """Backend, precision, device, batch and size, or the setting of a training."""
+    """Backend, precision, device, entry point, batch and size, or the setting of a training."""
     path: str
     """What a call covers, or "training step"."""
     a_ms: float
@@ -112,7 +113,8 @@ def compare(a: Results, b: Results, fail_over: float = 0.05) -> Comparison:
         b: what is judged.
         fail_over: share of A's time, such as 0.05, beyond which a slower row is a regression.
     """
-    of_a, of_b = ({(s.name, s.path): s for s in _sides(run)} for run in (a, b))
+    has_one_point = wording.has_one_point((*a.rows, *b.rows))
+    of_a, of_b = ({(s.name, s.path): s for s in _sides(run, has_one_point)} for run in (a, b))
     machines = _machine_remarks(a.machine, b.machine)
     rows = tuple(
         _compare_row(side, of_b[key], fail_over) for key, side in of_a.items() if key in of_b
@@ -183,18 +185,19 @@ def _judge(ratio: float, low: float, high: float, noise: float, fail_over: float
     return "slower" if ratio > 1 else "faster"
 
 
-def _sides(run: Results) -> Iterator[_Side]:
+def _sides(run: Results, has_one_point: bool) -> Iterator[_Side]:
     """All that can be compared: every path of every row, and the trainings."""
-    sides = [_side(row, timing) for row in run.rows for timing in row.timings]
+    sides = [_side(row, timing, has_one_point) for row in run.rows for timing in row.timings]
     sides += [_training_side(row) for row in run.training]
     # A file is text that anybody may have edited: no figure that a median cannot be taken of.
     return (s for s in sides if s.samples_ms and all(0 < ms < np.inf for ms in s.samples_ms))
 
 
-def _side(row: Row, timing: Timing) -> _Side:
-    backend, kind, precision, batch_size, height, width = row.key
+def _side(row: Row, timing: Timing, has_one_point: bool) -> _Side:
+    backend, kind, precision, entry_point, batch_size, height, width = row.key
+    point = "" if has_one_point else f"{entry_point}, "
     return _Side(
-        name=f"{backend} {precision} {kind}, batch {batch_size}, {width}x{height}",
+        name=f"{backend} {precision} {kind}, {point}batch {batch_size}, {width}x{height}",
         path=timing.path,
         samples_ms=timing.samples_ms,
         precision=row.precision,

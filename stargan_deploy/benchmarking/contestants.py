@@ -1,4 +1,7 @@
-"""What a benchmark compares: each backend at each precision, opened and ready to be called."""
+"""What a benchmark compares: each backend at each precision, opened, doing one entry point.
+
+Only contestants of the same entry point are compared with each other.
+"""
 
 import dataclasses
 import time
@@ -7,12 +10,13 @@ from pathlib import Path
 
 from stargan_deploy.benchmarking.inputs import random_inputs
 from stargan_deploy.benchmarking.results import StartUp, Unusable
-from stargan_deploy.card import Precision
-from stargan_deploy.errors import StarganDeployError, UsageError, unknown_name
+from stargan_deploy.card import ModelCard, Precision
+from stargan_deploy.errors import UsageError, unknown_name
 from stargan_deploy.exporters.cache import cached_path, is_cached, make_cached
 from stargan_deploy.exporters.difference import precision_of
 from stargan_deploy.exporters.formats import PRECISIONS
 from stargan_deploy.files import size_bytes
+from stargan_deploy.runtimes.artefact import companion_path
 from stargan_deploy.runtimes.base import Runtime
 from stargan_deploy.runtimes.choose import CHECKPOINT_SUFFIX, backends_for, open_runtime
 
@@ -51,19 +55,31 @@ class Entry:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Contestant:
-    """A backend at a precision, opened and called once."""
+class Opened:
+    """A backend at a precision, opened."""
 
     entry: Entry
     path: Path
     runtime: Runtime
+    build_s: float | None
+    """As in `StartUp`, like `load_s`."""
+    load_s: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Contestant:
+    """A backend at a precision that was called once for an entry point."""
+
+    name: str
+    """Tells it from all others: "openvino bf16", or "openvino bf16 b2a"."""
+    entry: Entry
+    entry_point: str
+    """What it does, as the card names it."""
+    path: Path
+    runtime: Runtime
+    """The same for all entry points."""
     start_up: StartUp
     artefact_bytes: int
-
-    @property
-    def name(self) -> str:
-        """Such as "openvino bf16"."""
-        return self.entry.name
 
     @property
     def device_kind(self) -> str:
@@ -109,44 +125,78 @@ def list_entries(
     return list(dict.fromkeys(entries)), _left_out(kind, backends, wanted if precisions else ())
 
 
-def make_contestant(
-    entry: Entry, model: Path, *, device: str, batch_size: int, size: int
-) -> Contestant:
-    """Builds (or takes from the cache), opens, and calls a backend for the first time.
+def choose_points(card: ModelCard, wishes: Sequence[str] = ()) -> tuple[str, ...]:
+    """The entry points to measure.
+
+    Args:
+        card: of the model.
+        wishes: names of entry points that make pictures; none takes all, those that want dropout's
+            masks only where there are no others, as it is in an export.
+
+    Raises:
+        UsageError: an entry point that the model does not have, or that makes no pictures.
+    """
+    points = sorted(card.entry_points.items())
+    known = [name for name, point in points if point.makes_pictures]
+    for name in wishes:
+        if name not in known:
+            raise UsageError(
+                unknown_name("picture-making entry point", name, known, where="this model")
+            )
+    usual = [name for name in known if not card.entry_points[name].is_stochastic]
+    return tuple(dict.fromkeys(wishes or usual or known))
+
+
+def open_entry(entry: Entry, model: Path, *, device: str) -> Opened:
+    """Builds (or takes from the cache) and opens a backend; its runtime is to be closed.
 
     Args:
         entry: backend and precision.
         model: a checkpoint, or an artefact that the entry's backend runs.
         device: "cpu" or "cuda:N".
-        batch_size: images of the first call.
-        size: side of its images in pixels.
 
     Raises:
         StarganDeployError: it is not usable here, in the words of its own.
     """
     path, build_s = _file_for(entry, model, device)
-    is_checkpoint = path.suffix.lower() == CHECKPOINT_SUFFIX
-    precision = entry.precision if is_checkpoint else None
+    precision = entry.precision if _is_checkpoint(path) else None
     runtime = open_runtime(path, backend=entry.backend, device=device, precision=precision)
     start = time.perf_counter()
     runtime.__enter__()
     load_s = time.perf_counter() - start
-    try:
-        name = runtime.card.main_entry_point
-        point = runtime.card.entry_point(name)
-        inputs = random_inputs(point, batch_size=batch_size, height=size, width=size)
-        start = time.perf_counter()
-        runtime.run(inputs, entry_point=name)
-    except BaseException:
-        runtime.__exit__(None, None, None)
-        raise
+    return Opened(entry=entry, path=path, runtime=runtime, build_s=build_s, load_s=load_s)
+
+
+def make_contestant(
+    name: str, opened: Opened, entry_point: str, *, batch_size: int, size: int
+) -> Contestant:
+    """Calls an entry point for the first time.
+
+    Args:
+        name: tells the contestant from all others.
+        opened: the backend.
+        entry_point: a name in the card.
+        batch_size: images of the call.
+        size: side of its images in pixels.
+
+    Raises:
+        StarganDeployError: it does not have the entry point, or fails.
+    """
+    runtime, path = opened.runtime, opened.path
+    point = runtime.card.entry_point(entry_point)
+    inputs = random_inputs(point, batch_size=batch_size, height=size, width=size)
+    start = time.perf_counter()
+    runtime.run(inputs, entry_point=entry_point)
     first_call_s = time.perf_counter() - start
+    file = path if _is_checkpoint(path) else companion_path(path, point)
     return Contestant(
-        entry=entry,
+        name=name,
+        entry=opened.entry,
+        entry_point=entry_point,
         path=path,
         runtime=runtime,
-        start_up=StartUp(build_s=build_s, load_s=load_s, first_call_s=first_call_s),
-        artefact_bytes=size_bytes(path),
+        start_up=StartUp(build_s=opened.build_s, load_s=opened.load_s, first_call_s=first_call_s),
+        artefact_bytes=size_bytes(file if file.exists() else path),  # the given one may be renamed
     )
 
 
@@ -185,6 +235,5 @@ def _left_out(kind: str, backends: Sequence[str], precisions: Sequence[str]) -> 
     return elsewhere + missing
 
 
-def why_unusable(entry: Entry, error: StarganDeployError) -> Unusable:
-    """A line for the list of what could not be measured."""
-    return Unusable(name=entry.name, reason=str(error))
+def _is_checkpoint(path: Path) -> bool:
+    return path.suffix.lower() == CHECKPOINT_SUFFIX

@@ -32,27 +32,26 @@ def headlines(rows: Sequence[Row]) -> list[Headline]:
     first = [row for row in proven if _extent(row) == smallest]
     exact = [row for row in first if _is_exact(row)]
     found: list[Headline] = []
+
+    def add(title: str, value: str, row: Row, *words: str) -> None:
+        name, batch = wording.name_across(row, rows), f"batch {row.batch_size}"
+        note = ", ".join((name, *words, batch, wording.size(row)))
+        found.append(Headline(title=title, value=value, note=note))
+
     for row, p50_ms in _least(drawable(wording.main_p50_ms, first)):
-        found.append(_headline("Lowest latency", digits(p50_ms, "ms"), row))
+        add("Lowest latency", digits(p50_ms, "ms"), row)
     for row, p50_ms in _least(drawable(wording.main_p50_ms, exact)):
-        note = "at most one level off"
-        found.append(_headline("Without loss", digits(p50_ms, "ms"), row, note))
+        add("Without loss", digits(p50_ms, "ms"), row, "at most one level off")
     for row, speed in _most(drawable(wording.images_per_s, proven)):
-        found.append(_headline("Images per s", digits(speed), row))
+        add("Images per s", digits(speed), row)
     for row, factor in _most(drawable(lambda row: row.speedup, others)):
-        found.append(_headline("Speed-up", speedup(factor), row, "over eager FP32"))
+        add("Speed-up", speedup(factor), row, "over eager FP32")
     for row, rate in _most(drawable(_served_per_s, proven)):
         bound_ms = row.server.latency_bound_ms if row.server else None
-        note = f"99% within {digits(bound_ms, 'ms')}"
-        found.append(_headline("Served in time", f"{digits(rate)}/s", row, note))
+        add("Served in time", f"{digits(rate)}/s", row, f"99% within {digits(bound_ms, 'ms')}")
     for row, share in _most(drawable(_credible_share, proven)):
-        found.append(_headline("Roofline", percent(share), row, "of what is possible"))
+        add("Roofline", percent(share), row, "of what is possible")
     return found
-
-
-def _headline(title: str, value: str, row: Row, *words: str) -> Headline:
-    note = (wording.row_name(row), *words, f"batch {row.batch_size}", wording.size(row))
-    return Headline(title=title, value=value, note=", ".join(note))
 
 
 def _least(pairs: Sequence[tuple[Row, float]]) -> list[tuple[Row, float]]:
@@ -65,9 +64,10 @@ def _most(pairs: Sequence[tuple[Row, float]]) -> list[tuple[Row, float]]:
     return sorted(pairs, key=lambda pair: -pair[1])[:1]
 
 
-def _place(row: Row) -> tuple[str, int, int, int]:
+def _place(row: Row) -> tuple[str, str, int, int, int]:
     """What a row has in common with its eager FP32."""
-    return wording.device_kind(row), row.batch_size, row.height, row.width
+    kind = wording.device_kind(row)
+    return row.entry_point, kind, row.batch_size, row.height, row.width
 
 
 def _extent(row: Row) -> tuple[int, int]:

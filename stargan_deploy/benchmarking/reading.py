@@ -9,8 +9,8 @@ from stargan_deploy.benchmarking.wording import (
     FEW_CALLS,
     digits,
     is_hardly_timed,
+    name_across,
     roofline_share,
-    row_name,
 )
 
 FALLEN_CLOCK = 0.85
@@ -48,8 +48,8 @@ HOW_TO_READ = (
     ),
     (
         "Speed-up",
-        "Over eager PyTorch at FP32, at the same batch and size on the same device, by the medians "
-        "host to host. Compare speed-ups between machines, not times.",
+        "Over eager PyTorch at FP32, at the same entry point, batch and size on the same device, "
+        "by the medians host to host. Compare speed-ups between machines, not times.",
     ),
     (
         "Picture error",
@@ -121,7 +121,11 @@ def _of_timings(rows: Sequence[Row]) -> list[str]:
         found.append(
             f"{unwarmed} of {len(timings)} measurements began before the calls had become alike."
         )
-    few = [f"{row_name(row)} at batch {row.batch_size}" for row in rows if is_hardly_timed(row)]
+    few = [
+        f"{name_across(row, rows)} at batch {row.batch_size}"
+        for row in rows
+        if is_hardly_timed(row)
+    ]
     if few:
         found.append(
             f"Under {FEW_CALLS} calls, and so no figures to rely on, nor speed-ups over them: "
@@ -131,7 +135,7 @@ def _of_timings(rows: Sequence[Row]) -> list[str]:
 
 
 def _of_proofs(rows: Sequence[Row]) -> list[str]:
-    names = dict.fromkeys(row_name(row) for row in rows if not row.verified)
+    names = dict.fromkeys(name_across(row, rows) for row in rows if not row.verified)
     if not names:
         return []
     return [
@@ -145,7 +149,7 @@ def _of_roofs(rows: Sequence[Row]) -> list[str]:
     for row in rows:
         share = roofline_share(row)
         if row.roofline and share is not None and share > 1:
-            above.setdefault(row.roofline.note, {})[row_name(row)] = None
+            above.setdefault(row.roofline.note, {})[name_across(row, rows)] = None
     unexplained = "unexplained: do not trust this share"
     return [
         f"Above the roofline: {', '.join(names)} ({note or unexplained})."

@@ -46,7 +46,7 @@ def write_report(results: Results, path: Path) -> None:
         path,
         "stargan_deploy.benchmarking",
         "report.html",
-        title=escaped(f"Benchmark of {results.model}"),
+        title=escaped(f"Benchmark of {wording.model_name(results)}"),
         facts="".join(f"<li>{escaped(fact)}</li>" for fact in _facts(results)),
         tiles="\n".join(tiles),
         sections="\n".join(section for section in sections if section),
@@ -92,7 +92,8 @@ def _charts(rows: Sequence[Row]) -> list[str]:
 
 def _topics(rows: Sequence[Row]) -> list[_Topic]:
     calls, sizes = wording.groups(rows), wording.groups(rows, by_batch=False)
-    first = list({(g.device, g.height, g.width): g for g in reversed(calls)}.values())[::-1]
+    places = {(g.entry_point, g.device, g.height, g.width): g for g in reversed(calls)}
+    first = list(places.values())[::-1]
     many = len({row.batch_size for row in rows}) > 1
     return [
         _Topic(

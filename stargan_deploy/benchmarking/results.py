@@ -102,6 +102,8 @@ class StartUp:
     load_s: float
     """Opening the runtime."""
     first_call_s: float
+    """Of the entry point, an engine that is loaded on its first use included; what the entry points
+    before it have warmed up is warm."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -138,7 +140,7 @@ class RooflineShare:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Row:
-    """One backend at one precision, batch and size."""
+    """One backend at one precision, entry point, batch and size."""
 
     backend: str
     device: str
@@ -147,6 +149,8 @@ class Row:
     """What the convolutions really compute in, as the card says: "float16", "float32+int8"."""
     asked_precision: str
     """What was asked for: "fp16"."""
+    entry_point: str = "translate"
+    """What was called, as the card names it; that of most models where a file does not say."""
     verified: bool
     """Whether it was proven equal to PyTorch within the tolerance of its precision."""
     batch_size: int
@@ -157,7 +161,7 @@ class Row:
     offline: Offline | None = None
     server: Server | None = None
     speedup: float | None = None
-    """Over eager FP32 at the same batch and size, by the medians host to host."""
+    """Over eager FP32 at the same entry point, batch and size, by the medians host to host."""
     picture_error: PictureError | None = None
     start_up: StartUp | None = None
     artefact_bytes: int | None = None
@@ -171,11 +175,11 @@ class Row:
         return next((timing for timing in self.timings if timing.path == path), None)
 
     @property
-    def key(self) -> tuple[str, str, str, int, int, int]:
+    def key(self) -> tuple[str, str, str, str, int, int, int]:
         """What makes rows of two runs comparable."""
         kind = self.device.partition(":")[0]
         size = (self.batch_size, self.height, self.width)
-        return (self.backend, kind, self.asked_precision, *size)
+        return (self.backend, kind, self.asked_precision, self.entry_point, *size)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

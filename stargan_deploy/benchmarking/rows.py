@@ -16,6 +16,7 @@ from stargan_deploy.card import ModelCard, Precision
 from stargan_deploy.exporters.difference import (
     TOLERANCES,
     Difference,
+    compare_pictures,
     is_within,
     limits_for,
     precision_of,
@@ -23,17 +24,32 @@ from stargan_deploy.exporters.difference import (
 from stargan_deploy.runtimes.choose import CHECKPOINT_SUFFIX
 
 
-def make_row(
-    contestant: Contestant, workload: Workload, timings: Sequence[Timing], difference: Difference
-) -> Row:
-    """A row without its speed-up.
+def make_rows(
+    contestants: Sequence[Contestant], workload: Workload, timings: Mapping[str, Sequence[Timing]]
+) -> list[Row]:
+    """A row for each contestant that was timed.
 
     Args:
-        contestant: what was measured.
-        workload: on what.
-        timings: of each path.
-        difference: of its pictures from eager FP32's.
+        contestants: of one entry point, eager FP32 first, which the others are compared with.
+        workload: what all were measured on.
+        timings: of each path, by the contestant's name.
     """
+    expected = workload.translate(contestants[0])
+    rows: list[Row] = []
+    for contestant in contestants:
+        if not timings[contestant.name]:
+            continue
+        difference = compare_pictures(expected, workload.translate(contestant))
+        row = _make_row(contestant, workload, timings[contestant.name], difference)
+        speedup = _speedup_over(row, rows[0] if rows else row)
+        rows.append(dataclasses.replace(row, speedup=speedup))
+    return rows
+
+
+def _make_row(
+    contestant: Contestant, workload: Workload, timings: Sequence[Timing], difference: Difference
+) -> Row:
+    """A row without its speed-up."""
     figures = difference.figures
     limits = limits_for(figures, TOLERANCES[contestant.precision])
     return Row(
@@ -41,6 +57,7 @@ def make_row(
         device=contestant.runtime.device,
         precision=contestant.runtime.card.precision.get("conv", "float32"),
         asked_precision=contestant.entry.precision,
+        entry_point=contestant.entry_point,
         verified=all(is_within(name, figures[name], limit) for name, limit in limits.items()),
         batch_size=workload.batch_size,
         height=workload.size,
@@ -56,7 +73,7 @@ def make_row(
     )
 
 
-def speedup_over(row: Row, eager: Row) -> float | None:
+def _speedup_over(row: Row, eager: Row) -> float | None:
     """How many times as fast as eager, by the medians host to host or of what was measured."""
     for path in ("host to host", *PATHS):
         own, reference = row.timing(path), eager.timing(path)
@@ -70,13 +87,12 @@ def changed_rows(
 ) -> list[Row]:
     """Rows in which that of a contestant at a batch and size has other values."""
     entry = contestant.entry
-    wanted = (entry.backend, entry.precision, batch_size, size)
-    return [
-        dataclasses.replace(row, **changes)
-        if (row.backend, row.asked_precision, row.batch_size, row.height) == wanted
-        else row
-        for row in rows
-    ]
+    wanted = (entry.backend, entry.precision, contestant.entry_point, batch_size, size)
+
+    def place(row: Row) -> tuple[str, str, str, int, int]:
+        return row.backend, row.asked_precision, row.entry_point, row.batch_size, row.height
+
+    return [dataclasses.replace(row, **changes) if place(row) == wanted else row for row in rows]
 
 
 def peak_memory(contestant: Contestant, batch_size: int, size: int) -> PeakMemory:
@@ -90,7 +106,7 @@ def peak_memory(contestant: Contestant, batch_size: int, size: int) -> PeakMemor
             batch_size=batch_size,
             height=size,
             width=size,
-            entry_point=contestant.runtime.card.main_entry_point,
+            entry_point=contestant.entry_point,
             precision=contestant.entry.precision if is_checkpoint else None,
         )
     )
@@ -108,7 +124,7 @@ def with_roof(row: Row, card: ModelCard, roofs: Mapping[Precision, Roof]) -> Row
         height=row.height,
         width=row.width,
         precision=precision,
-        entry_point=card.main_entry_point,
+        entry_point=row.entry_point,
     )
     share = roofline_share(roofs[precision], counts, timing.statistics.p50_ms)
     return dataclasses.replace(row, roofline=share)

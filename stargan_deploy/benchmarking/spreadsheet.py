@@ -66,6 +66,7 @@ COLUMNS = (
     "speedup_over_plain_loop",
     "share_of_prepared",
     "share_of_generator",
+    "entry_point",
 )
 """Stable names with their units; new ones come at the end."""
 
@@ -108,7 +109,7 @@ def _of_run(results: Results) -> dict[str, Any]:
 
 def _of_row(row: Row) -> dict[str, Any]:
     names = (
-        *("backend", "device", "precision", "asked_precision", "verified"),
+        *("backend", "device", "precision", "asked_precision", "entry_point", "verified"),
         *("batch_size", "height", "width"),
         *("artefact_bytes", "peak_host_bytes", "peak_device_bytes"),
     )

@@ -1,25 +1,28 @@
-"""Runs a whole benchmark: every usable backend, at every precision, batch and size.
+"""Runs a whole benchmark: every usable backend, at every precision, entry point, batch and size.
 
-All contestants of one batch and size are measured together in rounds (see `timing`), path by path;
-scenarios, picture errors, memory and the roof follow. What is not usable is listed with the reason.
+All contestants of one entry point, batch and size are measured together in rounds (see `timing`),
+path by path; scenarios, picture errors, memory and the roof follow. What is not usable is listed
+with the reason.
 """
 
-import dataclasses
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 
 from stargan_deploy.benchmarking.calls import Workload
 from stargan_deploy.benchmarking.contestants import (
     Contestant,
     Entry,
+    Opened,
+    choose_points,
     list_entries,
     make_contestant,
+    open_entry,
     own_entry,
-    why_unusable,
 )
 from stargan_deploy.benchmarking.machine import describe_machine, take_snapshot
 from stargan_deploy.benchmarking.results import (
@@ -36,9 +39,8 @@ from stargan_deploy.benchmarking.results import (
 from stargan_deploy.benchmarking.roofline import measure_roofs
 from stargan_deploy.benchmarking.rows import (
     changed_rows,
-    make_row,
+    make_rows,
     peak_memory,
-    speedup_over,
     with_roof,
 )
 from stargan_deploy.benchmarking.scenarios import ServerPlan, measure_offline, measure_server
@@ -52,10 +54,7 @@ from stargan_deploy.benchmarking.training_speed import (
 from stargan_deploy.benchmarking.wording import PATHS
 from stargan_deploy.card import ModelCard, Precision
 from stargan_deploy.errors import StarganDeployError
-from stargan_deploy.exporters.difference import (
-    compare_pictures,
-    precision_of,
-)
+from stargan_deploy.exporters.difference import precision_of
 from stargan_deploy.files import file_sha256
 from stargan_deploy.runtimes.choose import CHECKPOINT_SUFFIX, read_card_of
 
@@ -120,20 +119,22 @@ class _Run:
         self.device = device
         self.say = say
         self.card: ModelCard = read_card_of(checkpoint)
+        self.points = choose_points(read_card_of(model), config.entry_points)
         self.sizes = config.sizes or (self.card.preprocessing.image_size,)
         self.unusable: list[Unusable] = []
         self.after = Snapshot()
 
     def measure(self) -> tuple[list[Row], list[Unusable], dict[Precision, Roof]]:
-        """Opens everything, measures it at every batch and size, and closes it."""
+        """Opens everything, measures it at every entry point, batch and size, and closes it."""
         with ExitStack() as stack:
             contestants = self._open_all(stack)
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            shapes = [(batch, size) for size in self.sizes for batch in self.config.batch_sizes]
+            places = list(product(self.points, self.sizes, self.config.batch_sizes))
             rows: list[Row] = []
-            for batch, size in shapes:
+            for point, size, batch in places:
+                rivals = [each for each in contestants if each.entry_point == point]
                 workload = Workload(self.card, batch, size, folder)
-                rows += self._measure_shape(contestants, workload, len(shapes))
+                rows += self._measure_place(rivals, workload, self.config.budget_s / len(places))
             self.after = take_snapshot(self.device)  # before clocks fall back
             rows = self._with_scenarios(rows, contestants, folder)
         rows = self._with_memory(rows, contestants)
@@ -150,19 +151,31 @@ class _Run:
                 continue
             self.say(f"opening {entry.name} ...")
             try:
-                contestant = self._open(entry, model)
+                found = open_entry(entry, model, device=self.device)
             except StarganDeployError as error:
                 if not opened:
                     raise
-                self.unusable.append(why_unusable(entry, error))
+                self.unusable.append(Unusable(name=entry.name, reason=str(error)))
                 continue
-            stack.callback(contestant.runtime.__exit__, None, None, None)
-            opened.append(contestant)
+            with ExitStack() as own:
+                own.push(found.runtime)
+                made = list(self._contestants(found, is_needed=not opened))
+                opened += made
+                if made:
+                    stack.push(own.pop_all())
         return opened
 
-    def _open(self, entry: Entry, model: Path) -> Contestant:
+    def _contestants(self, opened: Opened, *, is_needed: bool) -> Iterator[Contestant]:
+        """Calls a backend's entry points; it must have them all where the rest needs it."""
         batch, size = self.config.batch_sizes[0], self.sizes[0]
-        return make_contestant(entry, model, device=self.device, batch_size=batch, size=size)
+        for point in self.points:
+            name = f"{opened.entry.name} {point}" if len(self.points) > 1 else opened.entry.name
+            try:
+                yield make_contestant(name, opened, point, batch_size=batch, size=size)
+            except StarganDeployError as error:
+                if is_needed:
+                    raise
+                self.unusable.append(Unusable(name=name, reason=str(error)))
 
     def _entries(self) -> tuple[list[tuple[Entry, Path]], list[Unusable]]:
         """What to open, with the file to open it from, eager FP32 first."""
@@ -174,43 +187,24 @@ class _Run:
         entries, left_out = list_entries(self.device, config.backends, config.precisions)
         return [(entry, self.model) for entry in entries], left_out
 
-    def _measure_shape(
-        self, contestants: Sequence[Contestant], workload: Workload, num_shapes: int
+    def _measure_place(
+        self, contestants: Sequence[Contestant], workload: Workload, budget_s: float
     ) -> list[Row]:
         shares = {path: PATH_SHARES[path] for path in PATHS if path in self.config.paths}
         timings: dict[str, list[Timing]] = {contestant.name: [] for contestant in contestants}
         for path, share in shares.items():
             where = f"batch {workload.batch_size} at {workload.size}x{workload.size}"
-            self.say(f"measuring {path}, {where} ...")
-            budget_s = self.config.budget_s * share / sum(shares.values()) / num_shapes
+            self.say(f"measuring {contestants[0].entry_point} {path}, {where} ...")
             found = measure(
                 [workload.subject(contestant, path) for contestant in contestants],
-                Limits(budget_s=budget_s),
+                Limits(budget_s=budget_s * share / sum(shares.values())),
             )
             for name, measured in found.measured.items():
                 timing = measured.timing(path, batch_size=workload.batch_size)
                 timings[name].append(timing)
             for name, error in found.failed.items():
                 self.unusable.append(Unusable(name=f"{name}, {path}, {where}", reason=str(error)))
-        return self._rows(contestants, workload, timings)
-
-    def _rows(
-        self,
-        contestants: Sequence[Contestant],
-        workload: Workload,
-        timings: dict[str, list[Timing]],
-    ) -> list[Row]:
-        expected = workload.translate(contestants[0])
-        rows: list[Row] = []
-        for contestant in contestants:
-            if not timings[contestant.name]:
-                continue
-            difference = compare_pictures(expected, workload.translate(contestant))
-            row = make_row(contestant, workload, timings[contestant.name], difference)
-            rows.append(
-                dataclasses.replace(row, speedup=speedup_over(row, rows[0] if rows else row))
-            )
-        return rows
+        return make_rows(contestants, workload, timings)
 
     def _with_scenarios(
         self, rows: list[Row], contestants: Sequence[Contestant], folder: Path

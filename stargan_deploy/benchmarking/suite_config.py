@@ -19,24 +19,26 @@ class SuiteConfig:
     """None means all that compute on the device."""
     precisions: tuple[str, ...] = ()
     """None means the usual ones of the device."""
+    entry_points: tuple[str, ...] = ()
+    """Of those that make pictures, such as "a2b"; none means all that an export holds."""
     batch_sizes: tuple[int, ...] = (1, 8)
     sizes: tuple[int, ...] = ()
     """Sides of the images in pixels; none means the size of training."""
     paths: tuple[MeasuredPath, ...] = ("device only", "host to host", "end to end")
     budget_s: float = 120.0
-    """Seconds for all timing; building, opening and the roof come on top."""
+    """Seconds for all timing, whatever is measured; building, opening and the roof come on top."""
     build_budget_s: float = 90.0
     """Seconds after which no further artefact is built; those in the cache are still measured."""
     offline: bool = True
     """Whether to measure the offline scenario, at the greatest batch."""
     offline_s: float = 1.0
-    """Seconds of the offline scenario, for each backend and precision."""
+    """Seconds of the offline scenario, for each backend, precision and entry point."""
     server: bool = False
     """Whether to measure the server scenario."""
     latency_bound_ms: float = 250.0
     """Bound of the server scenario."""
     server_s: float = 10.0
-    """Seconds of the server scenario, for each backend and precision."""
+    """Seconds of the server scenario, for each backend, precision and entry point."""
     memory: Literal["largest", "all", "none"] = "largest"
     """At which batches to measure the peak memory, in a process of its own."""
     roofline: bool = True

@@ -37,7 +37,7 @@ def show_results(results: Results, console: Console) -> None:
     main, paths = columns.main_table(results.rows), columns.paths_table(results.rows)
     main = main if console.width >= WIDE else main.merged("device", "size")
     paths = paths.merged("device", "size", "bound ms")
-    _say(console, f"{results.model} on {wording.device_names(results)}", "bold")
+    _say(console, f"{wording.model_name(results)} on {wording.device_names(results)}", "bold")
     training, batch = columns.training_table(results), columns.batch_table(results)
     for table in (main, paths, training, batch.merged("device", "size", "batch")):
         if table.lines:
@@ -67,7 +67,7 @@ def write_markdown(results: Results, path: Path) -> None:
         surroundings.unusable_table(results),
     )
     machine = (surroundings.machine_table(results), surroundings.sensors_table(results))
-    parts = [f"# Benchmark of {_plain(results.model)}", headline_table(results)]
+    parts = [f"# Benchmark of {_plain(wording.model_name(results))}", headline_table(results)]
     parts += [f"> {_plain(caution)}" for caution in cautions(results)]
     parts += [_section(table) for table in (*machine, *tables) if table.lines]
     parts.append("## How to read this")
@@ -93,7 +93,8 @@ def headline_table(results: Results, *, batch_size: int | None = None) -> str:
     table = columns.headline_table(ranked)
     same = table.shared("device", "size", *(["batch"] if batch_size else []))
     batch = f"batch {batch_size}" if batch_size else ""
-    facts = [wording.device_names(results), same.get("size", ""), batch, results.model]
+    model = wording.model_name(results)
+    facts = [wording.device_names(results), same.get("size", ""), batch, model]
     words = f"Measured on {', '.join(filter(None, facts))}, {wording.moment(results.created)[:10]}."
     if not ranked:
         is_all = not (results.batch or results.training)

@@ -14,6 +14,7 @@ from stargan_deploy.benchmarking.results import (
     Row,
     Timing,
 )
+from stargan_deploy.card import MAIN_ENTRY_POINTS
 from stargan_deploy.pages import NOTHING
 
 PATHS: tuple[MeasuredPath, ...] = get_args(MeasuredPath)
@@ -45,8 +46,10 @@ _SHORT = {
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """Rows that may be compared call by call: one kind of device, size and batch."""
+    """Rows that may be compared call by call: one entry point, kind of device, size and batch."""
 
+    entry_point: str
+    """Empty where all rows have the same."""
     device: str
     """Kind of the device, such as "cuda"."""
     height: int
@@ -58,27 +61,30 @@ class Group:
     @property
     def title(self) -> str:
         """What all of its rows have in common."""
+        point = f"{self.entry_point}, " if self.entry_point else ""
         batch = "" if self.batch_size is None else f", batch {self.batch_size}"
-        return f"{self.device}, {self.width}x{self.height}{batch}"
+        return f"{point}{self.device}, {self.width}x{self.height}{batch}"
 
 
 def groups(rows: Sequence[Row], *, by_batch: bool = True) -> list[Group]:
-    """The rows in groups, in the order of devices as they come, sizes and batch sizes."""
-    members: dict[tuple[str, int, int, int], list[Row]] = {}
+    """The rows in groups: entry points and devices as they come, then by size and batch size."""
+    points = list(dict.fromkeys(row.entry_point for row in rows))
+    devices = list(dict.fromkeys(map(device_kind, rows)))
+    members: dict[tuple[int, int, int, int, int], list[Row]] = {}
     for row in rows:
+        place = points.index(row.entry_point), devices.index(device_kind(row))
         batch = row.batch_size if by_batch else 0
-        members.setdefault((device_kind(row), row.height, row.width, batch), []).append(row)
-    devices = list(dict.fromkeys(device for device, *_ in members))
-    keys = sorted(members, key=lambda key: (devices.index(key[0]), *key[1:]))
+        members.setdefault((*place, row.height, row.width, batch), []).append(row)
     return [
         Group(
-            device=device,
+            entry_point=points[point] if len(points) > 1 else "",
+            device=devices[device],
             height=height,
             width=width,
             batch_size=batch or None,
-            rows=tuple(members[device, height, width, batch]),
+            rows=tuple(members[point, device, height, width, batch]),
         )
-        for device, height, width, batch in keys
+        for point, device, height, width, batch in sorted(members)
     ]
 
 
@@ -106,8 +112,19 @@ def row_name(row: Row) -> str:
     return f"{row.backend} {row_precision(row)}"
 
 
+def has_one_point(rows: Sequence[Row]) -> bool:
+    """Whether all rows are of the same entry point, which then needs no mention in each."""
+    return len({row.entry_point for row in rows}) < 2
+
+
+def name_across(row: Row, rows: Sequence[Row]) -> str:
+    """A row's name, with its entry point where that is not the same everywhere."""
+    name = row_name(row)
+    return name if has_one_point(rows) else f"{name} {row.entry_point}"
+
+
 def name_among(row: Row, rows: Sequence[Row]) -> str:
-    """A row's name, with its device where others of the batch size have the same name."""
+    """A name within a group: with its device where others of the batch size have the same name."""
     name = row_name(row)
     same = [o for o in rows if o.batch_size == row.batch_size and row_name(o) == name]
     return f"{name} {row.device}" if len(same) > 1 else name
@@ -223,6 +240,13 @@ def moment(created: str) -> str:
 def versions(machine: Machine) -> list[str]:
     """Libraries with their versions, in an order that does not depend on where they come from."""
     return [f"{name} {version}" for name, version in sorted(machine.versions.items())]
+
+
+def model_name(results: Results) -> str:
+    """The model's file, with the only entry point that was measured, unless it is a usual one."""
+    points = {row.entry_point for row in results.rows}
+    told = points - {*MAIN_ENTRY_POINTS} if len(points) == 1 else ()
+    return ", ".join((results.model, *told))
 
 
 def device_names(results: Results) -> str:

@@ -51,6 +51,14 @@ Precisions = Annotated[
         show_default="fp32,bf16,int8; on a GPU fp32,fp16,bf16",
     ),
 ]
+EntryPoints = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LIST",
+        help="Which of the model's ways to make pictures, such as a2b,b2a.",
+        show_default="all",
+    ),
+]
 BatchSizes = Annotated[
     str | None, typer.Option(metavar="LIST", help="Such as 1,8,32.", show_default="1,8")
 ]
@@ -81,6 +89,7 @@ def bench(
     model: Model = None,
     backends: Backends = None,
     precisions: Precisions = None,
+    entry_points: EntryPoints = None,
     batch_sizes: BatchSizes = None,
     sizes: Sizes = None,
     out: Out = None,
@@ -98,6 +107,7 @@ def bench(
         "device": device,
         "backends": _words(backends),
         "precisions": _words(precisions),
+        "entry_points": _words(entry_points),
         "batch_sizes": _numbers("--batch-sizes", batch_sizes),
         "sizes": _numbers("--sizes", sizes),
         "budget_s": budget,

@@ -210,7 +210,7 @@ def choose_direction(card: ModelCard, wish: str | None) -> str:
     known = [
         name
         for name, point in sorted(card.entry_points.items())
-        if point.input("image") and point.outputs[0].kind == "image" and not point.is_stochastic
+        if point.input("image") and point.makes_pictures and not point.is_stochastic
     ]
     if not known:
         has = ", ".join(sorted(card.entry_points))

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -169,17 +170,18 @@ def make_row(
 
 
 def with_speedups(rows: list[Row]) -> tuple[Row, ...]:
-    """Rows with their speed-up over eager FP32 at the same batch and size."""
+    """Rows with their speed-up over eager FP32 at the same entry point, batch and size."""
+
+    def place(row: Row) -> tuple:
+        return row.entry_point, row.device, row.batch_size, row.height
+
     medians = {row: row.timings[1].statistics.p50_ms for row in rows}
     eager = {
-        (row.device, row.batch_size, row.height): medians[row]
+        place(row): medians[row]
         for row in rows
         if (row.backend, row.asked_precision) == ("eager", "fp32")
     }
-    return tuple(
-        replace(row, speedup=eager[row.device, row.batch_size, row.height] / medians[row])
-        for row in rows
-    )
+    return tuple(replace(row, speedup=eager[place(row)] / medians[row]) for row in rows)
 
 
 def make_machine(*, on_gpu: bool = False, throttled: bool = False) -> Machine:
@@ -292,14 +294,19 @@ def make_results(
     device: str = "cpu",
     batch_sizes: tuple[int, ...] = (1, 8),
     sizes: tuple[int, ...] = (128,),
+    entry_points: tuple[str, ...] = ("translate",),
     throttled: bool = False,
 ) -> Results:
     """A whole run on one device."""
     kinds = CPU_KINDS if device == "cpu" else CUDA_KINDS
-    places = [(size, batch, kind) for size in sizes for batch in batch_sizes for kind in kinds]
     rows = [
-        make_row(kind, batch_size=batch, size=size, device=device, seed=3 * place + 1)
-        for place, (size, batch, kind) in enumerate(places)
+        replace(
+            make_row(kind, batch_size=batch, size=size, device=device, seed=3 * place + 1),
+            entry_point=point,
+        )
+        for place, (point, size, batch, kind) in enumerate(
+            product(entry_points, sizes, batch_sizes, kinds)
+        )
     ]
     missing = "tensorrt is not installed: pip install 'stargan-deploy[tensorrt-rtx]'"
     return Results(
@@ -328,6 +335,12 @@ def results() -> Results:
 def cuda_results() -> Results:
     """A run on a GPU at three batch sizes and two image sizes, throttled."""
     return make_results(device="cuda:0", batch_sizes=(1, 8, 32), sizes=(128, 256), throttled=True)
+
+
+@pytest.fixture(scope="session")
+def two_way_results() -> Results:
+    """A run on a CPU of a model that goes two ways."""
+    return make_results(entry_points=("a2b", "b2a"))
 
 
 @pytest.fixture(scope="session")

@@ -90,6 +90,14 @@ def test_groups_hold_what_may_be_compared(cuda_results):
     assert both[-1].title == "cpu, 128x128, batch 1"
 
 
+def test_groups_keep_entry_points_apart(two_way_results):
+    found = groups(two_way_results.rows)
+    assert [group.title for group in found] == [
+        f"{point}, cpu, 128x128, batch {batch}" for point in ("a2b", "b2a") for batch in (1, 8)
+    ]
+    assert all(len({row.entry_point for row in group.rows}) == 1 for group in found)
+
+
 def test_latency_bars_are_as_long_as_their_medians_and_sorted(group):
     widths = bars(charts.latency_figure(group))
     medians = {

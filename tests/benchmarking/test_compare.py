@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from stargan_deploy.benchmarking.compare import compare, ratio_interval
-from stargan_deploy.benchmarking.results import Results, save_results
+from stargan_deploy.benchmarking.results import Results, load_results, save_results
 from stargan_deploy.cli.compare import parse_share
 from stargan_deploy.errors import UsageError
 
@@ -176,6 +176,27 @@ def test_rows_meet_by_what_they_measure(results, build_results):
     assert all("batch 32, " in name for name in found.only_in_b)
     paths = {row.path for row in found.rows}
     assert paths == {"device only", "host to host", "end to end", "training step"}
+
+
+def test_rows_of_different_entry_points_do_not_meet(two_way_results, build_results):
+    found = compare(two_way_results, build_results(entry_points=("b2a",)))
+    calls = [row for row in found.rows if row.path != "training step"]
+    assert calls
+    assert all(row.ratio == pytest.approx(1, abs=0.05) for row in calls)
+    assert all(" cpu, b2a, batch " in row.name for row in calls)
+    assert all(" cpu, a2b, batch " in name for name in found.only_in_a)
+    assert len(found.only_in_a) == len(calls)
+    assert found.only_in_b == ()
+
+
+def test_a_file_that_names_no_entry_point_is_of_the_usual_one(results, tmp_path):
+    mapping = json.loads(results.to_json())
+    for row in mapping["rows"]:
+        del row["entry_point"]
+    (tmp_path / "results.json").write_text(json.dumps(mapping))
+    old = load_results(tmp_path)
+    assert old == results
+    assert compare(old, results).only_in_a == ()
 
 
 def test_a_device_number_keeps_no_rows_apart(results):

@@ -174,6 +174,11 @@ def test_headlines_are_the_best_of_the_proven_rows(results):
     assert headlines([replace(row, verified=False) for row in results.rows]) == []
 
 
+def test_headlines_name_the_entry_point_where_there_are_several(two_way_results):
+    found = {line.title: line for line in headlines(two_way_results.rows)}
+    assert found["Lowest latency"].note.startswith("openvino BF16 a2b, batch 1")
+
+
 def with_calls(row, num):
     timings = [replace(t, statistics=replace(t.statistics, num=num)) for t in row.timings]
     return replace(row, timings=tuple(timings))

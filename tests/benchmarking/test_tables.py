@@ -84,6 +84,41 @@ def test_a_narrow_terminal_says_in_the_title_what_is_the_same_everywhere(results
     assert re.search(r"^backend +precision +batch +ms", text, re.MULTILINE)
 
 
+@pytest.mark.parametrize("width", [80, 100, 140])
+def test_several_entry_points_have_a_column(two_way_results, width):
+    text = shown(two_way_results, width)
+    assert all(len(line) <= width for line in text.splitlines())
+    main = text.split("Paths and scenarios")[0]
+    lines = [line.split() for line in main.splitlines() if line.startswith("pt2")]
+    assert [[word for word in line if word in ("a2b", "b2a")] for line in lines] == [
+        *(["a2b"], ["a2b"], ["b2a"], ["b2a"]),
+    ]
+
+
+def test_one_entry_point_needs_no_column(results, two_way_results, build_results):
+    for table in (main_table, paths_table, statistics_table):
+        more, usual = table(two_way_results.rows), table(results.rows)
+        assert "entry point" in more.columns[: more.num_names]
+        assert more.without("entry point").columns == usual.columns
+        assert more.num_names == usual.num_names + 1
+    one = build_results(entry_points=("b2a",))
+    assert "entry point" not in main_table(one.rows).columns
+    assert f"{one.model}, b2a on" in shown(one)
+    assert f"{results.model} on" in shown(results)
+
+
+def test_rows_are_ranked_within_their_entry_point(two_way_results):
+    (table,) = markdown_tables(headline_table(two_way_results))
+    assert table[0][:3] == ["backend", "precision", "entry point"]
+    assert table[1][:4] == ["---", "---", "---", "---:"]
+    assert [row[2] for row in table[2:]] == 18 * ["a2b"] + 18 * ["b2a"]
+
+
+def test_cautions_say_which_entry_point_they_are_about(two_way_results):
+    sentence = next(s for s in cautions(two_way_results) if s.startswith("Not proven"))
+    assert "openvino INT8+FP32† b2a" in sentence
+
+
 def test_the_paths_and_scenarios_are_told_apart(results):
     table = paths_table(results.rows)
     row = results.rows[7]
