@@ -6,8 +6,8 @@ from typing import ParamSpec, TypeVar
 import torch
 
 RECOMPILE_LIMIT = 128
-"""Versions of one function: of each player at each stage, fading in or not, and to spare. Torch's own
-limit is 8, after which it falls back to eager code."""
+"""Versions of one function: of each player at each stage, fading in or not, and to spare. Torch's
+own limit is 8, after which it falls back to eager code."""
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -26,6 +26,7 @@ from stargan_deploy.labels import NO_LABELS, LabelSpace
 from stargan_deploy.models.cyclegan import DIRECTIONS, CycleGANNetwork, build_networks
 from stargan_deploy.models.sides import levels_between
 from stargan_deploy.training.adversarial import critic_terms
+from stargan_deploy.training.distributed import Ranks
 from stargan_deploy.training.game import discriminator_player, generator_player, single_phase
 from stargan_deploy.training.history import CAPACITY, ImageHistory
 from stargan_deploy.training.objective import Losses, Phase, Player, Samples, Tensors
@@ -88,6 +89,7 @@ class CycleGANObjective:
         self.networks = build_networks(self.network_table())
         self.called: dict[str, nn.Module] = dict(self.networks)
         self.frozen: dict[str, nn.Module] = {}
+        self.ranks = Ranks()
         self._histories = {domain: ImageHistory() for domain in DISCRIMINATORS}
 
     def phases(self) -> tuple[Phase, ...]:
@@ -115,10 +117,7 @@ class CycleGANObjective:
                 "b": networks["a2b"](batch["image_a"]),
             }
         shared = {f"fake_{domain}": fake for domain, fake in fakes.items()}
-        for domain, fake in fakes.items():
-            place, is_old = draws[f"place_{domain}"], draws[f"is_old_{domain}"]
-            shared[f"shown_{domain}"] = self._histories[domain].exchange(fake, place, is_old)
-        return shared
+        return shared | {f"shown_{d}": self._exchange(d, fake, draws) for d, fake in fakes.items()}
 
     def losses(self, player: str, batch: Tensors, draws: Tensors) -> Losses:
         """The loss of "generator" (both) or "discriminator" (both) on images in [-1, 1]."""
@@ -169,6 +168,12 @@ class CycleGANObjective:
         """Takes back the histories."""
         for domain, history in self._histories.items():
             history.load_state_dict(state, f"history_{domain}")
+
+    def _exchange(self, domain: str, fake_BCHW: Tensor, draws: Tensors) -> Tensor:
+        """What to show for this rank's fakes; all ranks keep the same history of all fakes."""
+        new = (fake_BCHW.detach(), draws[f"place_{domain}"], draws[f"is_old_{domain}"])
+        shown = self._histories[domain].exchange(*map(self.ranks.gather, new))
+        return shown[self.ranks.share_of(len(shown))]
 
     def _generator_losses(self, batch: Tensors, draws: Tensors) -> Losses:
         a, b = batch["image_a"], batch["image_b"]

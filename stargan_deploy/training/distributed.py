@@ -54,6 +54,14 @@ class Ranks:
         dist.all_reduce(summed)
         return summed / self.size
 
+    def gather(self, rows: Tensor) -> Tensor:
+        """The global batch's rows of a tensor, in their order; without gradients."""
+        if self.size == 1:
+            return rows
+        parts = [torch.empty_like(rows) for _ in range(self.size)]
+        dist.all_gather(parts, rows.contiguous())
+        return torch.cat(parts)
+
     def any(self, flag: bool, device: torch.device) -> bool:
         """Whether the flag is set on any rank, told to all."""
         if self.size == 1:

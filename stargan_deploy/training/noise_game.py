@@ -20,6 +20,7 @@ from stargan_deploy.labels import NO_LABELS, LabelSpace
 from stargan_deploy.models.family import load_family
 from stargan_deploy.models.latent import as_channels, as_rgb
 from stargan_deploy.training.adversarial import AdversarialName, critic_terms, generator_term
+from stargan_deploy.training.distributed import Ranks
 from stargan_deploy.training.objective import Losses, Phase, Player, Samples, Tensors
 from stargan_deploy.training.precision import at_least_fp32
 
@@ -66,6 +67,7 @@ class NoiseObjective:
         self.networks = load_family(game.family).build_networks(game.network)
         self.called: dict[str, nn.Module] = dict(self.networks)
         self.frozen: dict[str, nn.Module] = {}
+        self.ranks = Ranks()
 
     def phases(self) -> tuple[Phase, ...]:
         """One phase: the networks do not grow."""

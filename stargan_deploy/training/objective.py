@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from stargan_deploy.errors import ConfigError, unknown_name
 from stargan_deploy.labels import LabelSpace
+from stargan_deploy.training.distributed import Ranks
 
 Tensors = dict[str, Tensor]
 """Named tensors: a batch as the data gives it, or the draws of a step."""
@@ -87,6 +88,8 @@ class Objective(Protocol):
     """Whether parts of the networks come into use later than others."""
     players: tuple[Player, ...]
     """In the order of their moves within a step."""
+    ranks: Ranks
+    """The processes that train together, as the trainer says; one until then."""
     labels: LabelSpace
     """What labels the networks take; none where the space is empty."""
     takes: tuple[str, ...]

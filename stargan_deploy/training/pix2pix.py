@@ -26,6 +26,7 @@ from stargan_deploy.models.patchgan import NormName
 from stargan_deploy.models.pix2pix import KEPT_SHARE, Pix2PixNetwork, UNet, build_networks
 from stargan_deploy.models.sides import levels_between
 from stargan_deploy.training.adversarial import AdversarialName, critic_terms, generator_term
+from stargan_deploy.training.distributed import Ranks
 from stargan_deploy.training.game import discriminator_player, generator_player, single_phase
 from stargan_deploy.training.objective import Losses, Phase, Player, Samples, Tensors
 from stargan_deploy.training.precision import at_least_fp32
@@ -88,6 +89,7 @@ class Pix2PixObjective:
         self.networks = build_networks(self.network_table())
         self.called: dict[str, nn.Module] = dict(self.networks)
         self.frozen: dict[str, nn.Module] = {}
+        self.ranks = Ranks()
         generator = self.networks["generator"]
         assert isinstance(generator, UNet)
         self._mask_shapes = generator.mask_shapes(network.image_size, network.image_size)

@@ -30,6 +30,7 @@ from stargan_deploy.training.adversarial import (
     generator_term,
     gradient_penalty,
 )
+from stargan_deploy.training.distributed import Ranks
 from stargan_deploy.training.objective import Losses, Phase, Player, Samples, Tensors
 from stargan_deploy.training.precision import at_least_fp32
 from stargan_deploy.training.recipe import Recipe
@@ -110,6 +111,7 @@ class StarGANObjective:
         self.networks = build_networks(self.network_table())
         self.called: dict[str, nn.Module] = dict(self.networks)
         self.frozen: dict[str, nn.Module] = {}
+        self.ranks = Ranks()
 
     @property
     def generator(self) -> Generator:

@@ -49,7 +49,7 @@ class TrainingState:
             network.to(device).to(memory_format=layout).train()
         for network in objective.frozen.values():
             network.requires_grad_(False)
-        together = ranks or Ranks()
+        together = objective.ranks = ranks or Ranks()
         for role, network in objective.networks.items():
             objective.called[role] = together.wrap(network, device, grows=objective.grows)
         self._optimizers = {player.name: self._adam(player) for player in objective.players}

@@ -7,18 +7,41 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from stargan_deploy.errors import ConfigError
 from stargan_deploy.models.checkpoint import load_checkpoint
 from stargan_deploy.training.distributed import Ranks
+from tests.families import write_data
 
 SMOKE = Path(__file__).parent.parent.parent / "train" / "smoke.toml"
 
 
-def train(folder, *words, num_processes=2):
+CYCLEGAN = """
+preset = "cyclegan"
+[data]
+image_size = 16
+attributes = ["photo", "monet"]
+[model]
+generator_conv_dim = 4
+generator_blocks = 1
+discriminator_conv_dim = 4
+discriminator_halvings = 1
+[train]
+batch_size = 4
+schedule = "constant"
+generator_lr = 2e-6
+discriminator_lr = 2e-6
+[output]
+log_every = 8
+evaluate_every = 0
+"""
+
+
+def train(folder, *words, num_processes=2, recipe=SMOKE):
     """Trains under torchrun; returns the finished process."""
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node")
-    program = ("-m", "stargan_deploy", "train", SMOKE, "--device", "cpu", "--out", folder)
+    program = ("-m", "stargan_deploy", "train", recipe, "--device", "cpu", "--out", folder)
     return subprocess.run(
         [sys.executable, *launcher, str(num_processes), *program, *words],
         capture_output=True,
@@ -71,6 +94,33 @@ def test_another_number_of_ranks_resumes(together):
     done = train(folder, "--resume", "--set", "train.steps=14", num_processes=1)
     assert done.returncode == 0, done.stderr
     assert load_checkpoint(folder / "checkpoints" / "step-0000014.safetensors").card.step == 14
+
+
+def test_the_history_of_fakes_is_that_of_all_ranks(tmp_path):
+    """It is full after 13 steps. Two processes equal one, and a stop changes nothing.
+
+    Adam makes large steps of rounding noise, so the learning rates are small.
+    """
+    recipe = tmp_path / "cyclegan.toml"
+    recipe.write_text(CYCLEGAN)
+    words = ("--data", write_data("cyclegan", tmp_path / "data"), "--set")
+
+    def run(name, num_steps, num_processes=2, *more):
+        steps = (*words, f"train.steps={num_steps}", *more)
+        done = train(tmp_path / name, *steps, num_processes=num_processes, recipe=recipe)
+        assert done.returncode == 0, done.stderr
+        checkpoint = tmp_path / name / "checkpoints" / f"step-{num_steps:07}.safetensors"
+        return load_checkpoint(checkpoint, with_training_state=True).tensors
+
+    whole, alone = run("whole", 32), run("alone", 32, 1)
+    one, two = losses(tmp_path / "alone")[32], losses(tmp_path / "whole")[32]
+    assert two == pytest.approx(one, rel=1e-5)
+    for name in ("history_a", "history_b"):
+        images = f"objective.state.{name}.images"
+        assert torch.allclose(whole[images], alone[images], atol=1e-4)
+    run("cut", 20)
+    resumed = run("cut", 32, 2, "--resume")
+    assert [name for name in whole if not torch.equal(whole[name], resumed[name])] == []
 
 
 def test_a_batch_that_cannot_be_shared_is_refused():
