@@ -159,7 +159,7 @@ def resolve_recipe(mapping: Mapping[str, Any]) -> Recipe:
     if preset is not None:
         if preset not in PRESETS:
             raise ConfigError(unknown_name("preset", str(preset), PRESETS))
-        tables = merge(PRESETS[preset], tables)
+        tables = _merge(PRESETS[preset], tables)
     recipe = from_mapping(Recipe, tables)
     module = load_objective_module(recipe.family)
     return replace(
@@ -210,7 +210,7 @@ def change_tables(
     Raises:
         ConfigError: anything in them does not fit.
     """
-    changed = merge(merge(tables, changes), parse_overrides(assignments))
+    changed = _merge(_merge(tables, changes), parse_overrides(assignments))
     data = changed.get("data", {})
     places = place_roots(data, roots) if isinstance(data, Mapping) else {}
     return merge(changed, {"data": places} if places else {})
@@ -229,6 +229,16 @@ def num_steps(train: TrainConfig, num_images: int) -> int:
     if train.epochs is None:
         return train.steps
     return max(1, round(train.epochs * num_images / train.batch_size))
+
+
+def _merge(tables: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`merge`, where a length in steps takes the place of one in epochs, which would go before."""
+    merged = merge(tables, changes)
+    train, given = merged.get("train"), changes.get("train")
+    if isinstance(train, Mapping) and isinstance(given, Mapping):
+        is_replaced = "steps" in given and "epochs" not in given
+        merged["train"] = {k: v for k, v in train.items() if not (is_replaced and k == "epochs")}
+    return merged
 
 
 def _flatten(table: Mapping[str, Any], path: str = "") -> dict[str, Any]:

@@ -69,6 +69,23 @@ def test_differences_ignore_length_and_output():
     assert differences(base, other) == ["loss.lambda_gp: None -> 1.0"]
 
 
+@pytest.mark.parametrize(
+    ("written", "typed", "expected"),
+    [
+        ("", "train.steps=30", (30, None)),
+        ("[train]\nepochs = 50", "train.steps=30", (30, None)),
+        ("[train]\nsteps = 30", "train.beta1=0.4", (30, None)),
+        ("[train]\nsteps = 30", "train.epochs=2", (30, 2.0)),
+    ],
+)
+def test_the_length_that_was_asked_for_last_holds(tmp_path, written, typed, expected):
+    """The preset has a length in epochs, which once went before whatever was said in steps."""
+    path = tmp_path / "recipe.toml"
+    path.write_text(f'preset = "pix2pix"\n{written}\n')
+    train = read_recipe(path, {}, [typed]).train
+    assert (train.steps, train.epochs) == expected
+
+
 def test_schedules():
     factors = [learning_rate_factor("paper", step, 200) for step in (0, 100, 150, 199)]
     assert factors == [1.0, 1.0, 0.5, pytest.approx(0.01)]
