@@ -82,7 +82,7 @@ def test_the_length_that_was_asked_for_last_holds(tmp_path, written, typed, expe
     """The preset has a length in epochs, which once went before whatever was said in steps."""
     path = tmp_path / "recipe.toml"
     path.write_text(f'preset = "pix2pix"\n{written}\n')
-    train = read_recipe(path, {}, [typed]).train
+    train = read_recipe(path, {}, [typed], roots=["somewhere"]).train
     assert (train.steps, train.epochs) == expected
 
 
