@@ -101,6 +101,8 @@ def _openvino_product(arithmetic: Arithmetic, size: Size, device: str) -> Produc
     import openvino
     from openvino import opset13 as ops
 
+    from stargan_deploy.runtimes.ir_compile import openvino_core
+
     if device != "cpu":
         raise BackendError(f"openvino does not compute on {device}")
     left, right = _factors("int8" if arithmetic == "int8" else "float32", size)
@@ -116,7 +118,7 @@ def _openvino_product(arithmetic: Arithmetic, size: Size, device: str) -> Produc
         product = ops.matmul(taken, constant, False, False)
     hint = {"bfloat16": "bf16", "float16": "f16"}.get(arithmetic, "f32")
     model = openvino.Model([product], [taken], "product")
-    compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": hint})
+    compiled = openvino_core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": hint})
     kept = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
     if kept != hint:
         raise BackendError(f"openvino computes in {kept} where {hint} was asked for")

@@ -4,6 +4,7 @@ OpenVINO itself is imported here alone, when it is needed, and without its telem
 """
 
 import contextlib
+import functools
 import importlib
 import logging
 import sys
@@ -60,16 +61,32 @@ def load_library(name: Literal["openvino", "nncf"] = "openvino") -> Any:
         raise BackendError(f"cannot use {name}: {brief(error)}; {INSTALL}") from error
 
 
+@functools.cache
+def openvino_core() -> Any:
+    """OpenVINO's core, one for the whole process, with its CPU plugin loaded.
+
+    The plugin gives the thread that loads it another stack for its signals, and takes the memory
+    back when its core goes, in some orders with the stack still set: the next signal that Python
+    handles, Ctrl-C or the end of a child, would end the process with a segmentation fault and
+    without a word. So the core stays.
+
+    Raises:
+        BackendError: OpenVINO is not installed, or cannot be loaded.
+    """
+    core = load_library().Core()
+    core.get_property("CPU", "FULL_DEVICE_NAME")
+    return core
+
+
 def load_model(graph: IntermediateRepresentation, path: Path) -> Any:
     """Makes an `openvino.Model` of the very bytes that were hashed.
 
     Raises:
         ModelError: OpenVINO does not understand them.
     """
-    core = load_library().Core()
     try:
         # Bytes are copied; a tensor over them would be used after they are gone.
-        return core.read_model(graph.xml, graph.weights)
+        return openvino_core().read_model(graph.xml, graph.weights)
     except RuntimeError as error:
         raise ModelError(f"OpenVINO cannot load {path}: {reason(error)}") from error
 
@@ -80,7 +97,7 @@ def compile_model(model: Any, hint: Hint, *, mode: Mode = "latency") -> Any:
     Raises:
         BackendError: this CPU does not compute in that precision, or not this graph.
     """
-    core = load_library().Core()
+    core = openvino_core()
     # Some CPUs imitate bf16 slowly without listing it.
     if hint == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         raise BackendError(_no_bf16(core.get_property("CPU", "FULL_DEVICE_NAME")))

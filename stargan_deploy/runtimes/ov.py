@@ -28,6 +28,7 @@ from stargan_deploy.runtimes.ir_compile import (
     layer_precision,
     load_library,
     load_model,
+    openvino_core,
     reason,
     share_size,
 )
@@ -144,7 +145,7 @@ def try_out() -> str:
         raise BackendError(f"OpenVINO computes wrong numbers on this CPU; reinstall it: {INSTALL}")
     usable = ["f32", *(name for name in ("bf16", "int8") if _is_usable(name))]
     version = openvino.get_version().partition("-")[0]
-    cpu = openvino.Core().get_property("CPU", "FULL_DEVICE_NAME")
+    cpu = openvino_core().get_property("CPU", "FULL_DEVICE_NAME")
     return f"{version} on {cpu}: {', '.join(usable)}"
 
 

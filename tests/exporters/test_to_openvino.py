@@ -34,7 +34,7 @@ from stargan_deploy.runtimes import ir
 from stargan_deploy.runtimes.base import OpenOptions
 from stargan_deploy.runtimes.choose import is_proven
 from stargan_deploy.runtimes.eager import EagerRuntime
-from stargan_deploy.runtimes.ir_compile import load_library
+from stargan_deploy.runtimes.ir_compile import openvino_core
 from stargan_deploy.runtimes.ov import OpenVinoRuntime, read_card
 
 OLD_CPU = {"OV_CPU_MAX_ISA": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
@@ -42,7 +42,7 @@ OLD_CPU = {"OV_CPU_MAX_ISA": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
 
 
 def has_bf16() -> bool:
-    return "BF16" in load_library().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 needs_x86 = pytest.mark.skipif(
@@ -153,7 +153,7 @@ def outlying_channel(generator) -> None:
 
 
 def ports(path: Path) -> list[tuple]:
-    model = load_library().Core().read_model(path)
+    model = openvino_core().read_model(path)
     return [
         (next(iter(port.names)), port.element_type.get_type_name(), str(port.partial_shape))
         for port in (*model.inputs, *model.outputs)
@@ -274,7 +274,7 @@ def test_a_card_comes_back_whatever_is_in_it_and_leaves_the_hash_alone(in_fp32, 
         to_openvino.attach_card(path, card)
         assert read_card(path) == card
         assert ir.read_representation(path).sha256 == in_fp32.graph.payload_sha256
-    model = load_library().Core().read_model(path)
+    model = openvino_core().read_model(path)
     kept = json.loads(model.get_rt_info("stargan_deploy.card").astype(str))
     assert kept == json.loads(card.to_json())
 
@@ -364,3 +364,37 @@ def test_weights_that_cannot_be_written_are_reported(translate, tmp_path):
     (tmp_path / "tiny.bin").mkdir()
     with pytest.raises(OutputError, match="choose another folder"):
         to_openvino.write_graph(translate.request, tmp_path / "tiny.xml")
+
+
+SIGNALLED = """
+import os, signal, sys
+from pathlib import Path
+from stargan_deploy.exporters.export import export
+from stargan_deploy.exporters.plan import ExportOptions
+from stargan_deploy.runtimes.choose import open_runtime
+
+checkpoint, folder = map(Path, sys.argv[1:])
+signal.signal(signal.SIGUSR1, lambda *_: print("heard"))
+for precision in ("fp32", "int8", "fp32"):
+    out = folder / f"{precision}.xml"
+    out.unlink(missing_ok=True)
+    export(checkpoint, out=out, options=ExportOptions(format="openvino", precision=precision))
+    os.kill(os.getpid(), signal.SIGUSR1)
+first, second = open_runtime(folder / "fp32.xml"), open_runtime(folder / "int8.xml")
+for step in (first.__enter__, second.__enter__):
+    step()
+for runtime in (first, second):
+    runtime.__exit__(None, None, None)
+    os.kill(os.getpid(), signal.SIGUSR1)
+"""
+
+
+def test_a_signal_is_still_heard_after_openvino(checkpoint, tmp_path):
+    """OpenVINO left the thread a stack for signals that was gone: Ctrl-C crashed the process."""
+    done = subprocess.run(
+        [sys.executable, "-c", SIGNALLED, checkpoint, tmp_path],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout.count("heard")) == (0, 5), done.stderr

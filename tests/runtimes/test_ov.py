@@ -72,7 +72,7 @@ def claim(path: Path, **changes: object) -> ModelCard:
 
 
 def has_bf16() -> bool:
-    core = ir_compile.load_library().Core()
+    core = ir_compile.openvino_core()
     return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
