@@ -61,7 +61,6 @@ def load_library(name: Literal["openvino", "nncf"] = "openvino") -> Any:
         raise BackendError(f"cannot use {name}: {brief(error)}; {INSTALL}") from error
 
 
-@functools.cache
 def openvino_core() -> Any:
     """OpenVINO's core, one for the whole process, with its CPU plugin loaded.
 
@@ -73,8 +72,13 @@ def openvino_core() -> Any:
     Raises:
         BackendError: OpenVINO is not installed, or cannot be loaded.
     """
-    core = load_library().Core()
-    core.get_property("CPU", "FULL_DEVICE_NAME")
+    return _core_of(load_library())
+
+
+@functools.cache
+def _core_of(library: Any) -> Any:
+    core = library.Core()
+    core.get_property("CPU", "FULL_DEVICE_NAME")  # loads the plugin
     return core
 
 
