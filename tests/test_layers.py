@@ -74,7 +74,7 @@ def test_translation_sees_runtimes_only_through_their_doors():
             assert room_of(module) != "runtimes" or module.startswith(doors), path
 
 
-OF_STARGAN = {"untrained.py", "plain_loop.py", "training_speed.py"}
+OF_STARGAN = {"untrained.py", "plain_loop.py"}
 """Measure the paper's own networks and the loop of the official code."""
 
 

@@ -92,10 +92,10 @@ def training_figure(rows: Sequence[TrainingRow]) -> str:
     lanes = [
         Lane(
             name=row.name,
-            style=colour("eager" if row.name == "plain loop" else "compile"),
+            style=colour("eager" if row is rows[0] else "compile"),
             parts=(row.images_per_s,),
             value=digits(row.images_per_s),
-            tooltip=f"{row.name}\n{wording.speedup(row.speedup)} the plain loop, "
+            tooltip=f"{row.name}\n{wording.speedup(row.speedup)} {rows[0].name}, "
             f"{digits(row.steps_per_s)} steps/s",
         )
         for row in sorted(drawable, key=lambda row: -row.images_per_s)

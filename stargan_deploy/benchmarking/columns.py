@@ -190,7 +190,7 @@ def statistics_table(rows: Sequence[Row]) -> Table:
 
 
 def training_table(results: Results) -> Table:
-    """Training throughput against the plain loop."""
+    """Training throughput against the first setting."""
     lines = [
         (
             row.name,
@@ -210,7 +210,7 @@ def training_table(results: Results) -> Table:
         columns=(*columns, "steps/s", "images/s", "speed-up"),
         lines=tuple(lines),
         num_names=3,
-        note="speed-up over a plain loop in the same run",
+        note="speed-up over the first line in the same run",
     )
 
 

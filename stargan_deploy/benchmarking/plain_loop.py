@@ -5,7 +5,7 @@ A forward of the generator for each critic step and two more for the generator s
 step (yunjey/stargan, solver.py). It uses our networks, data and settings.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import torch
@@ -15,8 +15,16 @@ from torch.utils.data import DataLoader, Dataset
 
 from stargan_deploy.data.loading import Batch, to_model_range
 from stargan_deploy.data.prepared import PreparedImages
-from stargan_deploy.data.source import DataConfig, ImageSource
+from stargan_deploy.data.source import DataConfig, ImageSource, open_source
+from stargan_deploy.devices import pick_device
 from stargan_deploy.models.stargan import Discriminator, Generator
+from stargan_deploy.training.recipe import Recipe
+
+FAMILY = "stargan"
+"""What it trains."""
+
+NAME = "plain loop"
+"""Of its side in a benchmark."""
 
 
 class PlainLoop:
@@ -104,6 +112,36 @@ class PlainLoop:
     def _batches(self) -> Iterator[Batch]:
         while True:
             yield from self._loader
+
+
+def plain_step(recipe: Recipe) -> Callable[[], object]:
+    """The step of a plain loop with a recipe's networks, data and batches.
+
+    Raises:
+        DataError: images that cannot be read.
+    """
+    source = open_source(recipe.data, "train")
+    labels, model = source.label_space, recipe.model
+    generator = Generator(
+        label_width=labels.label_width,
+        conv_dim=model.generator_conv_dim,
+        num_blocks=model.generator_blocks,
+    )
+    discriminator = Discriminator(
+        image_size=recipe.data.image_size,
+        num_labels=labels.num_labels,
+        conv_dim=model.discriminator_conv_dim,
+        num_layers=model.discriminator_layers,
+    )
+    return PlainLoop(
+        generator,
+        discriminator,
+        source,
+        recipe.data,
+        batch_size=recipe.train.batch_size,
+        critic_steps=recipe.train.critic_steps,
+        device=pick_device(recipe.train.device or None),
+    ).step
 
 
 class _Images(Dataset[Batch]):

@@ -184,7 +184,7 @@ class Row:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingRow:
-    """Training throughput in one setting, against the plain loop."""
+    """Training throughput in one setting, against the first: the plain loop, if there is one."""
 
     name: str
     """Such as "plain loop", "fp32", "bf16 compile"."""
@@ -197,7 +197,7 @@ class TrainingRow:
     """Steps of the schedule (one critic update, with the generator's share)."""
     images_per_s: float
     speedup: float
-    """Over the plain loop in the same run."""
+    """Over the first setting in the same run."""
     samples_ms: tuple[float, ...]
     """Milliseconds a step, one value a round."""
 

@@ -1,7 +1,8 @@
-"""Speed of training: ours at several settings against a plain loop, interleaved in one run.
+"""Speed of training at several settings, interleaved in one run; StarGAN has a plain loop too.
 
 Every side trains on the same data with networks of the same shape. The sides take turns in rounds,
 so that a drift of the machine's speed hits all alike; a round is a whole number of generator steps.
+The first side is what the others are compared with.
 """
 
 import statistics
@@ -13,13 +14,11 @@ from typing import Any
 
 import torch
 
-from stargan_deploy.benchmarking.plain_loop import PlainLoop
+from stargan_deploy.benchmarking import plain_loop
 from stargan_deploy.benchmarking.results import TrainingRow, Unusable
 from stargan_deploy.card import library_versions
 from stargan_deploy.config import from_mapping, merge
-from stargan_deploy.data.source import open_source
 from stargan_deploy.errors import ConfigError, StarganDeployError
-from stargan_deploy.models.stargan import Discriminator, Generator
 from stargan_deploy.training.recipe import Recipe, resolve_recipe
 from stargan_deploy.training.run import Run
 from stargan_deploy.training.session import create_trainer
@@ -59,7 +58,7 @@ class SideSpeed:
     """Of the median round."""
     images_per_s: float
     speedup: float
-    """Median over the rounds of the plain loop's time divided by this side's."""
+    """Median over the rounds of the first side's time divided by this side's."""
     precision: str
     compile: bool
     round_seconds: tuple[float, ...] = field(default_factory=tuple)
@@ -67,7 +66,7 @@ class SideSpeed:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSpeed:
-    """The outcome, the plain loop first."""
+    """The outcome, the plain loop first where there is one."""
 
     sides: tuple[SideSpeed, ...]
     device: str
@@ -102,18 +101,7 @@ def measure_training(
         ConfigError: the recipe does not fit.
     """
     recipe = resolve_recipe(config.recipe)
-    if recipe.family != "stargan":
-        raise ConfigError("the plain loop trains StarGAN only")
-    steps: dict[str, Step] = {"plain": _plain_step(recipe)}
-    unusable = []
-    for name, changes in config.sides.items():
-        try:
-            steps[name] = _our_step(config.recipe, changes)
-            _seconds(steps[name], config.num_warmup_steps)
-        except StarganDeployError as error:
-            steps.pop(name, None)
-            unusable.append(Unusable(name=f"training {name}", reason=str(error)))
-    _seconds(steps["plain"], config.num_warmup_steps)
+    steps, unusable = _warm_steps(config, recipe)
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     for number in range(config.num_rounds):
         for name, step in steps.items():
@@ -150,20 +138,41 @@ def training_rows(found: TrainingSpeed) -> tuple[TrainingRow, ...]:
     )
 
 
+def _warm_steps(
+    config: TrainingSpeedConfig, recipe: Recipe
+) -> tuple[dict[str, Step], list[Unusable]]:
+    """The sides that can train here, each after its first steps, and the others."""
+    steps: dict[str, Step] = {}
+    if recipe.family == plain_loop.FAMILY:
+        steps[plain_loop.NAME] = plain_loop.plain_step(recipe)
+    unusable = []
+    for name, changes in config.sides.items():
+        try:
+            steps[name] = _our_step(config, changes)
+            _seconds(steps[name], config.num_warmup_steps)
+        except StarganDeployError as error:
+            steps.pop(name, None)
+            unusable.append(Unusable(name=f"training {name}", reason=str(error)))
+    if plain_loop.NAME in steps:
+        _seconds(steps[plain_loop.NAME], config.num_warmup_steps)
+    return steps, unusable
+
+
 def _side(
     name: str, seconds: Mapping[str, list[float]], config: TrainingSpeedConfig, recipe: Recipe
 ) -> SideSpeed:
     own = seconds[name]
     settings = resolve_recipe(merge(config.recipe, {"train": config.sides.get(name, {})})).train
     steps_per_s = config.steps_a_round / statistics.median(own)
-    ratios = [plain / ours for plain, ours in zip(seconds["plain"], own, strict=True)]
+    first = next(iter(seconds.values()))
+    ratios = [reference / ours for reference, ours in zip(first, own, strict=True)]
     return SideSpeed(
         name=name,
         steps_per_s=steps_per_s,
         images_per_s=steps_per_s * recipe.train.batch_size,
         speedup=statistics.median(ratios),
-        precision="fp32" if name == "plain" else settings.precision,
-        compile=name != "plain" and settings.compile,
+        precision="fp32" if name == plain_loop.NAME else settings.precision,
+        compile=name != plain_loop.NAME and settings.compile,
         round_seconds=tuple(own),
     )
 
@@ -182,36 +191,17 @@ def _finish() -> None:
         torch.cuda.synchronize()
 
 
-def _our_step(tables: Mapping[str, Any], changes: Mapping[str, Any]) -> Step:
-    recipe = resolve_recipe(merge(tables, {"train": changes}))
+def _our_step(config: TrainingSpeedConfig, changes: Mapping[str, Any]) -> Step:
+    recipe = resolve_recipe(merge(config.recipe, {"train": changes}))
     trainer = create_trainer(recipe, Run(Path("unused")))  # steps() writes nothing
+    needed = config.num_warmup_steps + config.num_rounds * config.steps_a_round
+    if trainer.num_steps < needed:
+        raise ConfigError(
+            f"the training ends after {trainer.num_steps} steps, and {needed} are measured; make "
+            "train.steps or train.epochs greater"
+        )
     steps: Iterator[int] = trainer.steps()
     return lambda: next(steps)
-
-
-def _plain_step(recipe: Recipe) -> Step:
-    source = open_source(recipe.data, "train")
-    labels, model = source.label_space, recipe.model
-    generator = Generator(
-        label_width=labels.label_width,
-        conv_dim=model.generator_conv_dim,
-        num_blocks=model.generator_blocks,
-    )
-    discriminator = Discriminator(
-        image_size=recipe.data.image_size,
-        num_labels=labels.num_labels,
-        conv_dim=model.discriminator_conv_dim,
-        num_layers=model.discriminator_layers,
-    )
-    return PlainLoop(
-        generator,
-        discriminator,
-        source,
-        recipe.data,
-        batch_size=recipe.train.batch_size,
-        critic_steps=recipe.train.critic_steps,
-        device=_device(recipe),
-    ).step
 
 
 def _device(recipe: Recipe) -> torch.device:
