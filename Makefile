@@ -2,7 +2,7 @@
 # make test   test tools, then the tests
 # make check  lint, types and tests
 # make fuzz   1,000 damaged files of each kind to every reader
-# make gpu-check  what needs a GPU: its tests and benchmarks/gpu.toml, into gpu-check/
+# make gpu-check  what needs a GPU: its tests and benchmarks/gpu*.toml, into gpu-check/
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -36,20 +36,26 @@ fuzz: $(VENV)/installed-dev
 	$(BIN)/python -m tests.fuzzing_photos
 
 # Needs no network and nothing but what is importable: the virtual environment if there is one, else
-# $(PYTHON). Test plug-ins may be missing, so their settings in pyproject.toml are passed over.
+# $(PYTHON). Test plug-ins may be missing, so their settings in pyproject.toml are passed over. Each part
+# leaves what it found before the next one begins, and a test that hangs says where and is given up.
 GPU_OUT ?= gpu-check
 GPU_PYTHON = $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))
+GPU_TESTS_S ?= 240
 
 gpu-check:
 	mkdir -p $(GPU_OUT)
+	timeout --kill-after 10 --signal INT $(GPU_TESTS_S) $(GPU_PYTHON) -m pytest -m gpu \
+		$$(grep -lr 'mark.gpu' tests --include='test_*.py') \
+		-c /dev/null --rootdir . --import-mode=importlib -p no:cacheprovider -v -rs \
+		-o faulthandler_timeout=100 -W ignore::pytest.PytestUnknownMarkWarning \
+		--continue-on-collection-errors --durations 10 \
+		--junitxml=$(GPU_OUT)/tests.xml 2>&1 | tee $(GPU_OUT)/tests.txt
+	-$(GPU_PYTHON) -m stargan_deploy bench benchmarks/gpu.toml --out $(GPU_OUT)/bench \
+		2>&1 | tee $(GPU_OUT)/bench.txt
+	-$(GPU_PYTHON) -m stargan_deploy bench benchmarks/gpu_training.toml \
+		--out $(GPU_OUT)/training 2>&1 | tee $(GPU_OUT)/training.txt
 	-$(GPU_PYTHON) -m stargan_deploy doctor > $(GPU_OUT)/doctor.txt
 	-cat $(GPU_OUT)/doctor.txt
-	$(GPU_PYTHON) -m pytest -m gpu $$(grep -lr 'mark.gpu' tests --include='test_*.py') \
-		-c /dev/null --rootdir . --import-mode=importlib -p no:cacheprovider -rs -q \
-		-W ignore::pytest.PytestUnknownMarkWarning --continue-on-collection-errors \
-		--junitxml=$(GPU_OUT)/tests.xml 2>&1 | tee $(GPU_OUT)/tests.txt; \
-	$(GPU_PYTHON) -m stargan_deploy bench benchmarks/gpu.toml --out $(GPU_OUT)/bench \
-		2>&1 | tee $(GPU_OUT)/bench.txt
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
