@@ -4,11 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from stargan_deploy.config import read_toml
-from stargan_deploy.training.recipe import read_recipe
+from stargan_deploy.benchmarking.suite_config import SuiteConfig
+from stargan_deploy.benchmarking.training_speed import read_config
+from stargan_deploy.config import from_mapping, merge, read_toml
+from stargan_deploy.training.recipe import read_recipe, resolve_recipe
 
 ROOT = Path(__file__).parent.parent
 RECIPES = sorted((ROOT / "train").glob("*.toml"))
+BENCHMARKS = sorted((ROOT / "benchmarks").glob("*.toml"))
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
@@ -20,6 +23,15 @@ def test_every_recipe_resolves(path):
     assert recipe.name == path.stem
     if recipe.family == "stargan":
         assert recipe.data.image_size % 2**recipe.model.discriminator_layers == 0
+
+
+@pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.stem)
+def test_every_benchmark_fits(path):
+    suite = from_mapping(SuiteConfig, read_toml(path))
+    if suite.training:
+        training = read_config(suite.training)
+        for changes in training.sides.values():
+            resolve_recipe(merge(training.recipe, {"train": changes}))
 
 
 def test_the_smoke_recipe_makes_several_checkpoints(command, tmp_path):
