@@ -42,13 +42,14 @@ class Small(nn.Module):
 
 
 def request(module, precision="fp32", device="cpu"):
-    batch, side = Dim(symbol="batch"), Dim(symbol="side", min=4)
+    batch = Dim(symbol="batch")
+    height, width = Dim(symbol="height", min=4), Dim(symbol="width", min=4)
     spec = TensorSpec(
         name="image",
         kind="image",
         dtype="float32",
         layout="NCHW",
-        shape=(batch, 3, side, side),
+        shape=(batch, 3, height, width),
         value_range=(-1.0, 1.0),
     )
     point = EntryPoint(file="", payload_sha256="", inputs=(spec,), outputs=(spec,))
