@@ -17,10 +17,8 @@ help:
 demo: $(VENV)/installed
 	$(BIN)/stargan-deploy demo
 
-# Several native engines live in each worker, and one that goes down takes a test with it: what failed
-# is run once more, alone in a fresh process, and has to pass there.
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -n auto || $(BIN)/python -m pytest --last-failed --last-failed-no-failures none
+	$(BIN)/python -m pytest -n auto
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check stargan_deploy tests
