@@ -18,6 +18,7 @@ from stargan_deploy.benchmarking import plain_loop
 from stargan_deploy.benchmarking.results import TrainingRow, Unusable
 from stargan_deploy.card import library_versions
 from stargan_deploy.config import from_mapping, merge
+from stargan_deploy.devices import pick_device
 from stargan_deploy.errors import ConfigError, StarganDeployError
 from stargan_deploy.training.recipe import Recipe, resolve_recipe
 from stargan_deploy.training.run import Run
@@ -109,7 +110,7 @@ def measure_training(
         on_round(number + 1, config.num_rounds)
     return TrainingSpeed(
         sides=tuple(_side(name, seconds, config, recipe) for name in steps),
-        device=str(_device(recipe)),
+        device=str(pick_device(recipe.train.device or None)),
         num_threads=torch.get_num_threads(),
         batch_size=recipe.train.batch_size,
         image_size=recipe.data.image_size,
@@ -145,6 +146,7 @@ def _warm_steps(
     steps: dict[str, Step] = {}
     if recipe.family == plain_loop.FAMILY:
         steps[plain_loop.NAME] = plain_loop.plain_step(recipe)
+        _seconds(steps[plain_loop.NAME], config.num_warmup_steps)
     unusable = []
     for name, changes in config.sides.items():
         try:
@@ -153,8 +155,6 @@ def _warm_steps(
         except StarganDeployError as error:
             steps.pop(name, None)
             unusable.append(Unusable(name=f"training {name}", reason=str(error)))
-    if plain_loop.NAME in steps:
-        _seconds(steps[plain_loop.NAME], config.num_warmup_steps)
     return steps, unusable
 
 
@@ -202,9 +202,3 @@ def _our_step(config: TrainingSpeedConfig, changes: Mapping[str, Any]) -> Step:
         )
     steps: Iterator[int] = trainer.steps()
     return lambda: next(steps)
-
-
-def _device(recipe: Recipe) -> torch.device:
-    from stargan_deploy.devices import pick_device
-
-    return pick_device(recipe.train.device or None)

@@ -234,10 +234,9 @@ def num_steps(train: TrainConfig, num_images: int) -> int:
 def _merge(tables: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """`merge`, where a length in steps takes the place of one in epochs, which would go before."""
     merged = merge(tables, changes)
-    train, given = merged.get("train"), changes.get("train")
-    if isinstance(train, Mapping) and isinstance(given, Mapping):
-        is_replaced = "steps" in given and "epochs" not in given
-        merged["train"] = {k: v for k, v in train.items() if not (is_replaced and k == "epochs")}
+    given = changes.get("train")
+    if isinstance(given, Mapping) and "steps" in given and "epochs" not in given:
+        merged["train"] = {k: v for k, v in merged["train"].items() if k != "epochs"}
     return merged
 
 
