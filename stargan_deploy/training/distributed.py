@@ -5,9 +5,11 @@ processes does not change what is computed. Rank 0 alone writes.
 """
 
 import os
+import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import torch
@@ -20,6 +22,9 @@ from stargan_deploy.errors import ConfigError, TrainingError
 TIMEOUT = timedelta(minutes=10)
 """How long a rank waits for the others before it gives up."""
 
+HAND_BACK_SECONDS = 10.0
+"""How long a rank that leaves waits for the tensors that it lent to gloo's threads."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Ranks:
@@ -27,6 +32,8 @@ class Ranks:
 
     rank: int = 0
     size: int = 1
+    _lent: list[weakref.ref[Tensor]] = field(default_factory=list, repr=False, compare=False)
+    """What was given to gloo, whose threads may hold it for a moment after the answer."""
 
     @property
     def is_writer(self) -> bool:
@@ -52,14 +59,17 @@ class Ranks:
             return values
         summed = values.clone()
         dist.all_reduce(summed)
+        self._lend(summed)
         return summed / self.size
 
     def gather(self, rows: Tensor) -> Tensor:
         """The global batch's rows of a tensor, in their order; without gradients."""
         if self.size == 1:
             return rows
-        parts = [torch.empty_like(rows) for _ in range(self.size)]
-        dist.all_gather(parts, rows.contiguous())
+        own = rows.clone(memory_format=torch.contiguous_format)
+        parts = [torch.empty_like(own) for _ in range(self.size)]
+        dist.all_gather(parts, own)
+        self._lend(own, *parts)
         return torch.cat(parts)
 
     def any(self, flag: bool, device: torch.device) -> bool:
@@ -68,6 +78,7 @@ class Ranks:
             return flag
         raised = torch.tensor(float(flag), device=device)
         dist.all_reduce(raised, dist.ReduceOp.MAX)
+        self._lend(raised)
         return bool(raised)
 
     def agreed(self, word: str) -> str:
@@ -90,6 +101,20 @@ class Ranks:
             return network
         ids = [device.index] if device.type == "cuda" else None
         return DistributedDataParallel(network, device_ids=ids, find_unused_parameters=grows)
+
+    def wait_until_returned(self) -> None:
+        """Waits, with the GIL free, until gloo's threads hold no tensor of ours any more.
+
+        A thread that lets go of one while the interpreter ends aborts the process
+        (pytorch/pytorch#190489). Gives up after `HAND_BACK_SECONDS`.
+        """
+        end = time.monotonic() + HAND_BACK_SECONDS
+        while any(ref() is not None for ref in self._lent) and time.monotonic() < end:
+            time.sleep(0.001)
+
+    def _lend(self, *tensors: Tensor) -> None:
+        self._lent[:] = [ref for ref in self._lent if ref() is not None]
+        self._lent.extend(map(weakref.ref, tensors))
 
 
 def local_device(name: str) -> str:
@@ -125,6 +150,7 @@ def joined() -> Iterator[Ranks]:
             f"({' '.join(str(error).split())[:200]}); go on with --resume"
         ) from error
     finally:
+        ranks.wait_until_returned()
         dist.destroy_process_group()
 
 

@@ -38,12 +38,43 @@ evaluate_every = 0
 """
 
 
+SLOW_THREADS = """
+import builtins, time
+import torch
+from torch import distributed as dist
+from stargan_deploy.training.distributed import joined
+
+all_reduce = dist.all_reduce
+
+def answer_at_once_and_let_go_late(tensor, op):
+    future = all_reduce(tensor, op, async_op=True).get_future()
+    future.then(lambda _: time.sleep(0.3))
+    future.wait()
+
+dist.all_reduce = answer_at_once_and_let_go_late
+
+class SlowEnd:
+    def __del__(self, sleep=time.sleep):
+        sleep(0.6)
+
+with joined() as ranks:
+    builtins.kept = dist.group.WORLD, SlowEnd()
+    ranks.any(False, torch.device("cpu"))
+"""
+"""The interpreter is ending when a thread of gloo's drops the tensor of the last answer."""
+
+
 def train(folder, *words, num_processes=2, recipe=SMOKE):
     """Trains under torchrun; returns the finished process."""
-    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node")
     program = ("-m", "stargan_deploy", "train", recipe, "--device", "cpu", "--out", folder)
+    return launch(*program, *words, num_processes=num_processes)
+
+
+def launch(*program, num_processes=2):
+    """Runs a program under torchrun; returns the finished process."""
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node")
     return subprocess.run(
-        [sys.executable, *launcher, str(num_processes), *program, *words],
+        [sys.executable, *launcher, str(num_processes), *program],
         capture_output=True,
         text=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
@@ -137,6 +168,13 @@ def test_the_history_of_fakes_is_that_of_all_ranks(tmp_path):
     run("cut", 20)
     resumed = run("cut", 32, 2, "--resume")
     assert [name for name in whole if not torch.equal(whole[name], resumed[name])] == []
+
+
+def test_a_slow_thread_of_gloos_does_not_abort_a_rank_that_is_done(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(SLOW_THREADS)
+    done = launch(program)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_batch_that_cannot_be_shared_is_refused():
