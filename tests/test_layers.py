@@ -75,7 +75,7 @@ def test_translation_sees_runtimes_only_through_their_doors():
 
 
 OF_STARGAN = {"untrained.py", "plain_loop.py"}
-"""Measure the paper's own networks and the loop of the official code."""
+"""The model measured by default, and the table of plain loops with that of the official code."""
 
 
 @pytest.mark.parametrize("room", ["exporters", "runtimes", "translation", "benchmarking", "cli"])

@@ -20,9 +20,6 @@ from stargan_deploy.devices import pick_device
 from stargan_deploy.models.stargan import Discriminator, Generator
 from stargan_deploy.training.recipe import Recipe
 
-FAMILY = "stargan"
-"""What it trains."""
-
 NAME = "plain loop"
 """Of its side in a benchmark."""
 
@@ -163,3 +160,7 @@ class _Images(Dataset[Batch]):
 def _classification(logits: Tensor, label: Tensor) -> Tensor:
     summed = F.binary_cross_entropy_with_logits(logits, label, reduction="sum")
     return summed / len(logits)
+
+
+PLAIN_LOOPS: dict[str, Callable[[Recipe], Callable[[], object]]] = {"stargan": plain_step}
+"""Makes the step of a plain loop from a recipe, by family, for those that have one."""

@@ -1,8 +1,8 @@
-"""Speed of training at several settings, interleaved in one run; StarGAN has a plain loop too.
+"""Speed of training at several settings, interleaved in one run, beside a plain loop.
 
 Every side trains on the same data with networks of the same shape. The sides take turns in rounds,
 so that a drift of the machine's speed hits all alike; a round is a whole number of generator steps.
-The first side is what the others are compared with.
+The first side is what the others are compared with: the plain loop of the family, if it has one.
 """
 
 import statistics
@@ -144,8 +144,8 @@ def _warm_steps(
 ) -> tuple[dict[str, Step], list[Unusable]]:
     """The sides that can train here, each after its first steps, and the others."""
     steps: dict[str, Step] = {}
-    if recipe.family == plain_loop.FAMILY:
-        steps[plain_loop.NAME] = plain_loop.plain_step(recipe)
+    if plain_step := plain_loop.PLAIN_LOOPS.get(recipe.family):
+        steps[plain_loop.NAME] = plain_step(recipe)
         _seconds(steps[plain_loop.NAME], config.num_warmup_steps)
     unusable = []
     for name, changes in config.sides.items():
