@@ -13,7 +13,6 @@ import logging
 import os
 import pickle
 import platform
-import socket
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -25,14 +24,14 @@ import stargan_deploy
 from stargan_deploy.errors import BackendError, OutputError, StarganDeployError, UsageError, brief
 from stargan_deploy.files import remove_temporaries
 from stargan_deploy.translation.batch import Work
+from stargan_deploy.translation.cores import stay_on_cores
 from stargan_deploy.translation.disk import DiskWait
 from stargan_deploy.translation.engine import EngineSpec, open_engine
 from stargan_deploy.translation.outcome import Outcome
 from stargan_deploy.translation.pipeline import Pipeline
 from stargan_deploy.translation.plan import BatchJob, Photo
+from stargan_deploy.translation.ray_connection import connected, load_ray
 from stargan_deploy.translation.settings import Settings, differences
-
-INSTALL = "pip install 'stargan-deploy[ray]'"
 
 CALLS_A_BLOCK = 4
 """Full calls of the engine in a block, which is what a killed worker costs."""
@@ -45,23 +44,6 @@ MAX_ATTEMPTS = 3
 
 MAX_WORKERS_A_MACHINE = 16
 """Without GPUs. Each holds PyTorch and the model; where there are more cores, it has several."""
-
-REACHABLE_S = 10.0
-"""How long an address may take to answer, in seconds."""
-
-STORE_BYTES = 100 << 20
-"""Ray's shared memory on this machine; blocks are numbers and ends, some 100 bytes a photo."""
-
-QUIET = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_DEDUP_LOGS_SKIP_REGEX": "^",  # all that Ray would print on stdout
-    "RAY_BACKEND_LOG_LEVEL": "fatal",
-}
-"""No telemetry, nothing on stdout, and on stderr no line for each actor that arguments of it might
-get lost, which Ray Data keeps (ray-project/ray#57733)."""
-
-JOIN = {"RAY_gcs_server_port_wait_time_s": "1"}
-"""Attempts, of some 45 s, to talk to what answers at an address; Ray would make 20."""
 
 _log = logging.getLogger(__name__)
 
@@ -96,8 +78,8 @@ def ray_work(
     """
     if spec.device is not None and ":" in spec.device:
         raise UsageError(f"--ray gives each worker a GPU of its own: not {spec.device}, but cuda")
-    ray = _load_ray()
-    with _connected(ray, address):
+    ray = load_ray()
+    with connected(ray, address):
         is_for_cpu = spec.device == "cpu" or spec.path.suffix.lower() == ".xml"  # OpenVINO
         order = _Order(
             spec=spec,
@@ -198,7 +180,7 @@ class _Worker:
     """
 
     def __init__(self, order: _Order, blocks: Any) -> None:
-        self._ray = _load_ray()
+        self._ray = load_ray()
         self._order = order
         self._blocks = blocks
         self._engine = ExitStack()
@@ -245,7 +227,7 @@ def _open_pipeline(order: _Order, stack: ExitStack) -> Pipeline:
         os.chdir(order.folder)
     except OSError as error:
         raise BackendError(f"all machines must have {order.folder}: {error.strerror}") from error
-    _stay_on_cores(order.share.num_cpus)
+    stay_on_cores(order.share.num_cpus)
     wait = DiskWait(order.job.output, wait_s=order.disk_wait_s, say=_log.warning)
     engine = stack.enter_context(open_engine(order.spec, order.job, write=wait.write_bytes))
     wanted, found = order.settings or engine.settings, engine.settings
@@ -256,38 +238,6 @@ def _open_pipeline(order: _Order, stack: ExitStack) -> Pipeline:
             "the run on a machine like the workers', or give --device cpu"
         )
     return engine.pipeline
-
-
-CORE_NAME = "\0stargan-deploy/core/{}"
-"""A socket in Linux's abstract namespace, which vanishes with the process that has it."""
-
-_claims: list[socket.socket] = []
-
-
-def _stay_on_cores(number: int) -> None:
-    """Keeps this process on cores that no other worker has, where the system can.
-
-    Engines start as many threads as they see cores. Where too few are left, all are used.
-    """
-    if number == 0 or not hasattr(os, "sched_setaffinity"):
-        return
-    cores = set(islice(filter(_claim, sorted(os.sched_getaffinity(0))), number))
-    if len(cores) < number:
-        return
-    for thread in Path("/proc/self/task").iterdir():
-        with suppress(ProcessLookupError):
-            os.sched_setaffinity(int(thread.name), cores)
-
-
-def _claim(core: int) -> bool:
-    claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    try:
-        claim.bind(CORE_NAME.format(core))
-    except OSError:
-        claim.close()
-        return False
-    _claims.append(claim)
-    return True
 
 
 def _outcomes(ray: Any, order: _Order, photos: Iterator[Photo]) -> Generator[Outcome, None, None]:
@@ -356,7 +306,7 @@ def _numbers(_: Mapping[str, Any], open_blocks: Any) -> Iterator[dict[str, list[
 
     A task that takes the place of a killed one tells the same numbers again, as Ray wants it.
     """
-    ray = _load_ray()
+    ray = load_ray()
     with suppress(ray.exceptions.RayActorError):  # the driver notices, and tells
         for number in count():
             if not ray.get(open_blocks.wait_for.remote(number)):
@@ -393,89 +343,6 @@ def _check_shared(ending: _Ending) -> None:
                 f"{path} was written on {ending.machine} and is not here; all machines must see "
                 "the same files"
             )
-
-
-@contextmanager
-def _connected(ray: Any, address: str) -> Iterator[None]:
-    """Joins or starts a cluster; leaves or ends it at the end of the block."""
-    is_local = address == "local"
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
-    if is_local:
-        options |= {"include_dashboard": False, "object_store_memory": STORE_BYTES}
-    else:
-        _check_reachable(address)
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
-    try:
-        # On stderr it would tell which log level it was given.
-        with _environment(QUIET if is_local else QUIET | JOIN), _stderr_off():
-            ray.init(address, **options)
-    except Exception as error:  # Ray's own, and many of Python's
-        ray.shutdown()
-        raise BackendError(
-            f"cannot {'start' if is_local else 'join'} Ray ({address}): {brief(error)}; look at "
-            "its version and RAY_AUTH_MODE, which must be the same on all machines"
-        ) from error
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-def _check_reachable(address: str) -> None:
-    """Tries an address, which Ray would do for minutes.
-
-    Raises:
-        UsageError: nothing answers, or it is none.
-    """
-    if address == "auto":
-        return
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal() or "/" in host:
-        raise UsageError(f"--ray takes local, auto or HOST:PORT of a cluster, not {address!r}")
-    try:
-        socket.create_connection((host, int(port)), timeout=REACHABLE_S).close()
-    except (OSError, OverflowError) as error:
-        raise UsageError(
-            f"no Ray cluster answers at {address} ({brief(error)}); --ray local starts one here"
-        ) from error
-
-
-@contextmanager
-def _environment(wanted: Mapping[str, str]) -> Iterator[None]:
-    before = {name: os.environ[name] for name in wanted if name in os.environ}
-    os.environ.update(wanted)
-    try:
-        yield
-    finally:
-        for name in wanted:
-            del os.environ[name]
-        os.environ.update(before)
-
-
-@contextmanager
-def _stderr_off() -> Iterator[None]:
-    kept = os.dup(2)
-    try:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-
-
-def _load_ray() -> Any:
-    """Imports Ray and Ray Data.
-
-    Raises:
-        BackendError: they are not installed.
-    """
-    try:
-        with _environment(QUIET):
-            importlib.import_module("ray.data")
-        return importlib.import_module("ray")
-    except ImportError as error:
-        raise BackendError(f"cannot use ray: {brief(error)}; {INSTALL}") from error
 
 
 def _share_of(machines: Sequence[Mapping[str, Any]], *, wants_gpu: bool) -> _Share:

@@ -334,10 +334,10 @@ def test_a_cluster_without_cores():
 
 PIN = """
 import os, sys
-from stargan_deploy.translation import cluster
-cluster.CORE_NAME = "\\0" + sys.argv[1] + "{}"
+from stargan_deploy.translation import cores
+cores.CORE_NAME = "\\0" + sys.argv[1] + "{}"
 os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
-cluster._stay_on_cores(1)
+cores.stay_on_cores(1)
 print(*sorted(os.sched_getaffinity(0)), flush=True)
 sys.stdin.read()
 """
