@@ -267,7 +267,13 @@ def test_an_onnxruntime_without_cuda_says_how_to_get_it(artefact, monkeypatch):
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.skipif(
+    not (
+        torch.cuda.is_available()
+        and "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+    ),
+    reason="needs a GPU and onnxruntime-gpu",
+)
 def test_a_gpu_gives_the_same_pictures(artefact):
     inputs = {"image": PIXELS, "label": LABEL}
     with (
