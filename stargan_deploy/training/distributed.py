@@ -1,8 +1,8 @@
 """Training on several processes under `torchrun`: ranks, their share of a batch, agreement.
 
 Every draw is made for the global batch from (seed, step) and sliced by rank, so the number of
-processes does not change what is computed, but for batch norm and the spread over a minibatch, which
-see a rank's own rows. Rank 0 alone writes.
+processes does not change what is computed, but for batch norm and the spread over a minibatch,
+which see a rank's own rows. Rank 0 alone writes.
 """
 
 import os
