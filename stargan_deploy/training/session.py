@@ -1,7 +1,8 @@
 """From a recipe to a trainer: data opened, objective built, weights taken over."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ from stargan_deploy.files import file_sha256
 from stargan_deploy.models.checkpoint import load_checkpoint
 from stargan_deploy.training.distributed import Ranks
 from stargan_deploy.training.finetuning import load_start, take_weights
-from stargan_deploy.training.objective import Objective, load_objective_module
+from stargan_deploy.training.objective import Objective, Phase, load_objective_module
 from stargan_deploy.training.recipe import Recipe, differences, num_steps, resolve_recipe
 from stargan_deploy.training.recorder import Progress
 from stargan_deploy.training.run import Run
@@ -123,8 +124,34 @@ def resume_trainer(
             f"{', '.join(checkpoint.card.labels.names)}, on data with "
             f"{', '.join(trainer.labels.names)}; name the data of that run, several sets in order"
         )
+    _refuse_another_past(trainer, saved, checkpoint.card.step)
     trainer.restore(checkpoint)
     return trainer
+
+
+def _refuse_another_past(trainer: Trainer, saved: Recipe, step: int) -> None:
+    """Refuses a length by which the steps so far would have been in other phases.
+
+    Raises:
+        TrainingError: they would.
+    """
+    phases = trainer.objective.phases()
+    if len(phases) == 1:
+        return
+    before = _build_objective(saved, trainer.source).phases()
+    if _begun(before, step) != _begun(phases, step):
+        old, new = (sum(phase.num_steps for phase in each) for each in (before, phases))
+        raise TrainingError(
+            f"cannot resume a training of {old} steps as one of {new}: its {len(phases)} stages "
+            f"share out all steps, so that step {step} would be at another one; keep the length, "
+            "or start a new run with --init-from"
+        )
+
+
+def _begun(phases: Sequence[Phase], step: int) -> list[Phase]:
+    """The phases of the first steps."""
+    starts = accumulate((phase.num_steps for phase in phases), initial=0)
+    return [phase for phase, start in zip(phases, starts, strict=False) if start < step]
 
 
 def _build_objective(recipe: Recipe, source: ImageSource) -> Objective:

@@ -192,5 +192,15 @@ class TrainingState:
             if any(slot != "step" and v.shape != parameter.shape for slot, v in slots.items()):
                 raise ModelError(f"the checkpoint's optimizer state of {name} does not fit")
             if slots:
-                table["state"][index] = slots
+                table["state"][index] = {k: _laid_out_as(parameter, v) for k, v in slots.items()}
         optimizer.load_state_dict(table)
+
+
+def _laid_out_as(parameter: nn.Parameter, value: Tensor) -> Tensor:
+    """A slot of Adam's state with its parameter's strides: fused kernels walk both as they lie.
+
+    A checkpoint holds contiguous tensors, and the parameters may be channels-last.
+    """
+    if value.shape != parameter.shape:
+        return value  # the number of steps
+    return torch.empty_like(parameter, requires_grad=False).copy_(value)

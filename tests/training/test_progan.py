@@ -5,7 +5,7 @@ import functools
 import pytest
 import torch
 
-from stargan_deploy.errors import ConfigError
+from stargan_deploy.errors import ConfigError, TrainingError
 from stargan_deploy.models.checkpoint import load_checkpoint
 from stargan_deploy.training.progan import growth, stage_phases
 from stargan_deploy.training.run import Run
@@ -72,6 +72,18 @@ def test_a_finished_training_that_is_resumed_keeps_its_stage(tmp_path):
     again.train()
     card = load_checkpoint(tmp_path / "run" / "model.safetensors").card
     assert (card.network["stage"], card.network["alpha"]) == (1, 1.0)
+
+
+def test_a_length_that_would_move_the_stages_is_refused_on_resume(tmp_path):
+    """The network was cut back to an earlier stage, and nothing said."""
+    last = train_family("progan", tmp_path, **LONG)
+    longer = tiny_family_recipe("progan", tmp_path / "data", train={"steps": 18, "ema_decay": 0.9})
+    with pytest.raises(TrainingError, match="of 9 steps as one of 18: its 2 stages") as caught:
+        resume_trainer(last, Run(tmp_path / "run"), recipe=longer)
+    assert "step 9 would be at another one" in str(caught.value)
+    early = tmp_path / "run" / "checkpoints" / "step-0000006.safetensors"
+    with pytest.raises(TrainingError, match="step 6 would be at another one"):
+        resume_trainer(early, Run(tmp_path / "run"), recipe=longer)
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")

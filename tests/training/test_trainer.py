@@ -82,10 +82,11 @@ def test_the_sample_grid_has_a_column_for_each_target(tiny_trainer, tmp_path):
         assert grid.height > 2 * 96
 
 
-@pytest.mark.parametrize("stop", [2, 4])
-def test_a_resumed_run_ends_bit_identical(tiny_trainer, tiny_recipe, tmp_path, stop):
-    whole = tiny_trainer("whole").train()
-    cut = create_trainer(tiny_recipe(), Run(tmp_path / "cut"))
+@pytest.mark.parametrize(("stop", "channels_last"), [(2, False), (4, False), (4, True)])
+def test_a_resumed_run_ends_bit_identical(tiny_recipe, tmp_path, stop, channels_last):
+    recipe = tiny_recipe(train={"channels_last": channels_last})
+    whole = create_trainer(recipe, Run(tmp_path / "whole")).train()
+    cut = create_trainer(recipe, Run(tmp_path / "cut"))
     for step in cut.steps():
         if step == stop:
             break
