@@ -21,7 +21,7 @@ from stargan_deploy.card import EntryPoint, ModelCard
 from stargan_deploy.config import from_mapping
 from stargan_deploy.models.defaults import notes, relabel
 from stargan_deploy.models.initialisation import draw_weights
-from stargan_deploy.models.patchgan import PatchDiscriminator, create_norm
+from stargan_deploy.models.patchgan import PatchDiscriminator, check_patches, create_norm
 from stargan_deploy.models.sides import check_sides, image_point
 
 __all__ = [
@@ -104,6 +104,18 @@ class Generator(nn.Module):
             check_sides(*image_BCHW.shape[2:], multiple=2**NUM_DOWNSAMPLINGS, least=LEAST_SIDE)
         out: Tensor = self.main(image_BCHW)
         return out
+
+
+def check_training_size(image_size: int, *, discriminator_halvings: int) -> None:
+    """Refuses a size of training, in pixels, that one of the networks cannot halve that often.
+
+    The card does not know this size, because the generators take others too.
+
+    Raises:
+        UsageError: no multiple of 4 from 8 on, or too small for the discriminators.
+    """
+    check_sides(image_size, image_size, multiple=2**NUM_DOWNSAMPLINGS, least=LEAST_SIDE)
+    check_patches(image_size, discriminator_halvings)
 
 
 def build_networks(network: Mapping[str, Any]) -> dict[str, nn.Module]:

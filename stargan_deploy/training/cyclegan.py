@@ -23,7 +23,12 @@ from torch.nn import functional as F
 
 from stargan_deploy.config import refuse_below, to_mapping
 from stargan_deploy.labels import NO_LABELS, LabelSpace
-from stargan_deploy.models.cyclegan import DIRECTIONS, CycleGANNetwork, build_networks
+from stargan_deploy.models.cyclegan import (
+    DIRECTIONS,
+    CycleGANNetwork,
+    build_networks,
+    check_training_size,
+)
 from stargan_deploy.models.sides import levels_between
 from stargan_deploy.training.adversarial import critic_terms
 from stargan_deploy.training.distributed import Ranks
@@ -204,9 +209,17 @@ def create_objective(
     *,
     num_steps: int,
 ) -> CycleGANObjective:
-    """Builds networks, players and phases from a resolved recipe."""
+    """Builds networks, players and phases from a resolved recipe.
+
+    Raises:
+        UsageError: a size of training that one of the networks cannot halve that often.
+    """
+    network = CycleGANNetwork(**to_mapping(recipe.model))
+    check_training_size(
+        recipe.data.image_size, discriminator_halvings=network.discriminator_halvings
+    )
     return CycleGANObjective(
-        network=CycleGANNetwork(**to_mapping(recipe.model)),
+        network=network,
         loss=recipe.loss,
         players=(
             generator_player(recipe.train, *DIRECTIONS),

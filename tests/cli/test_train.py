@@ -9,6 +9,7 @@ from PIL import Image
 from stargan_deploy import __version__
 from stargan_deploy.data.synthetic import write_celeba
 from stargan_deploy.models.checkpoint import load_checkpoint
+from tests.families import write_data
 
 SMOKE = Path(__file__).parent.parent.parent / "train" / "smoke.toml"
 
@@ -179,6 +180,27 @@ def test_bad_input_is_one_line_and_an_exit_code(command, tmp_path, words, code, 
     assert result.code == code, result.err
     assert complaint in result.err.splitlines()[-1]
     assert result.out == ""
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("dry", [["--dry-run"], []])
+@pytest.mark.parametrize(
+    ("family", "size", "complaint"),
+    [
+        ("pix2pix", 16, "take data.image_size 24 or more"),
+        ("cyclegan", 16, "take data.image_size 24 or more"),
+        ("cyclegan", 30, "multiples of 4 from 8 on, not 30x30; the nearest is 32x32"),
+        ("cyclegan", 4, "multiples of 4 from 8 on, not 4x4; the nearest is 8x8"),
+    ],
+)
+def test_sizes_that_a_discriminator_cannot_judge(command, tmp_path, family, size, complaint, dry):
+    """They once were tracebacks of the first step, and left a run folder behind."""
+    data = write_data(family, tmp_path / "data")
+    levels = ["--set", "model.levels=4"] if family == "pix2pix" else []
+    words = ["--data", data, "--set", f"data.image_size={size}", "--set", "data.attributes=[]"]
+    result = command("train", SMOKE.parent / f"{family}.toml", *words, *levels, *dry)
+    assert result.code == 2, result.err
+    assert complaint in result.err.splitlines()[-1]
     assert not (tmp_path / "runs").exists()
 
 
