@@ -185,7 +185,8 @@ def _tell(plan: "Plan", json_output: bool) -> None:
         return
     sizes = ", ".join(f"{role} {number:,}" for role, number in plan.num_parameters.items())
     names = f"; attributes: {', '.join(plan.attributes)}" if plan.attributes else ""
-    say(f"{plan.num_images:,} images at {recipe.data.image_size}x{recipe.data.image_size}{names}")
+    size = f"{recipe.data.image_size}x{recipe.data.image_size}"
+    say(f"{plan.num_images:,} images of {plan.training_data} at {size}{names}")
     say(f"parameters: {sizes}; {plan.num_steps:,} steps of {recipe.train.batch_size} images")
 
 

@@ -25,6 +25,8 @@ class Plan:
     """What a training will do, known before it does anything."""
 
     recipe: Recipe
+    training_data: str
+    """What the images are, and of two domains which they are."""
     num_images: int
     num_steps: int
     num_parameters: dict[str, int]
@@ -152,6 +154,7 @@ def _describe(recipe: Recipe, source: ImageSource, objective: Objective) -> Plan
     sizes = {r: sum(p.numel() for p in n.parameters()) for r, n in objective.networks.items()}
     return Plan(
         recipe=recipe,
+        training_data=source.description,
         num_images=len(source),
         num_steps=sum(phase.num_steps for phase in objective.phases()),
         num_parameters=sizes,
