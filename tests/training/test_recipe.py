@@ -55,6 +55,18 @@ def test_what_does_not_fit_is_refused(tables, complaint):
         resolve_recipe(tables)
 
 
+@pytest.mark.parametrize("family", ["gan", "dcgan", "cgan", "pix2pix"])
+def test_wgan_gp_is_refused_where_there_is_no_penalty(family):
+    """It once trained a critic that nothing bounded."""
+    tables = {"preset": family, "data": {"root": "x"}}
+    words = "loss.adversarial cannot be 'wgan-gp': it needs a gradient penalty"
+    with pytest.raises(ConfigError, match=words):
+        resolve_recipe(tables | {"loss": {"adversarial": "wgan-gp"}})
+    for name in ("minimax", "nonsaturating", "lsgan", "hinge"):
+        recipe = resolve_recipe(tables | {"loss": {"adversarial": name}})
+        assert recipe.loss.adversarial == name
+
+
 def test_sizes_that_the_networks_cannot_take_are_refused_before_anything_runs():
     recipe = resolve_recipe({"preset": "demo", "data": {"image_size": 50, "num_synthetic": 2}})
     with pytest.raises(UsageError, match="the nearest are 48 and 64"):
