@@ -112,6 +112,7 @@ class Recipe:
     name: str = "run"
     """Start of the run folder's name."""
     family: str = "stargan"
+    """Which networks and losses; the others start from the preset of their name."""
     seed: int = 0
     """Decides weights, order of the data, mirroring and every draw."""
     intended_use: str = ""
@@ -149,17 +150,15 @@ FREE_ON_RESUME = (
 
 
 def resolve_recipe(mapping: Mapping[str, Any]) -> Recipe:
-    """Builds a recipe from tables whose `preset`, if any, they change.
+    """Builds a recipe from tables that change a preset.
+
+    It is the one that they name, else that of their family's name, if there is one.
 
     Raises:
         ConfigError: an unknown preset, family or key, or a value that does not fit.
     """
     tables = dict(mapping)
-    preset = tables.pop("preset", None)
-    if preset is not None:
-        if preset not in PRESETS:
-            raise ConfigError(unknown_name("preset", str(preset), PRESETS))
-        tables = _merge(PRESETS[preset], tables)
+    tables = _merge(_preset(tables.pop("preset", None), tables.get("family")), tables)
     recipe = from_mapping(Recipe, tables)
     module = load_objective_module(recipe.family)
     return replace(
@@ -229,6 +228,15 @@ def num_steps(train: TrainConfig, num_images: int) -> int:
     if train.epochs is None:
         return train.steps
     return max(1, round(train.epochs * num_images / train.batch_size))
+
+
+def _preset(name: Any, family: Any) -> Mapping[str, Any]:
+    """The tables of a preset by name; where none is named that of the family, or nothing."""
+    if name is None:
+        return PRESETS.get(family, {}) if isinstance(family, str) else {}
+    if not isinstance(name, str) or name not in PRESETS:
+        raise ConfigError(unknown_name("preset", str(name), PRESETS))
+    return PRESETS[name]
 
 
 def _merge(tables: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
