@@ -41,6 +41,9 @@ NUM_DOWNSAMPLINGS = 2
 LEAST_SIDE = 8
 """Below it, reflection padding would reach past the other side of the inner features."""
 
+LARGE_SIDE = 256
+"""From this size of training on, a generator has more blocks."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CycleGANNetwork:
@@ -104,6 +107,14 @@ class Generator(nn.Module):
             check_sides(*image_BCHW.shape[2:], multiple=2**NUM_DOWNSAMPLINGS, least=LEAST_SIDE)
         out: Tensor = self.main(image_BCHW)
         return out
+
+
+def paper_blocks(image_size: int) -> int:
+    """The paper's number of residual blocks for images of a side in pixels (appendix 7.2).
+
+    It names 128 and "256 or higher"; sizes between them are taken for the smaller one.
+    """
+    return 9 if image_size >= LARGE_SIDE else 6
 
 
 def check_training_size(image_size: int, *, discriminator_halvings: int) -> None:

@@ -15,7 +15,7 @@ from stargan_deploy.config import (
 )
 from stargan_deploy.data.source import DataConfig, place_roots
 from stargan_deploy.errors import ConfigError, unknown_name
-from stargan_deploy.training.objective import load_objective_module
+from stargan_deploy.training.objective import SizedModel, load_objective_module
 from stargan_deploy.training.precision import PrecisionName
 from stargan_deploy.training.presets import PRESETS
 
@@ -161,9 +161,12 @@ def resolve_recipe(mapping: Mapping[str, Any]) -> Recipe:
     tables = _merge(_preset(tables.pop("preset", None), tables.get("family")), tables)
     recipe = from_mapping(Recipe, tables)
     module = load_objective_module(recipe.family)
+    model = from_mapping(module.ModelConfig, recipe.model, path="model")
+    if isinstance(model, SizedModel):
+        model = model.for_size(recipe.data.image_size)
     return replace(
         recipe,
-        model=from_mapping(module.ModelConfig, recipe.model, path="model"),
+        model=model,
         loss=from_mapping(module.LossConfig, recipe.loss, path="loss"),
     )
 

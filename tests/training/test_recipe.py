@@ -48,6 +48,19 @@ def test_a_preset_that_is_named_goes_before_the_family_s():
     assert (recipe.name, recipe.family) == ("dcgan", "cgan")
 
 
+@pytest.mark.parametrize(("size", "blocks"), [(128, 6), (200, 6), (256, 9), (512, 9)])
+def test_cyclegan_s_blocks_follow_the_size_of_the_images(size, blocks):
+    """The paper's appendix 7.2; there once were 6 at every size."""
+    tables = {"preset": "cyclegan", "data": {"root": "x", "image_size": size}}
+    recipe = resolve_recipe(tables)
+    assert recipe.model.generator_blocks == blocks
+    assert to_mapping(recipe)["model"]["generator_blocks"] == blocks
+    told = resolve_recipe(tables | {"model": {"generator_blocks": 2}})
+    assert told.model.generator_blocks == 2
+    with pytest.raises(ConfigError, match=r"model.generator_blocks must be at least 1"):
+        resolve_recipe(tables | {"model": {"generator_blocks": 0}})
+
+
 def test_flags_and_words_change_a_recipe(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text('preset = "demo"\n[train]\nsteps = 5\n')
