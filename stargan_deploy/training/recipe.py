@@ -29,7 +29,8 @@ class TrainConfig:
     steps: int = 200_000
     """Length in steps of the discriminator, one batch each."""
     epochs: float | None = None
-    """Length in passes over the data; replaces `steps` where given."""
+    """Length in passes over the data, of two domains over the larger one; replaces `steps` where
+    given."""
     batch_size: int = 16
     """Images a step."""
     generator_lr: float = 1e-4
@@ -226,11 +227,11 @@ def differences(old: Recipe, new: Recipe) -> list[str]:
     return [f"{key}: {old_flat.get(key)} -> {new_flat.get(key)}" for key in fixed]
 
 
-def num_steps(train: TrainConfig, num_images: int) -> int:
-    """Length of a training in steps."""
+def num_steps(train: TrainConfig, num_rows: int) -> int:
+    """Length of a training in steps, where a pass over the data takes so many rows of batches."""
     if train.epochs is None:
         return train.steps
-    return max(1, round(train.epochs * num_images / train.batch_size))
+    return max(1, round(train.epochs * num_rows / train.batch_size))
 
 
 def _preset(name: Any, family: Any) -> Mapping[str, Any]:

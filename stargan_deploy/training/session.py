@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from stargan_deploy.data.loading import image_names
+from stargan_deploy.data.loading import epoch_length, image_names
 from stargan_deploy.data.source import ImageSource, open_source
 from stargan_deploy.errors import DataError, TrainingError
 from stargan_deploy.files import file_sha256
@@ -134,7 +134,7 @@ def _build_objective(recipe: Recipe, source: ImageSource) -> Objective:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         objective = load_objective_module(recipe.family).create_objective(
-            recipe, source.label_space, num_steps=num_steps(recipe.train, len(source))
+            recipe, source.label_space, num_steps=num_steps(recipe.train, epoch_length(source))
         )
     _check_images(recipe, objective, source)
     return objective
