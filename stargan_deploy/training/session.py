@@ -68,7 +68,7 @@ def create_trainer(
         tell: called with each line that the user should read.
     """
     source = open_source(recipe.data, "train")
-    first = load_start(init_from, source.label_space) if init_from else None
+    first = load_start(init_from, source.label_space, family=recipe.family) if init_from else None
     objective = _build_objective(recipe, source)
     if first:
         for note in take_weights(objective, first, family=recipe.family):
