@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from stargan_deploy.training.distributed import Ranks
     from stargan_deploy.training.recipe import Recipe
     from stargan_deploy.training.recorder import Progress
+    from stargan_deploy.training.run import Run
     from stargan_deploy.training.session import Plan
     from stargan_deploy.training.trainer import Trainer
 
@@ -97,8 +98,8 @@ class _Request:
 def _prepare(request: _Request) -> "Trainer | Plan":
     """Everything up to the first step; on a dry run the plan alone."""
     from stargan_deploy.training.recipe import read_recipe
-    from stargan_deploy.training.run import Run, check_new_folder, new_run_folder
-    from stargan_deploy.training.session import create_trainer, plan_of, plan_training
+    from stargan_deploy.training.run import Run, check_new_folder, check_place, new_run_folder
+    from stargan_deploy.training.session import plan_of, plan_training
 
     recipe = read_recipe(
         request.recipe_path, request.changes, request.assignments, roots=request.roots
@@ -109,17 +110,28 @@ def _prepare(request: _Request) -> "Trainer | Plan":
     check_new_folder(folder)
     say(f"run: {folder}")
     if request.dry_run:
+        check_place(folder)
         return plan_training(recipe)
-    trainer = create_trainer(
-        recipe,
-        Run(folder),
-        init_from=request.init_from,
-        ranks=request.ranks,
-        report=_report,
-        tell=say,
-    )
+    trainer = _new_trainer(recipe, Run(folder), request)
     _tell(plan_of(trainer), json_output=False)
     return trainer
+
+
+def _new_trainer(recipe: "Recipe", run: "Run", request: _Request) -> "Trainer":
+    """A trainer whose run folder is there, so that one that cannot be made is refused at once."""
+    from stargan_deploy.training.session import create_trainer
+
+    if request.ranks.is_writer:
+        run.make()
+    with run.taken_away_on_failure():
+        return create_trainer(
+            recipe,
+            run,
+            init_from=request.init_from,
+            ranks=request.ranks,
+            report=_report,
+            tell=say,
+        )
 
 
 def _prepare_resumed(request: _Request) -> "Trainer | Plan":
@@ -173,7 +185,8 @@ def _tell(plan: "Plan", json_output: bool) -> None:
         return
     sizes = ", ".join(f"{role} {number:,}" for role, number in plan.num_parameters.items())
     names = f"; attributes: {', '.join(plan.attributes)}" if plan.attributes else ""
-    say(f"{plan.num_images:,} images at {recipe.data.image_size}x{recipe.data.image_size}{names}")
+    size = f"{recipe.data.image_size}x{recipe.data.image_size}"
+    say(f"{plan.num_images:,} images of {plan.training_data} at {size}{names}")
     say(f"parameters: {sizes}; {plan.num_steps:,} steps of {recipe.train.batch_size} images")
 
 

@@ -68,6 +68,11 @@ def image_names(source: ImageSource) -> tuple[str, ...]:
     return source.panels if "image" in domains else tuple(domains)
 
 
+def epoch_length(source: ImageSource) -> int:
+    """Rows in a pass over a source; with an image of each domain in a row, those of the largest."""
+    return max(map(len, _domains(source).values()))
+
+
 def _domains(source: ImageSource) -> Mapping[str, ImageSource]:
     """The sources whose images come in orders of their own, by the names of their images."""
     return source.domains if isinstance(source, UnpairedDomains) else {"image": source}

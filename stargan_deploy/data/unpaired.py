@@ -7,12 +7,17 @@ import numpy as np
 from PIL import Image
 
 from stargan_deploy.data.folders import files_by_domain, split_folder
-from stargan_deploy.data.source import ImageSource, Split, image_files
+from stargan_deploy.data.source import ImageSource, Split, found_at, image_files
 from stargan_deploy.data.table import FileTable
-from stargan_deploy.errors import DataError, unknown_name
+from stargan_deploy.errors import DataError, LabelError, unknown_name
 from stargan_deploy.labels import NO_LABELS
 
 NUM_DOMAINS = 2
+
+LETTERS = {"trainA": "A", "trainB": "B"}
+"""Domains by the folders that CycleGAN's own data sets have for them."""
+
+HOW_TO_NAME = "name A and B with --attrs A,B"
 
 
 class UnpairedDomains:
@@ -23,11 +28,13 @@ class UnpairedDomains:
     Args:
         root: folders `trainA`, `trainB`, `testA` and `testB`; or a folder a domain, also below
             `train` and `test`.
-        domains: names of the folders of A and B; empty takes the only two there are.
+        domains: names of the folders of A and B; empty takes the only two there are. Of a root
+            with `trainA` or `trainB` and without folders of these names they are mere names.
         split: "train" or "test"; without such folders all images serve both.
 
     Raises:
         DataError: a domain is missing or holds no images, or it is open which two are meant.
+        LabelError: one domain is named as both.
     """
 
     panels: tuple[str, ...] = ("image",)
@@ -87,20 +94,34 @@ def domain_folders(root: Path, domains: Sequence[str], split: Split) -> list[Pat
 
     Raises:
         DataError: it is open which two are meant, or one that is named has no images.
+        LabelError: one domain is named as both.
     """
     if domains and len(domains) != NUM_DOMAINS:
         raise DataError(f"two domains are needed, A and B, not {len(domains)}: {list(domains)}")
-    if not domains and has_lettered_folders(root):
+    if len(set(domains)) < len(domains):
+        raise LabelError(f"two domains are needed, and {domains[0]!r} is named twice")
+    if letters := _letters(root, domains):
         stem = split if has_lettered_folders(root, split) else "train"
-        return [root / f"{stem}{letter}" for letter in "AB"]
+        return [root / f"{stem}{letter}" for letter in letters]
     base = split_folder(root, split)
     known = files_by_domain(base)
     if not domains and len(known) != NUM_DOMAINS:
         raise DataError(
             f"two domains are needed, one a folder, and {base} has {len(known)} "
-            f"({', '.join(known) or 'none'}); name A and B with --attrs A,B"
+            f"({', '.join(known) or 'none'}); {HOW_TO_NAME}"
         )
     for name in domains:
         if name not in known:
-            raise DataError(unknown_name("domain", name, known, where=str(base)))
+            complaint = unknown_name("domain", name, known, where=str(base))
+            raise DataError(f"{complaint}; {HOW_TO_NAME}")
     return [base / name for name in domains or known]
+
+
+def _letters(root: Path, domains: Sequence[str]) -> list[str]:
+    """The letters of the domains in their order; none where other folders are meant."""
+    if not has_lettered_folders(root):
+        return []
+    if domains and set(domains) == set(LETTERS):
+        return [LETTERS[name] for name in domains]
+    is_there = any(name in LETTERS or found_at(root / name) == "folder" for name in domains)
+    return [] if is_there else list(LETTERS.values())

@@ -17,10 +17,12 @@ from torch import Tensor, nn
 
 from stargan_deploy.card import EntryPoint, ModelCard
 from stargan_deploy.config import from_mapping
+from stargan_deploy.labels import LabelSpace
 from stargan_deploy.models import dcgan
-from stargan_deploy.models.defaults import notes, relabel
+from stargan_deploy.models.defaults import notes
 from stargan_deploy.models.initialisation import draw_weights
 from stargan_deploy.models.latent import SAMPLE, entry_module, entry_network, sample_point
+from stargan_deploy.models.relabelling import fit_labels
 
 __all__ = [
     "build_networks",
@@ -109,3 +111,28 @@ def entry_points(
         num_classes=config.num_classes,
     )
     return {SAMPLE: point}
+
+
+def relabel(
+    role: str,
+    weights: Mapping[str, Tensor],
+    fresh: Mapping[str, Tensor],
+    *,
+    old: LabelSpace,
+    new: LabelSpace,
+) -> dict[str, Tensor]:
+    """Fits weights to other classes, which enter the first layer beside the noise or the picture.
+
+    Args:
+        role: "generator" or "discriminator".
+        weights: trained for the classes `old`.
+        fresh: of a new network for the classes `new`; classes unknown to `old` keep these.
+        old: the classes behind `weights`.
+        new: the classes wanted.
+
+    Raises:
+        ModelError: the networks differ in more than their classes.
+    """
+    axis = 0 if role == "generator" else 1  # a transposed convolution has its inputs first
+    key = f"{role}.main.0.weight"
+    return fit_labels(weights, fresh, key, axis=axis, old=old.names, new=new.names)

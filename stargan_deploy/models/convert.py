@@ -24,6 +24,8 @@ from stargan_deploy.models.official import (
 )
 from stargan_deploy.models.stargan import StarGANNetwork, build_networks, entry_points
 
+OFFICIAL_FAMILY = "stargan"
+
 OFFICIAL_CROP_SIZE = 178
 """The official code's crop of CelebA photos (178x218), in pixels."""
 
@@ -154,7 +156,7 @@ def _assemble(
     for role, state in states.items():
         load_weights(networks[role], state, complaint=f"the official {role}'s weights do not fit")
     card = ModelCard(
-        family="stargan",
+        family=OFFICIAL_FAMILY,
         network=to_mapping(network),
         weights="raw",
         step=0,

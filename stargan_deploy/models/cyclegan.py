@@ -21,7 +21,7 @@ from stargan_deploy.card import EntryPoint, ModelCard
 from stargan_deploy.config import from_mapping
 from stargan_deploy.models.defaults import notes, relabel
 from stargan_deploy.models.initialisation import draw_weights
-from stargan_deploy.models.patchgan import PatchDiscriminator, create_norm
+from stargan_deploy.models.patchgan import PatchDiscriminator, check_patches, create_norm
 from stargan_deploy.models.sides import check_sides, image_point
 
 __all__ = [
@@ -40,6 +40,9 @@ NUM_DOWNSAMPLINGS = 2
 
 LEAST_SIDE = 8
 """Below it, reflection padding would reach past the other side of the inner features."""
+
+LARGE_SIDE = 256
+"""From this size of training on, a generator has more blocks."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -104,6 +107,26 @@ class Generator(nn.Module):
             check_sides(*image_BCHW.shape[2:], multiple=2**NUM_DOWNSAMPLINGS, least=LEAST_SIDE)
         out: Tensor = self.main(image_BCHW)
         return out
+
+
+def paper_blocks(image_size: int) -> int:
+    """The paper's number of residual blocks for images of a side in pixels (appendix 7.2).
+
+    It names 128 and "256 or higher"; sizes between them are taken for the smaller one.
+    """
+    return 9 if image_size >= LARGE_SIDE else 6
+
+
+def check_training_size(image_size: int, *, discriminator_halvings: int) -> None:
+    """Refuses a size of training, in pixels, that one of the networks cannot halve that often.
+
+    The card does not know this size, because the generators take others too.
+
+    Raises:
+        UsageError: no multiple of 4 from 8 on, or too small for the discriminators.
+    """
+    check_sides(image_size, image_size, multiple=2**NUM_DOWNSAMPLINGS, least=LEAST_SIDE)
+    check_patches(image_size, discriminator_halvings)
 
 
 def build_networks(network: Mapping[str, Any]) -> dict[str, nn.Module]:

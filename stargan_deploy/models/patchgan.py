@@ -8,6 +8,8 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from stargan_deploy.errors import UsageError
+
 NormName = Literal["batch", "instance"]
 
 SLOPE = 0.2
@@ -15,6 +17,9 @@ SLOPE = 0.2
 
 MAX_WIDENING = 8
 """Greatest number of features, as a multiple of the first layer's."""
+
+LEAST_HALVED = 3
+"""Least side after the halvings: each of the two layers that follow takes one pixel away."""
 
 
 class PatchDiscriminator(nn.Module):
@@ -51,6 +56,21 @@ class PatchDiscriminator(nn.Module):
         """Patch scores (B, 1, h, w), positive where real, of images in [-1, 1]."""
         scores: Tensor = self.main(image_BCHW)
         return scores
+
+
+def check_patches(image_size: int, num_halvings: int) -> None:
+    """Refuses images of which the halvings leave no patch to judge.
+
+    Raises:
+        UsageError: the side of the images in pixels is too small.
+    """
+    if image_size >> num_halvings < LEAST_HALVED:
+        most = (image_size // LEAST_HALVED).bit_length() - 1
+        fewer = f", or model.discriminator_halvings {most}" if most > 0 else ""
+        raise UsageError(
+            f"a discriminator of {num_halvings} halvings finds no patch in images of {image_size}x"
+            f"{image_size}: take data.image_size {LEAST_HALVED << num_halvings} or more{fewer}"
+        )
 
 
 def create_norm(name: NormName, channels: int) -> nn.Module:

@@ -31,6 +31,7 @@ from stargan_deploy.models.patchgan import (
     SLOPE,
     NormName,
     PatchDiscriminator,
+    check_patches,
     create_norm,
 )
 from stargan_deploy.models.sides import check_sides, image_point
@@ -145,13 +146,14 @@ def build_networks(network: Mapping[str, Any]) -> dict[str, nn.Module]:
     """Generator and discriminator with fresh weights.
 
     Raises:
-        UsageError: a size of training that the U-Net cannot halve that often.
+        UsageError: a size of training that one of the networks cannot halve that often.
     """
     config = from_mapping(Pix2PixNetwork, network)
     if config.levels < 2:
         raise UsageError(f"a U-Net has two levels or more, not {config.levels}")
     unit = 2**config.levels
     check_sides(config.image_size, config.image_size, multiple=unit, least=unit)
+    check_patches(config.image_size, config.discriminator_halvings)
     generator = UNet(levels=config.levels, conv_dim=config.generator_conv_dim, norm=config.norm)
     networks: dict[str, nn.Module] = {
         "generator": generator,

@@ -21,6 +21,7 @@ from stargan_deploy.card import Dim, EntryPoint, ModelCard, TensorSpec
 from stargan_deploy.config import from_mapping
 from stargan_deploy.errors import CardError, UsageError
 from stargan_deploy.labels import LabelSpace
+from stargan_deploy.models.relabelling import fit_labels
 
 NUM_DOWNSAMPLINGS = 2
 """The generator halves the image twice, so sizes are multiples of 4."""
@@ -270,20 +271,13 @@ def relabel(
         fresh: of a new network for the labels `new`; labels unknown to `old` keep these.
         old: the labels behind `weights`.
         new: the labels wanted.
+
+    Raises:
+        ModelError: the networks differ in more than their labels.
     """
-    key, axis, first = ("main.0.weight", 1, 3) if role == "generator" else ("conv2.weight", 0, 0)
-    if fresh[key].shape[2:] != weights[key].shape[2:]:
-        return dict(weights)  # another network altogether, which loading will refuse
+    key, axis = ("main.0.weight", 1) if role == "generator" else ("conv2.weight", 0)
     old_names, new_names = (_channel_names(space, role) for space in (old, new))
-    fitted = fresh[key].clone().movedim(axis, 0)
-    trained = weights[key].movedim(axis, 0)
-    if fitted.shape[1:] != trained.shape[1:]:
-        return dict(weights)
-    fitted[:first] = trained[:first]
-    for index, name in enumerate(new_names):
-        if name in old_names:
-            fitted[first + index] = trained[first + old_names.index(name)]
-    return dict(weights) | {key: fitted.movedim(0, axis).contiguous()}
+    return fit_labels(weights, fresh, key, axis=axis, old=old_names, new=new_names)
 
 
 def _channel_names(labels: LabelSpace, role: str) -> list[str]:

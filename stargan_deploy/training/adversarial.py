@@ -7,16 +7,31 @@
     lsgan          1/2 E[(D(real)-1)^2] + 1/2 E[D(fake)^2] 1/2 E[(D(fake)-1)^2]    Mao 2017
     hinge          E[relu(1-D(real))] + E[relu(1+D(fake))] -E[D(fake)]             Lim 2017
 
-with s the logistic function. The gradient penalty belongs to wgan-gp, and can be added to any.
+with s the logistic function. The gradient penalty belongs to wgan-gp, and can be added to any;
+wgan-gp without it bounds the critic by nothing, so that families without a penalty refuse it.
 """
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu, softplus
 
 AdversarialName = Literal["wgan-gp", "minimax", "nonsaturating", "lsgan", "hinge"]
+
+
+def refuse_without_penalty(name: AdversarialName) -> None:
+    """Refuses terms that need a gradient penalty, for a loss that has none.
+
+    Raises:
+        ValueError: they do.
+    """
+    if name == "wgan-gp":
+        others = [other for other in get_args(AdversarialName) if other != name]
+        raise ValueError(
+            f"adversarial cannot be {name!r}: it needs a gradient penalty, which this family's "
+            f"losses do not have; choose one of {', '.join(others)}"
+        )
 
 
 def critic_terms(name: AdversarialName, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:

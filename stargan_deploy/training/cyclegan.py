@@ -14,7 +14,7 @@ Shape legend: B batch, C channels, H height, W width.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -23,7 +23,13 @@ from torch.nn import functional as F
 
 from stargan_deploy.config import refuse_below, to_mapping
 from stargan_deploy.labels import NO_LABELS, LabelSpace
-from stargan_deploy.models.cyclegan import DIRECTIONS, CycleGANNetwork, build_networks
+from stargan_deploy.models.cyclegan import (
+    DIRECTIONS,
+    CycleGANNetwork,
+    build_networks,
+    check_training_size,
+    paper_blocks,
+)
 from stargan_deploy.models.sides import levels_between
 from stargan_deploy.training.adversarial import critic_terms
 from stargan_deploy.training.distributed import Ranks
@@ -42,8 +48,8 @@ class ModelConfig:
 
     generator_conv_dim: int = 64
     """Features of a generator's first layer."""
-    generator_blocks: int = 6
-    """Residual blocks of a generator; the paper takes 9 from 256x256 on."""
+    generator_blocks: int | None = None
+    """Residual blocks of a generator; absent takes the paper's: 9 from 256x256 on, else 6."""
     discriminator_conv_dim: int = 64
     """Features of a discriminator's first layer."""
     discriminator_halvings: int = 3
@@ -51,6 +57,10 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         refuse_below(1, vars(self))
+
+    def for_size(self, image_size: int) -> "ModelConfig":
+        """With the number of blocks that goes with a side in pixels, where none is given."""
+        return replace(self, generator_blocks=self.generator_blocks or paper_blocks(image_size))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,9 +214,17 @@ def create_objective(
     *,
     num_steps: int,
 ) -> CycleGANObjective:
-    """Builds networks, players and phases from a resolved recipe."""
+    """Builds networks, players and phases from a resolved recipe.
+
+    Raises:
+        UsageError: a size of training that one of the networks cannot halve that often.
+    """
+    network = CycleGANNetwork(**to_mapping(recipe.model))
+    check_training_size(
+        recipe.data.image_size, discriminator_halvings=network.discriminator_halvings
+    )
     return CycleGANObjective(
-        network=CycleGANNetwork(**to_mapping(recipe.model)),
+        network=network,
         loss=recipe.loss,
         players=(
             generator_player(recipe.train, *DIRECTIONS),

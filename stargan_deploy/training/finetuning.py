@@ -7,25 +7,28 @@ from torch import Tensor
 from stargan_deploy.errors import ModelError, brief
 from stargan_deploy.labels import LabelSpace
 from stargan_deploy.models.checkpoint import EMA_PREFIX, Checkpoint, load_checkpoint, load_weights
-from stargan_deploy.models.convert import read_official
+from stargan_deploy.models.convert import OFFICIAL_FAMILY, read_official
 from stargan_deploy.models.family import load_family
 from stargan_deploy.training.objective import Objective
 
 OFFICIAL_SUFFIXES = (".ckpt", ".pth", ".pt")
 
 
-def load_start(path: Path, labels: LabelSpace) -> Checkpoint:
+def load_start(path: Path, labels: LabelSpace, *, family: str) -> Checkpoint:
     """Reads weights to start from: a checkpoint of ours, or an official generator.
 
     An official `200000-G.ckpt` is taken for one of the run's own labels, and a `200000-D.ckpt`
     beside it is read too.
 
     Raises:
-        ModelError: neither of these.
+        ModelError: neither of these, or one of another family than the run's.
         LabelError: an official checkpoint with another number of labels than the run.
     """
     if path.suffix not in OFFICIAL_SUFFIXES:
-        return load_checkpoint(path)
+        checkpoint = load_checkpoint(path)
+        _refuse_other_family(path, checkpoint.card.family, family)
+        return checkpoint
+    _refuse_other_family(path, OFFICIAL_FAMILY, family)
     beside = path.with_name(path.name.replace("-G.", "-D."))
     return read_official(
         path,
@@ -33,6 +36,14 @@ def load_start(path: Path, labels: LabelSpace) -> Checkpoint:
         discriminator_path=beside if beside != path and beside.is_file() else None,
         domains=any(own.kind == "onehot" for own in labels.sets),
     )
+
+
+def _refuse_other_family(path: Path, found: str, wanted: str) -> None:
+    if found != wanted:
+        raise ModelError(
+            f"{path} is of the family {found}, and this training is of the family {wanted}, whose "
+            f"networks are others: start from a checkpoint of {wanted}, or without --init-from"
+        )
 
 
 def take_weights(objective: Objective, checkpoint: Checkpoint, *, family: str) -> list[str]:
@@ -60,7 +71,7 @@ def take_weights(objective: Objective, checkpoint: Checkpoint, *, family: str) -
         try:
             if old != labels:
                 weights = load_family(family).relabel(role, weights, fresh, old=old, new=labels)
-        except (RuntimeError, KeyError) as error:
+        except (ModelError, RuntimeError, KeyError) as error:
             raise ModelError(f"{complaint}: {brief(error)}") from error
         load_weights(network, weights, complaint=complaint)
     notes += [

@@ -19,7 +19,12 @@ from torch import Tensor, nn
 from stargan_deploy.labels import NO_LABELS, LabelSpace
 from stargan_deploy.models.family import load_family
 from stargan_deploy.models.latent import as_channels, as_rgb
-from stargan_deploy.training.adversarial import AdversarialName, critic_terms, generator_term
+from stargan_deploy.training.adversarial import (
+    AdversarialName,
+    critic_terms,
+    generator_term,
+    refuse_without_penalty,
+)
 from stargan_deploy.training.distributed import Ranks
 from stargan_deploy.training.objective import Losses, Phase, Player, Samples, Tensors
 from stargan_deploy.training.precision import at_least_fp32
@@ -36,7 +41,11 @@ class LossConfig:
 
     adversarial: AdversarialName = "nonsaturating"
     """The adversarial terms: "minimax" as in eq. 1, or "nonsaturating", in which the generator
-    minimises -log D(G(z)) instead (Goodfellow 2014, section 3)."""
+    minimises -log D(G(z)) instead (Goodfellow 2014, section 3); or "lsgan" or
+    "hinge" of `training.adversarial`. "wgan-gp" will not do: there is no gradient penalty here."""
+
+    def __post_init__(self) -> None:
+        refuse_without_penalty(self.adversarial)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -153,6 +153,14 @@ class JudgesItself(Protocol):
         """Figures by name, of images in [-1, 1]."""
 
 
+@runtime_checkable
+class SizedModel(Protocol):
+    """A family's `ModelConfig` of which something goes by the size of the images."""
+
+    def for_size(self, image_size: int) -> Any:
+        """Itself for a side in pixels, with nothing absent."""
+
+
 class ObjectiveModule(Protocol):
     """What a family's module in `training` offers."""
 

@@ -25,7 +25,12 @@ from stargan_deploy.labels import NO_LABELS, LabelSpace
 from stargan_deploy.models.patchgan import NormName
 from stargan_deploy.models.pix2pix import KEPT_SHARE, Pix2PixNetwork, UNet, build_networks
 from stargan_deploy.models.sides import levels_between
-from stargan_deploy.training.adversarial import AdversarialName, critic_terms, generator_term
+from stargan_deploy.training.adversarial import (
+    AdversarialName,
+    critic_terms,
+    generator_term,
+    refuse_without_penalty,
+)
 from stargan_deploy.training.distributed import Ranks
 from stargan_deploy.training.game import discriminator_player, generator_player, single_phase
 from stargan_deploy.training.objective import Losses, Phase, Player, Samples, Tensors
@@ -57,11 +62,13 @@ class LossConfig:
     """Terms and weights of the losses."""
 
     adversarial: AdversarialName = "nonsaturating"
-    """The adversarial terms."""
+    """The adversarial terms: "nonsaturating" as in the paper, or "minimax", "lsgan" or "hinge" of
+    `training.adversarial`. "wgan-gp" will not do: there is no gradient penalty here."""
     lambda_l1: float = 100.0
     """Weight of the distance to the true output."""
 
     def __post_init__(self) -> None:
+        refuse_without_penalty(self.adversarial)
         if self.lambda_l1 < 0:
             raise ValueError(f"lambda_l1 cannot be negative: {self.lambda_l1}")
 

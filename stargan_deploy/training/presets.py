@@ -127,4 +127,5 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 """Settings by name, from which recipes start; "celeba128" is StarGAN's paper's run,
-and each of the other families has one of its own name."""
+and each of the other families has one of its own name, from which its recipes start without being
+told to."""

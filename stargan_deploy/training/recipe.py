@@ -15,7 +15,7 @@ from stargan_deploy.config import (
 )
 from stargan_deploy.data.source import DataConfig, place_roots
 from stargan_deploy.errors import ConfigError, unknown_name
-from stargan_deploy.training.objective import load_objective_module
+from stargan_deploy.training.objective import SizedModel, load_objective_module
 from stargan_deploy.training.precision import PrecisionName
 from stargan_deploy.training.presets import PRESETS
 
@@ -29,7 +29,8 @@ class TrainConfig:
     steps: int = 200_000
     """Length in steps of the discriminator, one batch each."""
     epochs: float | None = None
-    """Length in passes over the data; replaces `steps` where given."""
+    """Length in passes over the data, of two domains over the larger one; replaces `steps` where
+    given."""
     batch_size: int = 16
     """Images a step."""
     generator_lr: float = 1e-4
@@ -112,6 +113,7 @@ class Recipe:
     name: str = "run"
     """Start of the run folder's name."""
     family: str = "stargan"
+    """Which networks and losses; the others start from the preset of their name."""
     seed: int = 0
     """Decides weights, order of the data, mirroring and every draw."""
     intended_use: str = ""
@@ -149,22 +151,23 @@ FREE_ON_RESUME = (
 
 
 def resolve_recipe(mapping: Mapping[str, Any]) -> Recipe:
-    """Builds a recipe from tables whose `preset`, if any, they change.
+    """Builds a recipe from tables that change a preset.
+
+    It is the one that they name, else that of their family's name, if there is one.
 
     Raises:
         ConfigError: an unknown preset, family or key, or a value that does not fit.
     """
     tables = dict(mapping)
-    preset = tables.pop("preset", None)
-    if preset is not None:
-        if preset not in PRESETS:
-            raise ConfigError(unknown_name("preset", str(preset), PRESETS))
-        tables = _merge(PRESETS[preset], tables)
+    tables = _merge(_preset(tables.pop("preset", None), tables.get("family")), tables)
     recipe = from_mapping(Recipe, tables)
     module = load_objective_module(recipe.family)
+    model = from_mapping(module.ModelConfig, recipe.model, path="model")
+    if isinstance(model, SizedModel):
+        model = model.for_size(recipe.data.image_size)
     return replace(
         recipe,
-        model=from_mapping(module.ModelConfig, recipe.model, path="model"),
+        model=model,
         loss=from_mapping(module.LossConfig, recipe.loss, path="loss"),
     )
 
@@ -224,11 +227,20 @@ def differences(old: Recipe, new: Recipe) -> list[str]:
     return [f"{key}: {old_flat.get(key)} -> {new_flat.get(key)}" for key in fixed]
 
 
-def num_steps(train: TrainConfig, num_images: int) -> int:
-    """Length of a training in steps."""
+def num_steps(train: TrainConfig, num_rows: int) -> int:
+    """Length of a training in steps, where a pass over the data takes so many rows of batches."""
     if train.epochs is None:
         return train.steps
-    return max(1, round(train.epochs * num_images / train.batch_size))
+    return max(1, round(train.epochs * num_rows / train.batch_size))
+
+
+def _preset(name: Any, family: Any) -> Mapping[str, Any]:
+    """The tables of a preset by name; where none is named that of the family, or nothing."""
+    if name is None:
+        return PRESETS.get(family, {}) if isinstance(family, str) else {}
+    if not isinstance(name, str) or name not in PRESETS:
+        raise ConfigError(unknown_name("preset", str(name), PRESETS))
+    return PRESETS[name]
 
 
 def _merge(tables: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

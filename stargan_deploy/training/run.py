@@ -13,9 +13,11 @@
 import contextlib
 import json
 import math
+import os
+import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,35 @@ class Run:
         self.checkpoints = self.folder / "checkpoints"
         self._metrics = self.folder / "metrics.jsonl"
         self._board: Any = None
+        self._made: list[Path] = []
+        """Folders that were not there before, the inner ones first."""
+
+    def make(self) -> None:
+        """Makes the folder, unless there is one.
+
+        Raises:
+            OutputError: it cannot be made; nothing is left of it then.
+        """
+        wanted = (self.checkpoints, *self.checkpoints.parents)
+        self._made += [path for path in wanted if not os.path.lexists(path)]
+        with self.taken_away_on_failure():
+            make_folder(self.checkpoints)
+
+    @contextlib.contextmanager
+    def taken_away_on_failure(
+        self, *, unless: Callable[[], bool] = lambda: False
+    ) -> Iterator[None]:
+        """Deletes the folder if the block fails, but only one that `make` made.
+
+        Args:
+            unless: asked after a failure: whether there is something worth keeping by now.
+        """
+        try:
+            yield
+        except BaseException:
+            if not unless():
+                self._take_away()
+            raise
 
     def begin(self, recipe: Recipe, *, device: str, first_step: int, num_steps: int) -> None:
         """Writes settings and surroundings, and drops metrics from after the first step.
@@ -49,7 +80,7 @@ class Run:
         Raises:
             OutputError: the folder cannot be written.
         """
-        make_folder(self.checkpoints)
+        self.make()
         write_text(self.folder / "recipe.toml", to_toml(to_mapping(recipe)))
         versions = library_versions("torch", "torchvision", "numpy", "pillow", "safetensors")
         surroundings = {
@@ -127,6 +158,14 @@ class Run:
             with self._board_errors():
                 self._board.close()
 
+    def _take_away(self) -> None:
+        for path in self._made:
+            if path == self.folder:
+                shutil.rmtree(path, ignore_errors=True)
+            with contextlib.suppress(OSError):  # a parent that others use by now
+                path.rmdir()
+        self._made = []
+
     @contextlib.contextmanager
     def _board_errors(self) -> Iterator[None]:
         """TensorBoard writes in a thread, whose errors come out of a later call."""
@@ -170,6 +209,19 @@ def check_new_folder(folder: Path) -> None:
         raise TrainingError(
             f"{folder} already holds a run; go on with --resume --out {folder}, or choose another"
         )
+
+
+def check_place(folder: Path) -> None:
+    """Refuses a place where no run can be written, without writing there.
+
+    Raises:
+        OutputError: what is there already is no folder, or may not be written.
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
+    if not there.is_dir():
+        raise OutputError(f"cannot write a run to {folder}: {there} is no folder; choose another")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise OutputError(f"cannot write a run to {folder}: {there} is read-only; choose another")
 
 
 def git_revision() -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from stargan_deploy.data.loading import image_names
+from stargan_deploy.data.loading import epoch_length, image_names
 from stargan_deploy.data.source import ImageSource, open_source
 from stargan_deploy.errors import DataError, TrainingError
 from stargan_deploy.files import file_sha256
@@ -26,6 +26,8 @@ class Plan:
     """What a training will do, known before it does anything."""
 
     recipe: Recipe
+    training_data: str
+    """What the images are, and of two domains which they are."""
     num_images: int
     num_steps: int
     num_parameters: dict[str, int]
@@ -67,7 +69,7 @@ def create_trainer(
         tell: called with each line that the user should read.
     """
     source = open_source(recipe.data, "train")
-    first = load_start(init_from, source.label_space) if init_from else None
+    first = load_start(init_from, source.label_space, family=recipe.family) if init_from else None
     objective = _build_objective(recipe, source)
     if first:
         for note in take_weights(objective, first, family=recipe.family):
@@ -159,7 +161,7 @@ def _build_objective(recipe: Recipe, source: ImageSource) -> Objective:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         objective = load_objective_module(recipe.family).create_objective(
-            recipe, source.label_space, num_steps=num_steps(recipe.train, len(source))
+            recipe, source.label_space, num_steps=num_steps(recipe.train, epoch_length(source))
         )
     _check_images(recipe, objective, source)
     return objective
@@ -179,6 +181,7 @@ def _describe(recipe: Recipe, source: ImageSource, objective: Objective) -> Plan
     sizes = {r: sum(p.numel() for p in n.parameters()) for r, n in objective.networks.items()}
     return Plan(
         recipe=recipe,
+        training_data=source.description,
         num_images=len(source),
         num_steps=sum(phase.num_steps for phase in objective.phases()),
         num_parameters=sizes,

@@ -116,12 +116,22 @@ class Trainer:
     def train(self) -> Path:
         """Trains from the present step to the last; returns the last checkpoint's path.
 
+        A run folder that is made here goes away again if the first step fails.
+
         Raises:
             DataError: images that cannot be read.
             TrainingError: a loss is not finite any more, or another rank is gone.
             StoppedError: a signal asked to stop; the present step was saved.
             OutputError: the run folder cannot be written.
         """
+        first_step = self.step
+        with self.run.taken_away_on_failure(unless=lambda: self.step > first_step):
+            self._train_to_the_end()
+        if self.ranks.is_writer:
+            self._recorder.finish(self.step)
+        return self.run.checkpoint_path(self.step)
+
+    def _train_to_the_end(self) -> None:
         if self.ranks.is_writer:
             self._recorder.begin(self.step)
         try:
@@ -131,9 +141,6 @@ class Trainer:
                     self._stop_if_asked(signals)
         finally:
             self.run.close()
-        if self.ranks.is_writer:
-            self._recorder.finish(self.step)
-        return self.run.checkpoint_path(self.step)
 
     def steps(self) -> Iterator[int]:
         """Trains step by step and writes nothing; yields the number of steps done.

@@ -9,6 +9,7 @@ from PIL import Image
 from stargan_deploy import __version__
 from stargan_deploy.data.synthetic import write_celeba
 from stargan_deploy.models.checkpoint import load_checkpoint
+from tests.families import write_data
 
 SMOKE = Path(__file__).parent.parent.parent / "train" / "smoke.toml"
 
@@ -180,6 +181,65 @@ def test_bad_input_is_one_line_and_an_exit_code(command, tmp_path, words, code, 
     assert complaint in result.err.splitlines()[-1]
     assert result.out == ""
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("dry", [["--dry-run"], []])
+@pytest.mark.parametrize(
+    ("family", "size", "complaint"),
+    [
+        ("pix2pix", 16, "take data.image_size 24 or more"),
+        ("cyclegan", 16, "take data.image_size 24 or more"),
+        ("cyclegan", 30, "multiples of 4 from 8 on, not 30x30; the nearest is 32x32"),
+        ("cyclegan", 4, "multiples of 4 from 8 on, not 4x4; the nearest is 8x8"),
+    ],
+)
+def test_sizes_that_a_discriminator_cannot_judge(command, tmp_path, family, size, complaint, dry):
+    """They once were tracebacks of the first step, and left a run folder behind."""
+    data = write_data(family, tmp_path / "data")
+    levels = ["--set", "model.levels=4"] if family == "pix2pix" else []
+    words = ["--data", data, "--set", f"data.image_size={size}", "--set", "data.attributes=[]"]
+    result = command("train", SMOKE.parent / f"{family}.toml", *words, *levels, *dry)
+    assert result.code == 2, result.err
+    assert complaint in result.err.splitlines()[-1]
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("dry", [["--dry-run"], []])
+@pytest.mark.parametrize("out", ["file", "file/run", "/dev/null/run"])
+def test_a_place_that_holds_no_run_is_refused_before_any_image_is_read(command, tmp_path, out, dry):
+    """It once was refused only where the images had been opened and a device chosen."""
+    (tmp_path / "file").write_text("mine")
+    result = command("train", SMOKE, "--out", out, *dry)
+    assert result.code == 9, result.err
+    assert f"cannot write {'a run to ' if dry else ''}{out}" in result.err.splitlines()[-1]
+    assert "reading" not in result.err
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_run_that_fails_before_its_first_step_takes_its_folder_away(command, tmp_path):
+    """It once left recipe, environment and empty folders, which `--resume` then looked at."""
+    write_data("progan", tmp_path / "data")
+    broken = tmp_path / "data" / "zz.png"
+    broken.write_bytes((tmp_path / "data" / "0.png").read_bytes()[:300])
+    words = [SMOKE.parent / "progan.toml", "--data", "data", "--set", "output.num_samples=1"]
+    words += ["--set", "train.precision=fp32", "--set", "output.num_evaluated=1"]
+    (tmp_path / "mine").mkdir()
+    for place in ([], ["--out", "a/b"], ["--out", "mine"]):
+        result = command("train", *words, *place)
+        assert result.code == 3, result.err
+        assert "zz.png" in result.err.splitlines()[-1]
+    assert {path.name for path in tmp_path.iterdir()} == {"data", "mine"}
+    assert (tmp_path / "mine" / "recipe.toml").is_file()
+
+
+def test_a_run_that_fails_on_resume_keeps_its_folder(command, tmp_path):
+    write_celeba(tmp_path / "faces", 6, size=32)
+    words = ("--data", "faces", "--set", "data.kind=auto", "--set", "data.split=none")
+    assert command("train", SMOKE, *words, "--out", "run").code == 0
+    (tmp_path / "faces" / "images" / "000002.png").write_bytes(b"broken")
+    longer = ("--resume", "--out", "run", "--set", "train.steps=14")
+    assert command("train", *longer).code == 3
+    assert checkpoints(tmp_path / "run")[-1] == "step-0000012.safetensors"
 
 
 def test_version_and_help():

@@ -240,6 +240,7 @@ def test_cyclegan_s_folders_are_recognised(tmp_path):
     ]
     assert report.parts[3].sizes == (Size(width=20, height=14, num_images=1),)
     assert (report.labels, report.remarks, report.problems) == ({}, (), ())
+    assert check_folder(tmp_path, attributes=["photo", "vangogh"]) == report
 
 
 def test_missing_and_empty_domains_are_problems(tmp_path):

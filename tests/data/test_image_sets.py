@@ -1,5 +1,7 @@
 """Images without labels: plain ones, pairs, and two domains."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from PIL import Image
 
 from stargan_deploy.data.loading import first_images, image_names, open_loader
 from stargan_deploy.data.source import DataConfig, open_source
-from stargan_deploy.errors import ConfigError, DataError, ImageError
+from stargan_deploy.errors import ConfigError, DataError, ImageError, LabelError
 from stargan_deploy.training.session import create_trainer
 from tests.families import save_noise, tiny_family_recipe, write_domains, write_pairs
 
@@ -120,6 +122,46 @@ def test_the_folders_of_cyclegans_own_data_sets(tmp_path):
         save_noise(tmp_path / f"test{letter}" / "1.png", 20, 20)
     source = open_source(config(tmp_path, "unpaired"), "test")
     assert [source.name(index) for index in (0, 1)] == ["1.png", "1.png"]
+
+
+def lettered(folder, *names):
+    """Images by name in the folders of CycleGAN's own data sets."""
+    for name in names:
+        save_noise(folder / name / f"{name}.png", 20, 20)
+    return config(folder, "unpaired", attributes=("photo", "vangogh"))
+
+
+def names_of(settings, split):
+    source = open_source(settings, split)
+    return [source.name(index) for index in range(len(source))]
+
+
+def test_a_recipe_with_names_takes_the_folders_of_cyclegans_own_data_sets(tmp_path):
+    """The recipe that ships names a photo's and a painter's folder, and once refused these."""
+    settings = lettered(tmp_path, "trainA", "trainB", "testA", "testB")
+    assert names_of(settings, "train") == ["trainA.png", "trainB.png"]
+    assert names_of(settings, "test") == ["testA.png", "testB.png"]
+    turned = replace(settings, attributes=("trainB", "trainA"))
+    assert names_of(turned, "test") == ["testB.png", "testA.png"]
+    save_noise(tmp_path / "vangogh" / "own.png", 20, 20)
+    with pytest.raises(DataError, match=r"unknown domain 'photo'.*name A and B with --attrs A,B"):
+        open_source(settings, "train")
+    save_noise(tmp_path / "photo" / "own.png", 20, 20)
+    assert names_of(settings, "train") == ["own.png", "own.png"]
+
+
+def test_a_missing_half_is_named_whatever_the_recipe_names(tmp_path):
+    with pytest.raises(DataError, match=r"no folder .*trainB; two domains are needed"):
+        open_source(lettered(tmp_path, "trainA", "testA"), "train")
+    (tmp_path / "trainB").mkdir()
+    with pytest.raises(DataError, match=r"trainB holds no images; two domains are needed"):
+        open_source(lettered(tmp_path), "train")
+
+
+def test_one_domain_as_both_is_refused(tmp_path):
+    write_domains(tmp_path)
+    with pytest.raises(LabelError, match="two domains are needed, and 'photo' is named twice"):
+        open_source(config(tmp_path, "unpaired", attributes=("photo", "photo")), "train")
 
 
 def test_a_missing_domain_is_named(tmp_path):

@@ -10,7 +10,7 @@ from torch import nn
 
 from stargan_deploy.errors import UsageError
 from stargan_deploy.models import cyclegan, pix2pix
-from stargan_deploy.models.patchgan import PatchDiscriminator
+from stargan_deploy.models.patchgan import PatchDiscriminator, check_patches
 
 
 def count(network):
@@ -154,6 +154,28 @@ def test_sizes_that_cannot_be_halved_so_often_are_refused():
         pix2pix.UNet(levels=6, conv_dim=1)(torch.zeros(1, 3, 64, 96))
     with pytest.raises(UsageError, match="multiples of 4 from 8 on, not 4x8; the nearest is 8x8"):
         cyclegan.Generator(conv_dim=1)(torch.zeros(1, 3, 4, 8))
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance"])
+@pytest.mark.parametrize("num_halvings", [1, 2, 3, 4])
+def test_the_smallest_image_that_a_discriminator_can_judge(num_halvings, norm):
+    """A smaller one once failed in its norm or in its last convolution, in the first step."""
+    least = 3 * 2**num_halvings
+    judge = PatchDiscriminator(channels=3, conv_dim=2, num_halvings=num_halvings, norm=norm)
+    check_patches(least, num_halvings)
+    assert judge.train()(torch.zeros(1, 3, least, least)).shape == (1, 1, 1, 1)
+    with pytest.raises(UsageError, match=f"take data.image_size {least} or more"):
+        check_patches(least - 1, num_halvings)
+
+
+def test_images_too_small_for_the_discriminator_are_refused():
+    words = "3 halvings finds no patch in images of 16x16: take data.image_size 24 or more, or "
+    with pytest.raises(UsageError, match=f"{words}model.discriminator_halvings 2"):
+        pix2pix.build_networks({"image_size": 16, "levels": 4})
+    with pytest.raises(UsageError, match=f"{words}model.discriminator_halvings 2"):
+        cyclegan.check_training_size(16, discriminator_halvings=3)
+    with pytest.raises(UsageError, match=r"data.image_size 24 or more$"):
+        check_patches(4, 3)
 
 
 def test_instance_norm_uses_the_images_own_statistics():

@@ -7,8 +7,8 @@ import torch
 
 from stargan_deploy.models.checkpoint import build_model, load_checkpoint
 from stargan_deploy.training.run import Run
-from stargan_deploy.training.session import create_trainer, resume_trainer
-from tests.families import TINY, tiny_family_recipe, train_family
+from stargan_deploy.training.session import create_trainer, plan_training, resume_trainer
+from tests.families import TINY, tiny_family_recipe, train_family, write_data
 
 FAMILIES = sorted(TINY)
 
@@ -28,6 +28,15 @@ def test_a_training_leaves_samples_metrics_and_a_card(family, tmp_path):
     assert (card.family, card.step, card.weights) == (family, 4, "ema")
     assert card.entry_points
     assert build_model(load_checkpoint(tmp_path / "run" / "model.safetensors"))
+
+
+@pytest.mark.parametrize(("batch_size", "num_steps"), [(1, 10), (2, 5)])
+def test_an_epoch_of_two_domains_is_one_of_the_larger(tmp_path, batch_size, num_steps):
+    """As in the authors' UnalignedDataset, max(A, B); it once was both together, 16 steps here."""
+    data = write_data("cyclegan", tmp_path)
+    train = {"epochs": 2.0, "batch_size": batch_size}
+    plan = plan_training(tiny_family_recipe("cyclegan", data, train=train))
+    assert (plan.num_images, plan.num_steps) == (8, num_steps)
 
 
 @pytest.mark.parametrize("stop", [1, 2, 3])

@@ -6,6 +6,7 @@ from stargan_deploy.models.checkpoint import load_checkpoint
 from stargan_deploy.models.official import read_state
 from stargan_deploy.training.run import Run
 from stargan_deploy.training.session import create_trainer
+from tests.families import tiny_family_recipe, train_family, write_data
 
 
 @pytest.fixture
@@ -75,3 +76,44 @@ def test_other_numbers_of_labels_and_other_shapes_are_refused(official, start):
         start(official / "tiny-G.ckpt", data={"attributes": ["Male"]}, model=OFFICIAL_SHAPE)
     with pytest.raises(ModelError, match="the checkpoint's generator does not fit"):
         start(official / "tiny-G.ckpt", data={"attributes": FIVE})
+
+
+def test_matching_classes_of_the_conditional_gan_keep_their_channels(tmp_path):
+    """They once were refused as a size mismatch of the first layer."""
+    path = train_family("cgan", tmp_path, train={"ema_decay": 0.0})
+    old, told = load_checkpoint(path).tensors, []
+    recipe = tiny_family_recipe("cgan", tmp_path / "data", data={"attributes": ["2", "0"]})
+    trainer = create_trainer(recipe, Run(tmp_path / "new"), init_from=path, tell=told.append)
+    first, before = (
+        trainer.objective.networks["generator"].generator.main[0].weight,
+        old["generator.generator.main.0.weight"],
+    )
+    assert (first.shape[0], before.shape[0]) == (6 + 2, 6 + 3)
+    assert torch.equal(first, before[[0, 1, 2, 3, 4, 5, 6 + 2, 6 + 0]])
+    first, before = (
+        trainer.objective.networks["discriminator"].discriminator.main[0].weight,
+        old["discriminator.discriminator.main.0.weight"],
+    )
+    assert torch.equal(first, before[:, [0, 1 + 2, 1 + 0]])
+    assert told == ["label 1 of the checkpoint is dropped"]
+    assert trainer.train().is_file()
+
+
+def test_networks_of_another_shape_are_refused_with_other_classes_too(tmp_path):
+    """A wider noise with fewer classes once would have fitted by chance."""
+    path = train_family("cgan", tmp_path)
+    for model in ({"latent_width": 7}, {"generator_conv_dim": 3}):
+        changes = {"data": {"attributes": ["2", "0"]}, "model": model}
+        recipe = tiny_family_recipe("cgan", tmp_path / "data", **changes)
+        with pytest.raises(ModelError, match="the checkpoint's generator does not fit"):
+            create_trainer(recipe, Run(tmp_path / "new"), init_from=path)
+
+
+def test_a_checkpoint_of_another_family_is_refused_by_name(tmp_path, tiny_trainer, official):
+    """The message once listed the missing keys of its networks."""
+    data = write_data("dcgan", tmp_path / "digits")
+    recipe = tiny_family_recipe("dcgan", data)
+    words = "is of the family stargan, and this training is of the family dcgan"
+    for start in (tiny_trainer().train(), official / "tiny-G.ckpt"):
+        with pytest.raises(ModelError, match=words):
+            create_trainer(recipe, Run(tmp_path / "new"), init_from=start)

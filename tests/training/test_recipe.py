@@ -3,6 +3,7 @@ import pytest
 from stargan_deploy.config import to_mapping
 from stargan_deploy.errors import ConfigError, UsageError
 from stargan_deploy.training.averaging import MovingAverage
+from stargan_deploy.training.objective import OBJECTIVES
 from stargan_deploy.training.recipe import PRESETS, differences, read_recipe, resolve_recipe
 from stargan_deploy.training.schedule import learning_rate_factor
 from stargan_deploy.training.session import plan_training
@@ -27,6 +28,39 @@ def test_the_paper_preset_is_the_paper_s_run():
     assert (recipe.data.image_size, recipe.data.crop_size) == (128, 178)
 
 
+@pytest.mark.parametrize("family", sorted(PRESETS.keys() & OBJECTIVES.keys()))
+def test_a_family_alone_starts_from_its_own_preset(family):
+    """DCGAN's once had StarGAN's batches of 16, 5 critic steps, crop of 178 and 200,000 steps."""
+    data = {"data": {"root": "x"}}
+    recipe = resolve_recipe({"family": family, **data})
+    assert recipe == resolve_recipe({"preset": family, **data})
+    changed = resolve_recipe({"family": family, **data, "train": {"steps": 7}})
+    assert (changed.train.steps, changed.train.epochs) == (7, None)
+
+
+def test_only_stargan_has_no_preset_of_its_name():
+    assert OBJECTIVES.keys() - PRESETS.keys() == {"stargan"}
+    assert resolve_recipe({"family": "stargan"}) == resolve_recipe({})
+
+
+def test_a_preset_that_is_named_goes_before_the_family_s():
+    recipe = resolve_recipe({"preset": "dcgan", "family": "cgan", "data": {"root": "x"}})
+    assert (recipe.name, recipe.family) == ("dcgan", "cgan")
+
+
+@pytest.mark.parametrize(("size", "blocks"), [(128, 6), (200, 6), (256, 9), (512, 9)])
+def test_cyclegan_s_blocks_follow_the_size_of_the_images(size, blocks):
+    """The paper's appendix 7.2; there once were 6 at every size."""
+    tables = {"preset": "cyclegan", "data": {"root": "x", "image_size": size}}
+    recipe = resolve_recipe(tables)
+    assert recipe.model.generator_blocks == blocks
+    assert to_mapping(recipe)["model"]["generator_blocks"] == blocks
+    told = resolve_recipe(tables | {"model": {"generator_blocks": 2}})
+    assert told.model.generator_blocks == 2
+    with pytest.raises(ConfigError, match=r"model.generator_blocks must be at least 1"):
+        resolve_recipe(tables | {"model": {"generator_blocks": 0}})
+
+
 def test_flags_and_words_change_a_recipe(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text('preset = "demo"\n[train]\nsteps = 5\n')
@@ -40,6 +74,8 @@ def test_flags_and_words_change_a_recipe(tmp_path):
     ("tables", "complaint"),
     [
         ({"preset": "deom"}, "unknown preset 'deom'; did you mean 'demo'"),
+        ({"preset": ["demo"]}, "unknown preset"),
+        ({"family": ["gan"]}, "family must be a string"),
         ({"family": "gan3"}, "unknown model family 'gan3'"),
         ({"model": {"generator_conv": 3}}, "did you mean 'model.generator_conv_dim'"),
         ({"loss": {"adversarial": "wgan"}}, "did you mean 'wgan-gp'"),
@@ -53,6 +89,18 @@ def test_flags_and_words_change_a_recipe(tmp_path):
 def test_what_does_not_fit_is_refused(tables, complaint):
     with pytest.raises(ConfigError, match=complaint):
         resolve_recipe(tables)
+
+
+@pytest.mark.parametrize("family", ["gan", "dcgan", "cgan", "pix2pix"])
+def test_wgan_gp_is_refused_where_there_is_no_penalty(family):
+    """It once trained a critic that nothing bounded."""
+    tables = {"preset": family, "data": {"root": "x"}}
+    words = "loss.adversarial cannot be 'wgan-gp': it needs a gradient penalty"
+    with pytest.raises(ConfigError, match=words):
+        resolve_recipe(tables | {"loss": {"adversarial": "wgan-gp"}})
+    for name in ("minimax", "nonsaturating", "lsgan", "hinge"):
+        recipe = resolve_recipe(tables | {"loss": {"adversarial": name}})
+        assert recipe.loss.adversarial == name
 
 
 def test_sizes_that_the_networks_cannot_take_are_refused_before_anything_runs():
