@@ -225,17 +225,18 @@ def choose_direction(card: ModelCard, wish: str | None) -> str:
 
 
 def check_size(card: ModelCard, size: int, entry_point: str = "translate") -> None:
-    """Refuses images of a side, in pixels, that a model's graph does not take.
+    """Refuses images of a side, in pixels, that a model's graph does not take, or does not make.
 
     Raises:
         UsageError: such a size.
     """
     point = card.entry_points.get(entry_point)
-    spec = point.input("image") if point else None
-    sides = spec.shape[1:3] if spec and spec.layout == "NHWC" else spec.shape[2:] if spec else ()
-    for side in sides:
+    if point is None:
+        return
+    verb = "takes" if point.input("image") else "makes"
+    for side in point.sides:
         if side != size if isinstance(side, int) else not side.accepts(size):
-            raise UsageError(f"this model takes no images of {size}x{size}, but {_sides(side)}")
+            raise UsageError(f"this model {verb} no images of {size}x{size}, but {_sides(side)}")
 
 
 def _sides(side: int | Dim) -> str:

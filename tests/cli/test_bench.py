@@ -47,7 +47,11 @@ def test_what_is_typed_goes_before_the_recipe(command, checkpoint, tmp_path):
         (("--batch-sizes", "1,x"), 2, "--batch-sizes takes whole numbers"),
         (("--batch-sizes", "0"), 2, "batch_sizes must be at least 1"),
         (("--budget", "0"), 2, "budget_s must be above 0"),
-        (("--sizes", "30"), 2, "multiple of 4"),
+        (
+            ("--sizes", "30"),
+            2,
+            "no images of 30x30, but sides from 4 that are multiples of 4",
+        ),
         (("--model", "gone.onnx"), 4, "no such model: gone.onnx"),
         (("--device", "gpu"), 2, "unknown device 'gpu'"),
         (("--out", "taken"), 2, "--out taken is a file"),

@@ -109,6 +109,16 @@ def test_a_model_without_dropout_cannot_be_exported_with_masks(trained, tmp_path
         export(trained("cyclegan"), out=tmp_path / "m.onnx", options=ExportOptions(stochastic=True))
 
 
+@pytest.mark.parametrize(
+    ("family", "stochastic", "size"), [("gan", False, "28x28"), ("pix2pix", True, "64x64")]
+)
+def test_a_fixed_size_cannot_be_limited(family, stochastic, size, trained, tmp_path):
+    options = ExportOptions(max_size=128, stochastic=stochastic)
+    with pytest.raises(UsageError, match=f"--max-size limits .* is fixed at {size}; leave it out"):
+        export(trained(family), out=tmp_path / "new" / "m.onnx", options=options)
+    assert not (tmp_path / "new").exists()
+
+
 def test_the_card_says_how_pix2pix_differs_from_its_paper(trained, tmp_path):
     result = export(trained("pix2pix"), out=tmp_path / "m.onnx", options=ExportOptions(max_batch=4))
     assert set(result.card.entry_points) == {"translate"}
