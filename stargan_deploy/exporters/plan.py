@@ -294,4 +294,5 @@ def _limited_dim(letter: str, dim: int | Dim, card: ModelCard, options: ExportOp
     least = max(dim.min, dim.multiple)
     if options.max_size < least:
         raise UsageError(f"--max-size {options.max_size} is too small; the least is {least}")
-    return dataclasses.replace(dim, max=options.max_size // dim.multiple * dim.multiple)
+    most = options.max_size // dim.multiple * dim.multiple
+    return most if most == least else dataclasses.replace(dim, max=most)

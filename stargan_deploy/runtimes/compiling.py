@@ -162,7 +162,7 @@ def quiet() -> Iterator[None]:
     """Keeps torch's log lines and warnings about compiling from the user; one thread at a time."""
     with _SILENCE:
         before = logging.root.manager.disable
-        logging.disable(logging.WARNING)
+        logging.disable(logging.ERROR)  # torch logs what it raises too, at length
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")

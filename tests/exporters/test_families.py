@@ -119,6 +119,24 @@ def test_a_fixed_size_cannot_be_limited(family, stochastic, size, trained, tmp_p
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize("format_", FORMATS)
+@pytest.mark.parametrize(
+    ("max_size", "greatest", "tried"),
+    [(64, 64, {"64x64"}), (100, 64, {"64x64"}), (128, 128, {"64x64", "64x128"})],
+)
+def test_few_sizes_of_large_steps_are_exported(
+    max_size, greatest, tried, format_, trained, tmp_path
+):
+    pytest.importorskip({"onnx": "onnx", "openvino": "openvino", "trt": "tensorrt_rtx"}[format_])
+    options = ExportOptions(format=format_, precision="fp32", max_batch=2, max_size=max_size)
+    path = tmp_path / f"m{FORMATS[format_]}"
+    result = export(trained("pix2pix"), out=path, options=options)
+    sides = result.card.entry_points["translate"].sides
+    assert [side if isinstance(side, int) else side.max for side in sides] == [greatest, greatest]
+    assert {case.split()[-1] for v in result.verdicts for case in v.cases} == tried
+    assert all(verdict.passed for verdict in result.verdicts)
+
+
 def test_the_card_says_how_pix2pix_differs_from_its_paper(trained, tmp_path):
     result = export(trained("pix2pix"), out=tmp_path / "m.onnx", options=ExportOptions(max_batch=4))
     assert set(result.card.entry_points) == {"translate"}
