@@ -49,11 +49,14 @@ def sample(
     quiet: Quiet = False,  # noqa: ARG001 - its callback silences
 ) -> None:
     """Makes pictures from noise, with a model that does: gan, dcgan, cgan, progan."""
-    from stargan_deploy.runtimes.choose import open_runtime
-    from stargan_deploy.translation.sampler import Sampler, SampleRequest
+    from stargan_deploy.files import check_folder
+    from stargan_deploy.runtimes.choose import open_runtime, read_card_of
+    from stargan_deploy.translation.sampler import Sampler, SampleRequest, check_request
 
     request = SampleRequest(count=count, seed=seed, label=label, interpolate=interpolate)
     chosen = find_model(model)
+    check_request(read_card_of(chosen), request)
+    check_folder(output)
     runtime = open_runtime(
         chosen, backend=backend, device=device, batch_size=batch_size, weights=weights
     )

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from stargan_deploy.translation import sampler
 from tests.families import lively_model
 
 
@@ -49,11 +50,26 @@ def test_a_dry_run_writes_nothing(command, model, tmp_path):
         (("--seed", "-1"), "negative"),
     ],
 )
-def test_bad_wishes_are_one_line(command, model, words, complaint):
-    result = command("sample", "--model", model, *words)
+@pytest.mark.parametrize("dry_run", [(), ("--dry-run",)])
+def test_bad_wishes_are_one_line(command, model, tmp_path, words, complaint, dry_run):
+    result = command("sample", "--model", model, *words, *dry_run)
     assert result.code == 2
-    assert complaint in result.err
-    assert "Traceback" not in result.err
+    (line,) = result.err.splitlines()
+    assert complaint in line
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("output", ["taken", "taken/below", "/proc/below"])
+@pytest.mark.parametrize("dry_run", [(), ("--dry-run",)])
+def test_a_place_that_cannot_be_written_is_known_before_pictures_are_made(
+    command, model, tmp_path, output, dry_run, monkeypatch
+):
+    monkeypatch.setattr(sampler.Sampler, "sample", lambda *_: pytest.fail("pictures were made"))
+    (tmp_path / "taken").touch()
+    result = command("sample", "--model", model, "-o", output, *dry_run)
+    assert result.code == 9
+    assert f"cannot write {output}: " in result.err
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
 
 
 def test_a_model_that_translates_is_refused(command, checkpoint):
