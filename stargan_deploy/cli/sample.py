@@ -1,22 +1,13 @@
 """`stargan-deploy sample`."""
 
-import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from stargan_deploy.cli.console import say, show, show_json
 from stargan_deploy.cli.find import find_model
 from stargan_deploy.cli.options import Device, DryRun, Json, Quiet, Weights
-
-if TYPE_CHECKING:
-    from stargan_deploy.images import Pixels
-
-GRID_NAME = "grid.png"
-
-LEAST_CELL_PX = 64
-"""Side of a picture in the grid, unless the picture is larger."""
 
 
 def sample(
@@ -51,6 +42,7 @@ def sample(
     """Makes pictures from noise, with a model that does: gan, dcgan, cgan, progan."""
     from stargan_deploy.files import check_folder
     from stargan_deploy.runtimes.choose import open_runtime, read_card_of
+    from stargan_deploy.translation.sampled import SampledFolder
     from stargan_deploy.translation.sampler import Sampler, SampleRequest, check_request
 
     request = SampleRequest(count=count, seed=seed, label=label, interpolate=interpolate)
@@ -61,39 +53,13 @@ def sample(
         chosen, backend=backend, device=device, batch_size=batch_size, weights=weights
     )
     sampler = Sampler(runtime)
-    paths = [output / f"{number:0{len(str(count - 1))}}.png" for number in range(count)]
+    folder = SampledFolder(path=output, count=count)
     if not dry_run:
         with runtime:
             say(f"sampling with {chosen.name} ({runtime.backend} on {runtime.device})")
-            pixels_NHWC = sampler.sample(request)
-            _save(pixels_NHWC, paths)
-            _save_grid(pixels_NHWC, sampler.headings(request), output / GRID_NAME)
+            folder.write(sampler.sample(request), sampler.headings(request))
     if json_output:
-        pictures = [str(path) for path in paths]
+        pictures = [str(path) for path in folder.pictures]
         show_json({"model": str(chosen), "seed": seed, "dry_run": dry_run, "pictures": pictures})
     else:
-        show(f"{'would write' if dry_run else 'wrote'} {count} pictures and {output / GRID_NAME}")
-
-
-def _save(pixels_NHWC: "Pixels", paths: list[Path]) -> None:
-    from PIL import Image
-
-    from stargan_deploy.images import save_image
-
-    for pixels_HWC, path in zip(pixels_NHWC, paths, strict=True):
-        save_image(Image.fromarray(pixels_HWC), path)
-
-
-def _save_grid(pixels_NHWC: "Pixels", headings: tuple[str, ...], path: Path) -> None:
-    """All pictures in one: a column a heading, or nearly a square where there are none."""
-    from PIL import Image
-
-    from stargan_deploy.grids import picture_grid
-    from stargan_deploy.images import save_image
-
-    pictures = [Image.fromarray(pixels) for pixels in pixels_NHWC]
-    headings = headings or ("",) * math.ceil(math.sqrt(len(pictures)))
-    width = len(headings)
-    rows = [pictures[start : start + width] for start in range(0, len(pictures), width)]
-    cell_px = max(LEAST_CELL_PX, pictures[0].width)
-    save_image(picture_grid(rows, headings, cell_px=cell_px), path)
+        show(f"{'would write' if dry_run else 'wrote'} {count} pictures and {folder.grid}")

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from stargan_deploy.translation import sampler
+from stargan_deploy.translation.metadata import MADE_SOURCE_TYPE
 from tests.families import lively_model
 
 
@@ -25,6 +26,17 @@ def test_it_writes_pictures_and_a_grid(command, model, tmp_path):
     assert names == [*(f"{number:02}.png" for number in range(11)), "grid.png"]
     assert pixels(tmp_path / "sampled" / "03.png").shape == (28, 28, 3)
     assert "wrote 11 pictures" in result.out
+
+
+def test_pictures_and_grid_say_that_they_are_made_by_ai(command, model, tmp_path):
+    assert command("sample", "--model", model, "--count", 2).code == 0
+    files = sorted((tmp_path / "sampled").iterdir())
+    assert [path.name for path in files] == ["0.png", "1.png", "grid.png"]
+    for path in files:
+        with Image.open(path) as image:
+            packet = image.info["XML:com.adobe.xmp"]
+        assert f'DigitalSourceType="{MADE_SOURCE_TYPE}"' in packet
+        assert 'xmp:CreatorTool="stargan-deploy ' in packet
 
 
 def test_the_same_seed_gives_the_same_pictures_from_an_export(command, model, tmp_path):

@@ -1,0 +1,59 @@
+"""The folder that pictures from noise are written to: numbered PNG files, and all in one grid."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from stargan_deploy.files import write_bytes
+from stargan_deploy.grids import picture_grid
+from stargan_deploy.images import Pixels, encode_image
+from stargan_deploy.translation.metadata import AI_MADE_XMP
+
+GRID_NAME = "grid.png"
+
+LEAST_CELL_PX = 64
+"""Side of a picture in the grid, unless the picture is larger."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampledFolder:
+    """Where the pictures of one sampling go."""
+
+    path: Path
+    count: int
+
+    @property
+    def pictures(self) -> tuple[Path, ...]:
+        """The files of the pictures, in order."""
+        width = len(str(self.count - 1))
+        return tuple(self.path / f"{number:0{width}}.png" for number in range(self.count))
+
+    @property
+    def grid(self) -> Path:
+        """The file with all of them."""
+        return self.path / GRID_NAME
+
+    def write(self, pixels_NHWC: Pixels, headings: tuple[str, ...]) -> None:
+        """Writes pictures and grid, marked as made by AI.
+
+        Args:
+            pixels_NHWC: the pictures (N, H, W, 3) in [0, 255].
+            headings: of the grid's columns; none makes it nearly a square.
+
+        Raises:
+            OutputError: a file cannot be written.
+        """
+        pictures = [Image.fromarray(pixels_HWC) for pixels_HWC in pixels_NHWC]
+        for picture, path in zip(pictures, self.pictures, strict=True):
+            _write(picture, path)
+        headings = headings or ("",) * math.ceil(math.sqrt(len(pictures)))
+        width = len(headings)
+        rows = [pictures[start : start + width] for start in range(0, len(pictures), width)]
+        cell_px = max(LEAST_CELL_PX, pictures[0].width)
+        _write(picture_grid(rows, headings, cell_px=cell_px), self.grid)
+
+
+def _write(picture: Image.Image, path: Path) -> None:
+    write_bytes(path, encode_image(picture, "PNG", xmp=AI_MADE_XMP))
