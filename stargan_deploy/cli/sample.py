@@ -35,12 +35,14 @@ def sample(
     batch_size: Annotated[int, typer.Option(help="Pictures a call of the engine.")] = 16,
     device: Device = None,
     weights: Weights = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the pictures of an earlier sampling.")
+    ] = False,
     dry_run: DryRun = False,
     json_output: Json = False,
     quiet: Quiet = False,  # noqa: ARG001 - its callback silences
 ) -> None:
     """Makes pictures from noise, with a model that does: gan, dcgan, cgan, progan."""
-    from stargan_deploy.files import check_folder
     from stargan_deploy.runtimes.choose import open_runtime, read_card_of
     from stargan_deploy.translation.sampled import SampledFolder
     from stargan_deploy.translation.sampler import Sampler, SampleRequest, check_request
@@ -48,16 +50,18 @@ def sample(
     request = SampleRequest(count=count, seed=seed, label=label, interpolate=interpolate)
     chosen = find_model(model)
     check_request(read_card_of(chosen), request)
-    check_folder(output)
+    folder = SampledFolder(path=output, count=count)
+    folder.check(overwrite=overwrite)
     runtime = open_runtime(
         chosen, backend=backend, device=device, batch_size=batch_size, weights=weights
     )
     sampler = Sampler(runtime)
-    folder = SampledFolder(path=output, count=count)
     if not dry_run:
         with runtime:
             say(f"sampling with {chosen.name} ({runtime.backend} on {runtime.device})")
-            folder.write(sampler.sample(request), sampler.headings(request))
+            pixels_NHWC = sampler.sample(request)
+        folder.remove_earlier()
+        folder.write(pixels_NHWC, sampler.headings(request))
     if json_output:
         pictures = [str(path) for path in folder.pictures]
         show_json({"model": str(chosen), "seed": seed, "dry_run": dry_run, "pictures": pictures})

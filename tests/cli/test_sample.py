@@ -39,6 +39,31 @@ def test_pictures_and_grid_say_that_they_are_made_by_ai(command, model, tmp_path
         assert 'xmp:CreatorTool="stargan-deploy ' in packet
 
 
+def test_pictures_of_two_samplings_are_never_mixed(command, model, tmp_path):
+    words = ("sample", "--model", model, "-o", "out")
+    assert command(*words, "--count", 12).code == 0
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    for dry_run in ((), ("--dry-run",)):
+        refused = command(*words, "--count", 3, *dry_run)
+        assert refused.code == 2
+        assert (
+            "out holds pictures of an earlier sampling, such as 00.png; --overwrite"
+            in (refused.err.splitlines()[-1])
+        )
+    assert command(*words, "--count", 3, "--overwrite", "--dry-run").code == 0
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+
+
+def test_overwriting_takes_away_what_a_sampling_made_and_nothing_else(command, model, tmp_path):
+    words = ("sample", "--model", model, "-o", "out")
+    assert command(*words, "--count", 12).code == 0
+    Image.new("RGB", (4, 4)).save(tmp_path / "out" / "07.png")
+    (tmp_path / "out" / "notes.txt").touch()
+    assert command(*words, "--count", 3, "--overwrite").code == 0
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["0.png", "07.png", "1.png", "2.png", "grid.png", "notes.txt"]
+
+
 def test_the_same_seed_gives_the_same_pictures_from_an_export(command, model, tmp_path):
     assert command("export", model, "--out", "m.onnx", "--max-batch", 4).code == 0
     command("sample", "--model", model, "--count", 3, "--label", "2", "-o", "a")
