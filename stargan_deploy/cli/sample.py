@@ -1,13 +1,20 @@
 """`stargan-deploy sample`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stargan_deploy.cli.backend import Wish, settle_engine
+from stargan_deploy.cli.batch_options import Backend, Precision
 from stargan_deploy.cli.console import say, show, show_json
 from stargan_deploy.cli.find import find_model
 from stargan_deploy.cli.options import Device, DryRun, Json, Quiet, Weights
+
+if TYPE_CHECKING:
+    from stargan_deploy.translation.engine import EngineSpec
+    from stargan_deploy.translation.sampled import SampledFolder
+    from stargan_deploy.translation.sampler import SampleRequest
 
 
 def sample(
@@ -29,11 +36,10 @@ def sample(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for the pictures and grid.png.")
     ] = Path("sampled"),
-    backend: Annotated[
-        str, typer.Option(help="auto (what the file is made for), eager, compile, onnx, ...")
-    ] = "auto",
+    backend: Backend = "auto",
     batch_size: Annotated[int, typer.Option(help="Pictures a call of the engine.")] = 16,
     device: Device = None,
+    precision: Precision = None,
     weights: Weights = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the pictures of an earlier sampling.")
@@ -43,27 +49,45 @@ def sample(
     quiet: Quiet = False,  # noqa: ARG001 - its callback silences
 ) -> None:
     """Makes pictures from noise, with a model that does: gan, dcgan, cgan, progan."""
-    from stargan_deploy.runtimes.choose import open_runtime, read_card_of
+    from stargan_deploy.runtimes.choose import read_card_of
     from stargan_deploy.translation.sampled import SampledFolder
-    from stargan_deploy.translation.sampler import Sampler, SampleRequest, check_request
+    from stargan_deploy.translation.sampler import SampleRequest, check_request
 
     request = SampleRequest(count=count, seed=seed, label=label, interpolate=interpolate)
     chosen = find_model(model)
     check_request(read_card_of(chosen), request)
     folder = SampledFolder(path=output, count=count)
     folder.check(overwrite=overwrite)
-    runtime = open_runtime(
-        chosen, backend=backend, device=device, batch_size=batch_size, weights=weights
+    wish = Wish(
+        backend=backend, device=device, weights=weights, precision=precision, dry_run=dry_run
     )
-    sampler = Sampler(runtime)
-    if not dry_run:
-        with runtime:
-            say(f"sampling with {chosen.name} ({runtime.backend} on {runtime.device})")
-            pixels_NHWC = sampler.sample(request)
-        folder.remove_earlier()
-        folder.write(pixels_NHWC, sampler.headings(request))
+    spec = settle_engine(chosen, wish, num_pictures=count, batch_size=batch_size)
+    if dry_run:
+        _check_engine(spec)
+    else:
+        _make_pictures(spec, request, folder)
     if json_output:
         pictures = [str(path) for path in folder.pictures]
         show_json({"model": str(chosen), "seed": seed, "dry_run": dry_run, "pictures": pictures})
     else:
         show(f"{'would write' if dry_run else 'wrote'} {count} pictures and {folder.grid}")
+
+
+def _check_engine(spec: "EngineSpec") -> None:
+    """Finds out whether a dry run's engine could be opened, unless it is yet to be made."""
+    from stargan_deploy.translation.engine import make_runtime
+
+    if spec.path.is_file():
+        make_runtime(spec)
+
+
+def _make_pictures(spec: "EngineSpec", request: "SampleRequest", folder: "SampledFolder") -> None:
+    from stargan_deploy.translation.engine import make_runtime
+    from stargan_deploy.translation.sampler import Sampler
+
+    with make_runtime(spec) as runtime:
+        say(f"sampling with {spec.path.name} ({runtime.backend} on {runtime.device})")
+        sampler = Sampler(runtime)
+        pixels_NHWC = sampler.sample(request)
+    folder.remove_earlier()
+    folder.write(pixels_NHWC, sampler.headings(request))

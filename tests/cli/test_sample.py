@@ -14,6 +14,12 @@ def model(tmp_path_factory):
     return lively_model("cgan", tmp_path_factory.mktemp("cgan"))
 
 
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory, monkeypatch):
+    """Exports made on demand stay inside the test."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+
+
 def pixels(path):
     with Image.open(path) as image:
         return np.asarray(image)
@@ -107,6 +113,36 @@ def test_a_place_that_cannot_be_written_is_known_before_pictures_are_made(
     assert result.code == 9
     assert f"cannot write {output}: " in result.err
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+def test_a_checkpoint_is_exported_once_for_another_backend(command, model, tmp_path):
+    words = ("sample", "--model", model, "--count", 2, "--device", "cpu")
+    onnx = (*words, "--backend", "onnx")
+    assert command(*onnx, "--precision", "fp16", "--dry-run").code == 0
+    assert not list(tmp_path.iterdir())
+    first = command(*onnx, "-o", "a")
+    assert first.code == 0, first.err
+    assert "to onnx-fp32 first, to be kept in" in first.err
+    assert "(onnx on cpu)" in first.err
+    assert "using the export of" in command(*onnx, "-o", "b").err
+    assert "auto: " in command(*words, "-o", "c").err
+    assert np.array_equal(pixels(tmp_path / "a" / "1.png"), pixels(tmp_path / "b" / "1.png"))
+
+
+@pytest.mark.parametrize("dry_run", [(), ("--dry-run",)])
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("--precision", "fp16"), "--precision goes with a --backend; auto chooses both"),
+        (("--backend", "quick"), "known: auto, eager, compile, onnx"),
+        (("--backend", "onnx", "--precision", "bf16"), "there is no onnx at precision 'bf16'"),
+    ],
+)
+def test_engines_that_do_not_exist_are_refused(command, model, tmp_path, words, complaint, dry_run):
+    result = command("sample", "--model", model, *words, *dry_run)
+    assert result.code == 2
+    assert complaint in result.err.splitlines()[-1]
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_model_that_translates_is_refused(command, checkpoint):
