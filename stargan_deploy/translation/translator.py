@@ -213,15 +213,23 @@ def choose_direction(card: ModelCard, wish: str | None) -> str:
         if point.input("image") and point.makes_pictures and not point.is_stochastic
     ]
     if not known:
-        has = ", ".join(sorted(card.entry_points))
-        raise UsageError(
-            f"this model translates no images, it has {has}: see stargan-deploy sample"
-        )
+        raise UsageError(_why_no_direction(card))
     if wish is None and len(known) > 1:
         raise UsageError(f"this model goes {' and '.join(known)}: choose with --direction")
     if wish is not None and wish not in known:
         raise UsageError(unknown_name("direction", wish, known, where="this model"))
     return wish or known[0]
+
+
+def _why_no_direction(card: ModelCard) -> str:
+    points = sorted(card.entry_points.items())
+    if any(point.input("image") and point.makes_pictures for _, point in points):
+        return (
+            "this model was exported with --stochastic and wants dropout's masks beside each "
+            "image, which nobody draws here; export it without --stochastic to translate with it"
+        )
+    has = ", ".join(name for name, _ in points)
+    return f"this model translates no images, it has {has}: see stargan-deploy sample"
 
 
 def check_size(card: ModelCard, size: int, entry_point: str = "translate") -> None:
