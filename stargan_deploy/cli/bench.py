@@ -1,6 +1,7 @@
 """`stargan-deploy bench`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -116,9 +117,9 @@ def bench(
     chosen = _find(config.model)
     _check_wishes(config, chosen)
     folder = out or RESULTS / f"{datetime.now():%Y%m%d-%H%M%S}"
-    _check_out(folder)
-    results = _measure(config, chosen)
-    _save(results, folder)
+    with _result_folder(folder):
+        results = _measure(config, chosen)
+        _save(results, folder)
     if json_output:
         from stargan_deploy.config import to_mapping
 
@@ -189,8 +190,9 @@ def _say() -> Callable[[str], None]:
     return (lambda _: None) if is_quiet() else say
 
 
-def _check_out(folder: Path) -> None:
-    """Fails before minutes of measuring and not after them.
+@contextmanager
+def _result_folder(folder: Path) -> Iterator[None]:
+    """Makes a folder before minutes of measuring; takes it away where nothing came of them.
 
     Raises:
         UsageError: the folder is a file.
@@ -200,7 +202,15 @@ def _check_out(folder: Path) -> None:
 
     if folder.is_file():
         raise UsageError(f"--out {folder} is a file; name a folder")
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
     make_folder(folder)
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # one that holds something stays
+            for place in made:
+                place.rmdir()
+        raise
 
 
 def _save(results: "Results", folder: Path) -> None:

@@ -66,3 +66,13 @@ def test_bad_input_is_one_clear_line(command, checkpoint, tmp_path, words, code,
     result = command("bench", *words, *model)
     assert result.code == code, result.err
     assert complaint in result.err.splitlines()[-1]
+    assert not (tmp_path / "bench-results").exists()
+
+
+@pytest.mark.parametrize(("there", "left"), [((), ()), (("found",), ("found",))])
+def test_a_folder_is_left_only_where_it_was_before(command, checkpoint, tmp_path, there, left):
+    for folder in there:
+        (tmp_path / folder).mkdir()
+    words = ("--model", checkpoint, "--backends", "onxx", "--out", "found/one/two")
+    assert command("bench", *words).code == 2
+    assert [str(path.relative_to(tmp_path)) for path in sorted(tmp_path.rglob("*"))] == list(left)
