@@ -16,13 +16,18 @@ if TYPE_CHECKING:
     from stargan_deploy.translation.sampled import SampledFolder
     from stargan_deploy.translation.sampler import SampleRequest
 
+NOT_THE_DEMO = (
+    "the demo model translates faces; train a model that makes pictures from noise first, such as "
+    "with: stargan-deploy train train/gan.toml --data DIR (MNIST's files)"
+)
+
 
 def sample(
     model: Annotated[
         Path | None,
         typer.Option(
             help="Checkpoint, a run's folder, or an exported model.",
-            show_default="the newest run's newest checkpoint",
+            show_default="the newest run's newest checkpoint; without a run, train one first",
         ),
     ] = None,
     count: Annotated[int, typer.Option(help="Number of pictures.")] = 64,
@@ -54,7 +59,7 @@ def sample(
     from stargan_deploy.translation.sampler import SampleRequest, check_request
 
     request = SampleRequest(count=count, seed=seed, label=label, interpolate=interpolate)
-    chosen = find_model(model)
+    chosen = find_model(model, not_the_demo=NOT_THE_DEMO)
     check_request(read_card_of(chosen), request)
     folder = SampledFolder(path=output, count=count)
     folder.check(overwrite=overwrite)

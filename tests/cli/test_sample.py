@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -149,3 +150,23 @@ def test_a_model_that_translates_is_refused(command, checkpoint):
     result = command("sample", "--model", checkpoint)
     assert result.code == 4
     assert "makes no pictures from noise" in result.err
+
+
+def test_without_a_run_it_says_what_to_train(command):
+    result = command("sample")
+    assert result.code == 4
+    (line,) = result.err.splitlines()
+    assert "no run in ./runs yet, and the demo model translates faces; train a model" in line
+    assert "stargan-deploy train train/gan.toml --data DIR" in line
+    assert "without a run, train one first" in " ".join(
+        command("sample", "-h").out.replace("│", " ").split()
+    )
+
+
+def test_the_newest_run_is_taken(command, model, tmp_path):
+    folder = tmp_path / "runs" / "digits" / "checkpoints"
+    folder.mkdir(parents=True)
+    shutil.copy(model, folder)
+    result = command("sample", "--count", 1)
+    assert result.code == 0, result.err
+    assert "(newest run)" in result.err
