@@ -86,6 +86,13 @@ class EntryPoint:
         """Whether what comes out is images, and not a classifier's logits."""
         return self.outputs[0].kind == "image"
 
+    @property
+    def sides(self) -> tuple[int | Dim, ...]:
+        """Height and width of the images that go in, or of those that come out where none do."""
+        spec = self.input("image") or self.outputs[0]
+        dims = zip(spec.layout, spec.shape, strict=True)
+        return tuple(dim for letter, dim in dims if letter in "HW")
+
     def input(self, kind: Kind) -> TensorSpec | None:
         """The first input of a kind, or None."""
         return next((spec for spec in self.inputs if spec.kind == kind), None)

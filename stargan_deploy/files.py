@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -102,6 +103,22 @@ def make_folder(path: Path) -> Path:
     except OSError as error:
         raise cannot_write(path, error) from error
     return Path(path)
+
+
+def check_folder(path: Path) -> None:
+    """Checks that files can be written to a folder, which need not exist; leaves nothing behind.
+
+    It tries, because permissions tell nothing of a read-only file system, or of root's in /proc.
+
+    Raises:
+        OutputError: they cannot.
+    """
+    try:
+        folder = Path(path).absolute()
+        nearest = next(place for place in (folder, *folder.parents) if place.exists())
+        tempfile.TemporaryDirectory(prefix=".stargan-deploy-", dir=nearest).cleanup()
+    except OSError as error:
+        raise cannot_write(path, error) from error
 
 
 def cannot_write(path: Path, error: OSError) -> OutputError:

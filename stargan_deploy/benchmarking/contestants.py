@@ -6,6 +6,7 @@ Only contestants of the same entry point are compared with each other.
 import dataclasses
 import time
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 from stargan_deploy.benchmarking.inputs import random_inputs
@@ -19,6 +20,7 @@ from stargan_deploy.files import size_bytes
 from stargan_deploy.runtimes.artefact import companion_path
 from stargan_deploy.runtimes.base import Runtime
 from stargan_deploy.runtimes.choose import CHECKPOINT_SUFFIX, backends_for, open_runtime
+from stargan_deploy.translation.translator import check_size
 
 OFFERED: dict[str, tuple[Precision, ...]] = {
     "eager": ("fp32",),
@@ -145,6 +147,26 @@ def choose_points(card: ModelCard, wishes: Sequence[str] = ()) -> tuple[str, ...
             )
     usual = [name for name in known if not card.entry_points[name].is_stochastic]
     return tuple(dict.fromkeys(wishes or usual or known))
+
+
+def choose_sizes(
+    card: ModelCard, points: Sequence[str], wishes: Sequence[int] = ()
+) -> tuple[int, ...]:
+    """The sides of images to measure, in pixels.
+
+    Args:
+        card: of the model.
+        points: the entry points that are measured.
+        wishes: the sides; none takes the only one there is, or that of training.
+
+    Raises:
+        UsageError: a side that one of the entry points does not take, or does not make.
+    """
+    for point, size in product(points, wishes):
+        check_size(card, size, point)
+    usual = [side for point in points for side in card.entry_point(point).sides]
+    only = next((side for side in usual if isinstance(side, int)), card.preprocessing.image_size)
+    return tuple(wishes) or (only,)
 
 
 def open_entry(entry: Entry, model: Path, *, device: str) -> Opened:

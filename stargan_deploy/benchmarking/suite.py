@@ -19,6 +19,7 @@ from stargan_deploy.benchmarking.contestants import (
     Entry,
     Opened,
     choose_points,
+    choose_sizes,
     list_entries,
     make_contestant,
     open_entry,
@@ -119,8 +120,9 @@ class _Run:
         self.device = device
         self.say = say
         self.card: ModelCard = read_card_of(checkpoint)
-        self.points = choose_points(read_card_of(model), config.entry_points)
-        self.sizes = config.sizes or (self.card.preprocessing.image_size,)
+        own_card = read_card_of(model)
+        self.points = choose_points(own_card, config.entry_points)
+        self.sizes = choose_sizes(own_card, self.points, config.sizes)
         self.unusable: list[Unusable] = []
         self.after = Snapshot()
 

@@ -19,9 +19,14 @@ from stargan_deploy.cli.sample import sample
 from stargan_deploy.cli.train import train
 from stargan_deploy.cli.verify import verify
 
+ABOUT = (
+    "StarGAN and other GANs from training to production: train, export, prove, measure, translate "
+    "folders of photos, make pictures from noise."
+)
+
 app = typer.Typer(
     name="stargan-deploy",
-    help="StarGAN from training to production: train, export, prove, translate folders of photos.",
+    help=ABOUT,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -43,7 +48,7 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(help=ABOUT)
 def options(
     version: Annotated[
         bool,
@@ -52,4 +57,4 @@ def options(
         ),
     ] = False,
 ) -> None:
-    """StarGAN from training to production: train, export, prove, translate folders of photos."""
+    """Options of the tool itself."""

@@ -1,4 +1,4 @@
-"""What a batch runs its model with: which file, which backend, and why."""
+"""What `batch` and `sample` run a model with: which file, which backend, and why."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -11,6 +11,7 @@ from stargan_deploy.errors import BackendError, ExportError, UsageError
 
 if TYPE_CHECKING:
     from stargan_deploy.card import Precision
+    from stargan_deploy.translation.engine import EngineSpec
 
 FORMAT_FOR = {"onnx": "onnx", "openvino": "openvino", "pt2": "pt2", "trt": "trt"}
 """Format that a checkpoint is exported to for a backend, which cannot run it as it is."""
@@ -33,10 +34,25 @@ class Wish:
     """Backend and payload SHA-256 of the run that is gone on with."""
 
 
+def settle_engine(model: Path, wish: Wish, *, num_pictures: int, batch_size: int) -> "EngineSpec":
+    """What to open for a model; as `settle_backend`, whose dry run names a file yet to be made."""
+    from stargan_deploy.translation.engine import EngineSpec
+
+    path, backend = settle_backend(model, wish, num_pictures)
+    return EngineSpec(
+        path=path,
+        backend=backend,
+        device=wish.device,
+        batch_size=batch_size,
+        weights=wish.weights,
+        precision=wish.precision if path == model else None,
+    )
+
+
 def settle_backend(model: Path, wish: Wish, num_pictures: int) -> tuple[Path, str]:
     """The file to run and the backend to run it with; says which was taken, and why.
 
-    A checkpoint is exported first where the backend needs it, once for all later batches, and with
+    A checkpoint is exported first where the backend needs it, once for all later runs, and with
     "auto" where there are enough pictures to be worth it.
 
     Raises:
@@ -72,7 +88,7 @@ def _exported(model: Path, wish: Wish) -> tuple[Path, str]:
     else:
         say(f"exporting {model.name} to {path.parent.name} first, to be kept in {path}")
         if wish.dry_run:
-            return model, "auto"
+            return path, wish.backend
     made = make_cached(model, format, wish.precision, weights=wish.weights, device=wish.device)
     return made, wish.backend
 
@@ -102,7 +118,7 @@ def _make_recommended(model: Path, wish: Wish, device: str) -> list[Path]:
     from stargan_deploy.exporters.formats import RECOMMENDED
 
     for format, precision in RECOMMENDED[device.partition(":")[0]]:
-        say(f"auto: exporting {model.name} to {format} {precision}, once for all later batches ...")
+        say(f"auto: exporting {model.name} to {format} {precision}, once for all later runs ...")
         try:
             return [make_cached(model, format, precision, weights=wish.weights, device=device)]
         except (ExportError, BackendError) as error:

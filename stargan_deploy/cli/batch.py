@@ -58,7 +58,7 @@ def batch(
     """
     chosen = find_model(model)
     pictures = _picture_options(fit, size, faces, without_face, strength, keep)
-    pictures = _directed(chosen, direction, pictures)
+    pictures = _directed(chosen, direction, pictures, source)
     job = _job(chosen, (input_, output), attrs or [], source, pictures, name, shard)
     request = BatchRequest(
         job=job,
@@ -99,11 +99,13 @@ def _picture_options(
     )
 
 
-def _directed(model: Path, direction: str | None, pictures: "PictureOptions") -> "PictureOptions":
+def _directed(
+    model: Path, direction: str | None, pictures: "PictureOptions", source: str
+) -> "PictureOptions":
     """The options with what the model is to do.
 
     Raises:
-        UsageError: a direction that it does not have, or strengths without labels.
+        UsageError: a direction that it does not have, or strengths or sources without labels.
     """
     from stargan_deploy.runtimes.choose import read_card_of
     from stargan_deploy.translation.translator import choose_direction
@@ -111,6 +113,10 @@ def _directed(model: Path, direction: str | None, pictures: "PictureOptions") ->
     card = read_card_of(model)
     if not card.labels.sets and pictures.strengths != (1.0,):
         raise UsageError("--strength goes part of the way between labels, and this model has none")
+    if not card.labels.sets and source != "predict":
+        raise UsageError(
+            f"--source {source} tells the photos' own labels, and this model has none; leave it out"
+        )
     return dataclasses.replace(pictures, entry_point=choose_direction(card, direction))
 
 

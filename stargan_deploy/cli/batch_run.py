@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from stargan_deploy.cli.backend import Wish, settle_backend
+from stargan_deploy.cli.backend import Wish, settle_engine
 from stargan_deploy.cli.console import say, show, show_json
 from stargan_deploy.cli.progress import progress
 from stargan_deploy.errors import IncompleteError, UsageError
@@ -80,19 +80,11 @@ def carry_out(request: BatchRequest) -> None:
 
 
 def _settle(request: BatchRequest, num_pictures: int) -> "EngineSpec":
-    from stargan_deploy.translation.engine import EngineSpec
-
     wish = request.wish
     if request.resume or request.watch:
         wish = dataclasses.replace(wish, earlier=_earlier_engine(request.job.output))
-    path, backend = settle_backend(request.model, wish, num_pictures)
-    return EngineSpec(
-        path=path,
-        backend=backend,
-        device=request.wish.device,
-        batch_size=request.batch_size,
-        weights=request.wish.weights,
-        precision=request.wish.precision if path == request.model else None,
+    return settle_engine(
+        request.model, wish, num_pictures=num_pictures, batch_size=request.batch_size
     )
 
 

@@ -1,6 +1,7 @@
 """`stargan-deploy bench`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -113,10 +114,12 @@ def bench(
         "budget_s": budget,
     }
     config = _read_config(recipe, {k: v for k, v in typed.items() if v is not None})
+    chosen = _find(config.model)
+    _check_wishes(config, chosen)
     folder = out or RESULTS / f"{datetime.now():%Y%m%d-%H%M%S}"
-    _check_out(folder)
-    results = _measure(config)
-    _save(results, folder)
+    with _result_folder(folder):
+        results = _measure(config, chosen)
+        _save(results, folder)
     if json_output:
         from stargan_deploy.config import to_mapping
 
@@ -142,11 +145,24 @@ def _read_config(recipe: Path | None, typed: dict[str, Any]) -> "SuiteConfig":
         raise ConfigError(f"{recipe}: {error}" if recipe else str(error)) from error
 
 
-def _measure(config: "SuiteConfig") -> "Results":
+def _check_wishes(config: "SuiteConfig", model: Path) -> None:
+    """Refuses what the model does not have before anything is made.
+
+    Raises:
+        UsageError: an entry point or a size of images that it lacks.
+    """
+    from stargan_deploy.benchmarking.contestants import choose_points, choose_sizes
+    from stargan_deploy.runtimes.choose import read_card_of
+
+    if config.inference:
+        card = read_card_of(model)
+        choose_sizes(card, choose_points(card, config.entry_points), config.sizes)
+
+
+def _measure(config: "SuiteConfig", model: Path) -> "Results":
     from stargan_deploy.benchmarking.suite import run_suite
     from stargan_deploy.devices import pick_device
 
-    model = _find(config.model)
     device = str(pick_device(config.device or None))
     return run_suite(config, model, checkpoint=_checkpoint_of(model), device=device, say=_say())
 
@@ -174,8 +190,9 @@ def _say() -> Callable[[str], None]:
     return (lambda _: None) if is_quiet() else say
 
 
-def _check_out(folder: Path) -> None:
-    """Fails before minutes of measuring and not after them.
+@contextmanager
+def _result_folder(folder: Path) -> Iterator[None]:
+    """Makes a folder before minutes of measuring; takes it away where nothing came of them.
 
     Raises:
         UsageError: the folder is a file.
@@ -185,7 +202,15 @@ def _check_out(folder: Path) -> None:
 
     if folder.is_file():
         raise UsageError(f"--out {folder} is a file; name a folder")
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
     make_folder(folder)
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # one that holds something stays
+            for place in made:
+                place.rmdir()
+        raise
 
 
 def _save(results: "Results", folder: Path) -> None:

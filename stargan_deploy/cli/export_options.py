@@ -42,7 +42,7 @@ MaxBatch = Annotated[
 MaxSize = Annotated[
     int | None,
     typer.Option(
-        help="Greatest height and width in pixels.",
+        help="Greatest height and width in pixels, of models that take several.",
         show_default="open; trt: fixed at the size of training",
     ),
 ]

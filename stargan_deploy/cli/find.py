@@ -11,17 +11,24 @@ EXPORTS = Path("exports")
 DEMO_MODEL = Path(__file__).parent.parent / "assets" / "demo.safetensors"
 
 
-def find_model(model: Path | None) -> Path:
+def find_model(model: Path | None, *, not_the_demo: str = "") -> Path:
     """The model given, else the newest run's newest whole checkpoint, else the demo model.
 
     Says in one line which it took where none was given. A run's folder stands for its newest
     whole checkpoint.
 
+    Args:
+        model: what was typed.
+        not_the_demo: where the demo model is of no use, why, and what to do instead.
+
     Raises:
-        ModelError: there is no such file or no whole checkpoint in the folder.
+        ModelError: there is no such file or no whole checkpoint in the folder, or nothing but the
+            demo model where it is of no use.
     """
     if model is None:
         found = _newest_in_runs() or DEMO_MODEL
+        if not_the_demo and is_demo_model(found):
+            raise ModelError(f"there is no run in ./{RUNS} yet, and {not_the_demo}")
         say(f"model: {_describe(found)}")
         return found
     if model.is_dir():

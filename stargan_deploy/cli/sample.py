@@ -1,22 +1,25 @@
 """`stargan-deploy sample`."""
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stargan_deploy.cli.backend import Wish, settle_engine
+from stargan_deploy.cli.batch_options import Backend, Precision
 from stargan_deploy.cli.console import say, show, show_json
 from stargan_deploy.cli.find import find_model
 from stargan_deploy.cli.options import Device, DryRun, Json, Quiet, Weights
 
 if TYPE_CHECKING:
-    from stargan_deploy.images import Pixels
+    from stargan_deploy.translation.engine import EngineSpec
+    from stargan_deploy.translation.sampled import SampledFolder
+    from stargan_deploy.translation.sampler import SampleRequest
 
-GRID_NAME = "grid.png"
-
-LEAST_CELL_PX = 64
-"""Side of a picture in the grid, unless the picture is larger."""
+NOT_THE_DEMO = (
+    "the demo model translates faces; train a model that makes pictures from noise first, such as "
+    "with: stargan-deploy train train/gan.toml --data DIR (MNIST's files)"
+)
 
 
 def sample(
@@ -24,7 +27,7 @@ def sample(
         Path | None,
         typer.Option(
             help="Checkpoint, a run's folder, or an exported model.",
-            show_default="the newest run's newest checkpoint",
+            show_default="the newest run's newest checkpoint; without a run, train one first",
         ),
     ] = None,
     count: Annotated[int, typer.Option(help="Number of pictures.")] = 64,
@@ -38,59 +41,58 @@ def sample(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for the pictures and grid.png.")
     ] = Path("sampled"),
-    backend: Annotated[
-        str, typer.Option(help="auto (what the file is made for), eager, compile, onnx, ...")
-    ] = "auto",
+    backend: Backend = "auto",
     batch_size: Annotated[int, typer.Option(help="Pictures a call of the engine.")] = 16,
     device: Device = None,
+    precision: Precision = None,
     weights: Weights = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the pictures of an earlier sampling.")
+    ] = False,
     dry_run: DryRun = False,
     json_output: Json = False,
     quiet: Quiet = False,  # noqa: ARG001 - its callback silences
 ) -> None:
     """Makes pictures from noise, with a model that does: gan, dcgan, cgan, progan."""
-    from stargan_deploy.runtimes.choose import open_runtime
-    from stargan_deploy.translation.sampler import Sampler, SampleRequest
+    from stargan_deploy.runtimes.choose import read_card_of
+    from stargan_deploy.translation.sampled import SampledFolder
+    from stargan_deploy.translation.sampler import SampleRequest, check_request
 
     request = SampleRequest(count=count, seed=seed, label=label, interpolate=interpolate)
-    chosen = find_model(model)
-    runtime = open_runtime(
-        chosen, backend=backend, device=device, batch_size=batch_size, weights=weights
+    chosen = find_model(model, not_the_demo=NOT_THE_DEMO)
+    check_request(read_card_of(chosen), request)
+    folder = SampledFolder(path=output, count=count)
+    folder.check(overwrite=overwrite)
+    wish = Wish(
+        backend=backend, device=device, weights=weights, precision=precision, dry_run=dry_run
     )
-    sampler = Sampler(runtime)
-    paths = [output / f"{number:0{len(str(count - 1))}}.png" for number in range(count)]
-    if not dry_run:
-        with runtime:
-            say(f"sampling with {chosen.name} ({runtime.backend} on {runtime.device})")
-            pixels_NHWC = sampler.sample(request)
-            _save(pixels_NHWC, paths)
-            _save_grid(pixels_NHWC, sampler.headings(request), output / GRID_NAME)
+    spec = settle_engine(chosen, wish, num_pictures=count, batch_size=batch_size)
+    if dry_run:
+        _check_engine(spec)
+    else:
+        _make_pictures(spec, request, folder)
     if json_output:
-        pictures = [str(path) for path in paths]
+        pictures = [str(path) for path in folder.pictures]
         show_json({"model": str(chosen), "seed": seed, "dry_run": dry_run, "pictures": pictures})
     else:
-        show(f"{'would write' if dry_run else 'wrote'} {count} pictures and {output / GRID_NAME}")
+        show(f"{'would write' if dry_run else 'wrote'} {count} pictures and {folder.grid}")
 
 
-def _save(pixels_NHWC: "Pixels", paths: list[Path]) -> None:
-    from PIL import Image
+def _check_engine(spec: "EngineSpec") -> None:
+    """Finds out whether a dry run's engine could be opened, unless it is yet to be made."""
+    from stargan_deploy.translation.engine import make_runtime
 
-    from stargan_deploy.images import save_image
-
-    for pixels_HWC, path in zip(pixels_NHWC, paths, strict=True):
-        save_image(Image.fromarray(pixels_HWC), path)
+    if spec.path.is_file():
+        make_runtime(spec)
 
 
-def _save_grid(pixels_NHWC: "Pixels", headings: tuple[str, ...], path: Path) -> None:
-    """All pictures in one: a column a heading, or nearly a square where there are none."""
-    from PIL import Image
+def _make_pictures(spec: "EngineSpec", request: "SampleRequest", folder: "SampledFolder") -> None:
+    from stargan_deploy.translation.engine import make_runtime
+    from stargan_deploy.translation.sampler import Sampler
 
-    from stargan_deploy.grids import picture_grid
-    from stargan_deploy.images import save_image
-
-    pictures = [Image.fromarray(pixels) for pixels in pixels_NHWC]
-    headings = headings or ("",) * math.ceil(math.sqrt(len(pictures)))
-    width = len(headings)
-    rows = [pictures[start : start + width] for start in range(0, len(pictures), width)]
-    cell_px = max(LEAST_CELL_PX, pictures[0].width)
-    save_image(picture_grid(rows, headings, cell_px=cell_px), path)
+    with make_runtime(spec) as runtime:
+        say(f"sampling with {spec.path.name} ({runtime.backend} on {runtime.device})")
+        sampler = Sampler(runtime)
+        pixels_NHWC = sampler.sample(request)
+    folder.remove_earlier()
+    folder.write(pixels_NHWC, sampler.headings(request))

@@ -80,7 +80,7 @@ def make_cases(point: EntryPoint, card: ModelCard, faces: Faces = synthetic_face
     largest = _largest_batch(point)
     shapes = [(batch, *native) for batch in SMALL_BATCHES if batch < largest]
     if isinstance(height, Dim) or isinstance(width, Dim):
-        other = (_nearest(height, native[0] * 3 // 4), _nearest(width, native[1] * 5 // 4))
+        other = _second_size(height, width, native)
         shapes.append((min(OTHER_SIZE_BATCH, largest), *other))
     shapes.append((largest, *native))
     starts = [sum(batch for batch, *_ in shapes[:index]) for index in range(len(shapes))]
@@ -121,6 +121,15 @@ def _sides(point: EntryPoint, default: int) -> tuple[int | Dim, int | Dim]:
     if spec is None:
         return default, default
     return spec.shape[spec.layout.index("H")], spec.shape[spec.layout.index("W")]
+
+
+def _second_size(height: int | Dim, width: int | Dim, native: tuple[int, int]) -> tuple[int, int]:
+    """A lower and wider size, as far as the steps from one allowed size to the next let it be."""
+    other = _nearest(height, native[0] * 3 // 4), _nearest(width, native[1] * 5 // 4)
+    if other != native or isinstance(width, int):
+        return other
+    beside = (native[1] + width.multiple, native[1] - width.multiple)
+    return native[0], next(filter(width.accepts, beside), native[1])
 
 
 def _nearest(side: int | Dim, size: int) -> int:

@@ -127,7 +127,24 @@ def _with_wanted_points(card: ModelCard, options: ExportOptions) -> ModelCard:
     wanted = {name: p for name, p in points if p.is_stochastic == options.stochastic}
     if not wanted:
         raise UsageError("this model drops nothing at inference, so --stochastic does nothing here")
+    if options.max_size is not None:
+        _check_size_is_open(wanted)
     return dataclasses.replace(card, entry_points=wanted)
+
+
+def _check_size_is_open(points: Mapping[str, EntryPoint]) -> None:
+    """Refuses a limit to the sizes of a model that has but one.
+
+    Raises:
+        UsageError: its sizes are fixed.
+    """
+    sides = [point.sides for point in points.values() if point.makes_pictures]
+    if not any(isinstance(side, Dim) for own in sides for side in own):
+        sizes = " and ".join(dict.fromkeys("x".join(map(str, own)) for own in sides))
+        raise UsageError(
+            f"--max-size limits sizes that are open, and this model's is fixed at {sizes}; "
+            "leave it out"
+        )
 
 
 def default_name(checkpoint: Path) -> str:
@@ -277,4 +294,5 @@ def _limited_dim(letter: str, dim: int | Dim, card: ModelCard, options: ExportOp
     least = max(dim.min, dim.multiple)
     if options.max_size < least:
         raise UsageError(f"--max-size {options.max_size} is too small; the least is {least}")
-    return dataclasses.replace(dim, max=options.max_size // dim.multiple * dim.multiple)
+    most = options.max_size // dim.multiple * dim.multiple
+    return most if most == least else dataclasses.replace(dim, max=most)

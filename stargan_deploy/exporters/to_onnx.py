@@ -204,7 +204,7 @@ def _name_dims(value: onnx.ValueInfoProto, spec: TensorSpec) -> None:
 def _quiet() -> Iterator[None]:
     """Keeps the exporter's progress lines, log lines and warnings from the user."""
     before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
+    logging.disable(logging.ERROR)  # torch logs what it raises too, at length
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")

@@ -10,6 +10,11 @@ from stargan_deploy.card import Dim, EntryPoint, TensorSpec
 _EXAMPLE_STEPS = 6
 """Size of an example input in steps of its dimension; small, and unlike any size in a network."""
 
+_LEAST_TRACED_STEPS = 3
+"""A dimension is traced up to so many steps, also where only two are allowed: torch takes one step
+for a number and no size, so that of one or two it would see the two only, and refuse. The limit
+itself stands in the card, in an engine's profile and in an IR's shapes."""
+
 
 def example_inputs(point: EntryPoint, device: str = "cpu") -> tuple[Tensor, ...]:
     """Tensors of zeros that fit; the sizes of free dimensions only start the tracing."""
@@ -41,12 +46,12 @@ def _example(spec: TensorSpec) -> Tensor:
 
 def _example_size(dim: Dim) -> int:
     steps = max(_least_steps(dim), _EXAMPLE_STEPS)
-    most = _most_steps(dim)
+    most = _traced_steps(dim)
     return (steps if most is None else min(steps, most)) * dim.multiple
 
 
 def _torch_dim(dim: Dim) -> Any:
-    steps = torch.export.Dim(dim.symbol, min=_least_steps(dim), max=_most_steps(dim))
+    steps = torch.export.Dim(dim.symbol, min=_least_steps(dim), max=_traced_steps(dim))
     return steps if dim.multiple == 1 else dim.multiple * steps
 
 
@@ -61,3 +66,9 @@ def _least_steps(dim: Dim) -> int:
 
 def _most_steps(dim: Dim) -> int | None:
     return None if dim.max is None else dim.max // dim.multiple
+
+
+def _traced_steps(dim: Dim) -> int | None:
+    """The most steps that torch is told of."""
+    most = _most_steps(dim)
+    return max(most, _LEAST_TRACED_STEPS) if most is not None and _is_free(dim) else most

@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 from torch.export import ExportedProgram
+from torch.fx import Node
 
 from stargan_deploy.card import EntryPoint, Precision
 from stargan_deploy.config import to_mapping
@@ -162,7 +163,7 @@ def quiet() -> Iterator[None]:
     """Keeps torch's log lines and warnings about compiling from the user; one thread at a time."""
     with _SILENCE:
         before = logging.root.manager.disable
-        logging.disable(logging.WARNING)
+        logging.disable(logging.ERROR)  # torch logs what it raises too, at length
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -178,6 +179,8 @@ def _compile(program: ExportedProgram, folder: Path) -> dict[str, bytes]:
 
     known = list_options()
     options = {name: value for name, value in _OPTIONS.items() if name in known}
+    if _is_folded_wrongly(program):
+        options["freezing"] = False
     options |= {"aot_inductor.package": True, "aot_inductor.output_path": str(folder)}
     assert program.example_inputs is not None, "a program that was just traced has its examples"
     args, kwargs = program.example_inputs
@@ -187,6 +190,23 @@ def _compile(program: ExportedProgram, folder: Path) -> dict[str, bytes]:
     assert isinstance(files, list), "the option package asks for a list"
     package_aoti(str(package), files)
     return read_entries(package)
+
+
+def _is_folded_wrongly(program: ExportedProgram) -> bool:
+    """Whether torch's freezing could spoil a network, as that of torch 2.14 does.
+
+    It folds a norm's factors into the weights before it along the axis of a convolution's outputs,
+    also of transposed ones, where that axis is another; the check of sizes lets it pass where both
+    axes are as long.
+    """
+    transposed = torch.ops.aten.conv_transpose2d
+    found = [
+        node.args[1]
+        for node in program.graph.nodes
+        if getattr(node.target, "overloadpacket", None) == transposed
+    ]
+    shapes = [weight.meta["val"].shape for weight in found if isinstance(weight, Node)]
+    return any(shape[0] == shape[1] for shape in shapes)
 
 
 def _target(entries: dict[str, bytes], point: EntryPoint, device: str) -> Target:

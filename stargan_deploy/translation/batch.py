@@ -220,7 +220,8 @@ class _Tally:
 
     def _notes(self) -> tuple[str, ...]:
         num_looked_at = self.num_ended - self._ended["failed"]
-        notes = trait_notes(self._traits, num_looked_at, self.run.card)
+        size = int(self.run.settings.options["size"])
+        notes = trait_notes(self._traits, num_looked_at, self.run.card, size)
         if self._origin == "zeros" and self.plan.job.source == "predict":
             notes.append(ZEROS_NOTE)
         if self.plan.renamed:

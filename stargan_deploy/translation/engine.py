@@ -9,6 +9,7 @@ from typing import Literal
 import stargan_deploy
 from stargan_deploy.card import ModelCard, Precision
 from stargan_deploy.files import file_sha256, write_bytes
+from stargan_deploy.runtimes.base import Runtime
 from stargan_deploy.runtimes.choose import open_runtime
 from stargan_deploy.translation.framing import Framing, WholePhoto
 from stargan_deploy.translation.pipeline import Pipeline, Write
@@ -40,6 +41,22 @@ class OpenedEngine:
     translator: Translator
 
 
+def make_runtime(spec: EngineSpec) -> Runtime:
+    """The runtime of a spec, to be entered by the caller.
+
+    Raises:
+        UsageError, ModelError, BackendError: as `open_runtime`.
+    """
+    return open_runtime(
+        spec.path,
+        backend=spec.backend,
+        device=spec.device,
+        batch_size=spec.batch_size,
+        weights=spec.weights,
+        precision=spec.precision,
+    )
+
+
 @contextmanager
 def open_engine(
     spec: EngineSpec, job: BatchJob, *, write: Write = write_bytes
@@ -55,14 +72,7 @@ def open_engine(
         ModelError, BackendError: it cannot be opened.
         UsageError: a size that the model does not take.
     """
-    with open_runtime(
-        spec.path,
-        backend=spec.backend,
-        device=spec.device,
-        batch_size=spec.batch_size,
-        weights=spec.weights,
-        precision=spec.precision,
-    ) as runtime:
+    with make_runtime(spec) as runtime:
         translator = Translator(
             runtime.card,
             runtime,

@@ -16,18 +16,32 @@ DIGITAL_SOURCE_TYPE = (
 )
 """IPTC's term for a photo that was edited with generative AI."""
 
-AI_EDITED_XMP = (
-    '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
-    '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
-    '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
-    '<rdf:Description rdf:about=""'
-    ' xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"'
-    ' xmlns:xmp="http://ns.adobe.com/xap/1.0/"'
-    f' Iptc4xmpExt:DigitalSourceType="{DIGITAL_SOURCE_TYPE}"'
-    f' xmp:CreatorTool="stargan-deploy {stargan_deploy.__version__}"/>'
-    '</rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
-)
-"""The XMP packet of every translated picture (IPTC Photo Metadata Standard)."""
+MADE_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+"""IPTC's term for a picture that generative AI made of no photo."""
+
+CREATOR = "stargan-deploy"
+
+
+def _xmp(source_type: str) -> str:
+    """An XMP packet that says how a picture came to be (IPTC Photo Metadata Standard)."""
+    return (
+        '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
+        '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        '<rdf:Description rdf:about=""'
+        ' xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"'
+        ' xmlns:xmp="http://ns.adobe.com/xap/1.0/"'
+        f' Iptc4xmpExt:DigitalSourceType="{source_type}"'
+        f' xmp:CreatorTool="{CREATOR} {stargan_deploy.__version__}"/>'
+        '</rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
+    )
+
+
+AI_EDITED_XMP = _xmp(DIGITAL_SOURCE_TYPE)
+"""The packet of every translated picture."""
+
+AI_MADE_XMP = _xmp(MADE_SOURCE_TYPE)
+"""The packet of every picture from noise."""
 
 MAX_EXIF_BYTES = 65_000
 """A JPEG's segment holds no more."""

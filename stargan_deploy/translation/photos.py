@@ -28,28 +28,37 @@ real faces (CelebA-HQ) 0.08 to 0.62, the middle one 0.30.
 """
 
 
-def photo_traits(image: Image.Image, card: ModelCard) -> tuple[Trait, ...]:
-    """The traits of an RGB image that `trait_notes` counts."""
+def photo_traits(image: Image.Image, card: ModelCard, size: int) -> tuple[Trait, ...]:
+    """The traits of an RGB image that `trait_notes` counts.
+
+    Args:
+        image: a photo.
+        card: the model's.
+        size: side of the pictures that come out, in pixels.
+    """
     traits: dict[Trait, bool] = {
-        "larger": min(image.size) > card.preprocessing.image_size,
+        "larger": min(image.size) > size,
         "beyond crop": is_beyond_crop(image, card.preprocessing.crop_size),
         "real": card.training_data == SYNTHETIC_DATA and looks_like_photo(image),
     }
     return tuple(trait for trait, holds in traits.items() if holds)
 
 
-def trait_notes(counts: Mapping[Trait, int], num_photos: int, card: ModelCard) -> list[str]:
+def trait_notes(
+    counts: Mapping[Trait, int], num_photos: int, card: ModelCard, size: int
+) -> list[str]:
     """One line for each trait that the user should know of.
 
     Args:
         counts: photos by trait.
         num_photos: all photos that were looked at.
         card: the model's.
+        size: side of the pictures that come out, in pixels.
     """
-    size, crop_size = card.preprocessing.image_size, card.preprocessing.crop_size
+    own_size, crop_size = card.preprocessing.image_size, card.preprocessing.crop_size
+    why = "the size of this model" if size == own_size else "as --size says"
     texts: dict[Trait, str] = {
-        "larger": f"larger than {size}x{size}: {{}}; they come out at {size}x{size}, the size of "
-        "this model",
+        "larger": f"larger than {size}x{size}: {{}}; they come out at {size}x{size}, {why}",
         "beyond crop": f"far larger than the model's crop of {crop_size} pixels: {{}}; their "
         "largest centre square is taken instead",
         "real": "probably real: {}; this model has only ever seen synthetic faces, so expect poor "

@@ -154,7 +154,8 @@ class Pipeline:
             )
 
     def _traits(self, image: Image.Image) -> tuple[Trait, ...]:
-        traits = photo_traits(image, self._translator.card)
+        translator = self._translator
+        traits = photo_traits(image, translator.card, translator.image_size)
         is_cropped = self._job.options.faces is None and self._job.options.fit == "crop"
         return tuple(trait for trait in traits if is_cropped or trait == "real")
 

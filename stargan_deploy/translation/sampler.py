@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from stargan_deploy.card import TensorSpec
+from stargan_deploy.card import EntryPoint, ModelCard, TensorSpec
 from stargan_deploy.errors import CardError, LabelError, UsageError, unknown_name
 from stargan_deploy.images import Pixels
 from stargan_deploy.labels import FloatArray
@@ -39,51 +39,61 @@ class SampleRequest:
             raise UsageError(f"a seed cannot be negative: {self.seed}")
 
 
-class Sampler:
-    """Makes pictures with an entered runtime.
+def check_request(card: ModelCard, request: SampleRequest) -> EntryPoint:
+    """Refuses what a model cannot do, before it is opened.
+
+    Returns:
+        The entry point that makes the pictures.
 
     Raises:
-        CardError: the model makes no pictures from noise.
+        CardError: it makes no pictures from noise.
+        UsageError: a class of a model without classes.
+        LabelError: a class that the model does not know.
     """
+    if SAMPLE not in card.entry_points:
+        has = ", ".join(card.entry_points)
+        raise CardError(
+            f"this model makes no pictures from noise, it has {has}; see: stargan-deploy batch"
+        )
+    point, names = card.entry_point(SAMPLE), card.labels.names
+    if request.label is not None and point.input("class_index") is None:
+        raise UsageError("this model has no classes, so --label has nothing to choose from")
+    if request.label is not None and request.label not in names:
+        raise LabelError(unknown_name("class", request.label, names, where="this model"))
+    return point
+
+
+class Sampler:
+    """Makes pictures with an entered runtime."""
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
         self.labels = runtime.card.labels
-        if SAMPLE not in runtime.card.entry_points:
-            has = ", ".join(runtime.card.entry_points)
-            raise CardError(
-                f"this model makes no pictures from noise, it has {has}; see: stargan-deploy batch"
-            )
-        self._point = runtime.card.entry_point(SAMPLE)
 
     def sample(self, request: SampleRequest) -> Pixels:
         """Pictures (N, H, W, 3) in [0, 255].
 
         Raises:
-            UsageError: a class of a model without classes.
-            LabelError: a class that the model does not know.
+            CardError, UsageError, LabelError: as `check_request`.
         """
-        inputs = {}
-        for spec in self._point.inputs:
+        point, inputs = check_request(self.runtime.card, request), {}
+        for spec in point.inputs:
             draw = self._classes if spec.kind == "class_index" else _latents
             inputs[spec.name] = draw(spec, request)
-        if request.label is not None and self._point.input("class_index") is None:
-            raise UsageError("this model has no classes, so --label has nothing to choose from")
-        output = self._point.outputs[0]
+        output = point.outputs[0]
         return from_spec(self.runtime.run(inputs, entry_point=SAMPLE)[output.name], output)
 
     def headings(self, request: SampleRequest) -> tuple[str, ...]:
         """The classes that the pictures have in turn; nothing where they all have one or none."""
         in_turn = request.label is None and not request.interpolate
-        return self.labels.names if in_turn and self._point.input("class_index") else ()
+        has_classes = check_request(self.runtime.card, request).input("class_index") is not None
+        return self.labels.names if in_turn and has_classes else ()
 
     def _classes(self, spec: TensorSpec, request: SampleRequest) -> npt.NDArray[np.int64]:  # noqa: ARG002 - as for latents
         names = self.labels.names
         if request.label is None:
             first = np.zeros(request.count) if request.interpolate else np.arange(request.count)
             return first.astype(np.int64) % len(names)
-        if request.label not in names:
-            raise LabelError(unknown_name("class", request.label, names, where="this model"))
         return np.full(request.count, names.index(request.label), np.int64)
 
 

@@ -43,7 +43,7 @@ def read_label_table(path: Path, space: LabelSpace, *, needed: Sequence[str]) ->
     """
     if found_at(Path(path)) == "nothing":
         raise DataError(f"no such label file: {path}; --source takes predict, zeros, or a file")
-    file = LabelFile(path)
+    file = _opened(path)
     missing = [name for name in needed if name not in file.names]
     if missing:
         raise DataError(
@@ -59,6 +59,18 @@ def read_label_table(path: Path, space: LabelSpace, *, needed: Sequence[str]) ->
         if not np.array_equal(table.setdefault(name, labels), labels):
             raise DataError(f"{path}, line {line} contradicts an earlier row of {name!r}")
     return LabelTable(path=path, rows=table)
+
+
+def _opened(path: Path) -> LabelFile:
+    try:
+        return LabelFile(path)
+    except DataError as error:
+        if isinstance(error.__cause__, UnicodeDecodeError):
+            raise DataError(
+                f"cannot read {path}: it is no text; --source takes predict, zeros, a CSV file "
+                "(file,Attribute1,Attribute2,...) or a CelebA attribute list"
+            ) from error
+        raise
 
 
 def needed_names(space: LabelSpace, targets: Sequence[Target]) -> tuple[str, ...]:

@@ -213,10 +213,7 @@ def choose_direction(card: ModelCard, wish: str | None) -> str:
         if point.input("image") and point.makes_pictures and not point.is_stochastic
     ]
     if not known:
-        has = ", ".join(sorted(card.entry_points))
-        raise UsageError(
-            f"this model translates no images, it has {has}: see stargan-deploy sample"
-        )
+        raise UsageError(_why_no_direction(card))
     if wish is None and len(known) > 1:
         raise UsageError(f"this model goes {' and '.join(known)}: choose with --direction")
     if wish is not None and wish not in known:
@@ -224,18 +221,30 @@ def choose_direction(card: ModelCard, wish: str | None) -> str:
     return wish or known[0]
 
 
+def _why_no_direction(card: ModelCard) -> str:
+    points = sorted(card.entry_points.items())
+    if any(point.input("image") and point.makes_pictures for _, point in points):
+        return (
+            "this model was exported with --stochastic and wants dropout's masks beside each "
+            "image, which nobody draws here; export it without --stochastic to translate with it"
+        )
+    has = ", ".join(name for name, _ in points)
+    return f"this model translates no images, it has {has}: see stargan-deploy sample"
+
+
 def check_size(card: ModelCard, size: int, entry_point: str = "translate") -> None:
-    """Refuses images of a side, in pixels, that a model's graph does not take.
+    """Refuses images of a side, in pixels, that a model's graph does not take, or does not make.
 
     Raises:
         UsageError: such a size.
     """
     point = card.entry_points.get(entry_point)
-    spec = point.input("image") if point else None
-    sides = spec.shape[1:3] if spec and spec.layout == "NHWC" else spec.shape[2:] if spec else ()
-    for side in sides:
+    if point is None:
+        return
+    verb = "takes" if point.input("image") else "makes"
+    for side in point.sides:
         if side != size if isinstance(side, int) else not side.accepts(size):
-            raise UsageError(f"this model takes no images of {size}x{size}, but {_sides(side)}")
+            raise UsageError(f"this model {verb} no images of {size}x{size}, but {_sides(side)}")
 
 
 def _sides(side: int | Dim) -> str:

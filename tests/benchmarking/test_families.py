@@ -5,7 +5,7 @@ import json
 import pytest
 
 from stargan_deploy.benchmarking import suite
-from stargan_deploy.benchmarking.contestants import choose_points
+from stargan_deploy.benchmarking.contestants import choose_points, choose_sizes
 from stargan_deploy.benchmarking.results import load_results
 from stargan_deploy.benchmarking.suite_config import SuiteConfig
 from stargan_deploy.errors import UsageError
@@ -135,6 +135,32 @@ def test_an_unknown_entry_point_is_one_line(two_way, command):
         "stargan-deploy: unknown picture-making entry point 'a2bb'; did you mean 'a2b'? "
         "this model knows: a2b, b2a"
     )
+
+
+@pytest.mark.parametrize(
+    ("family", "sizes", "complaint"),
+    [
+        ("gan", "28,64", "this model makes no images of 64x64, but 28x28"),
+        ("pix2pix", "100", "takes no images of 100x100, but sides from 64 that are multiples of"),
+    ],
+)
+def test_sizes_that_a_model_does_not_have_are_refused(family, sizes, complaint, command, tmp_path):
+    model = lively_model(family, tmp_path / "model")
+    before = sorted(tmp_path.iterdir())
+    result = command("bench", "--model", model, "--sizes", sizes, "--out", "found")
+    assert result.code == 2
+    (line,) = result.err.splitlines()
+    assert complaint in line
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_model_of_a_fixed_size_is_measured_at_it(two_way, dropping):
+    card = read_card(dropping)
+    assert choose_sizes(card, ("translate_stochastic",)) == (64,)
+    assert choose_sizes(card, ("translate",), (64, 128)) == (64, 128)
+    assert choose_sizes(read_card(two_way), ("a2b",)) == (16,)
+    with pytest.raises(UsageError, match="takes no images of 128x128, but 64x64"):
+        choose_sizes(card, ("translate", "translate_stochastic"), (128,))
 
 
 def test_what_makes_no_pictures_is_not_measured(checkpoint):

@@ -154,6 +154,11 @@ def test_the_model_that_is_taken_is_named(command, demo_checkpoint, photos, monk
         (("--attrs", "Male", "--backend", "quick"), 2, "known: auto, eager, compile, onnx"),
         (("--attrs", "Male", "--weights", "best"), 2, "not one of 'ema', 'raw'"),
         (("--attrs", "Male", "--source", "none.csv"), 3, "no such label file: none.csv"),
+        (
+            ("--attrs", "Male", "--source", "photos/a.jpg"),
+            3,
+            "photos/a.jpg: it is no text; --source",
+        ),
         (("--attrs", "Male", "--batch-size", "0"), 2, "at least one image"),
     ],
 )

@@ -64,6 +64,8 @@ def test_an_export_of_both_directions_runs_too(command, models, photos, tmp_path
         ("pix2pix", ("--attrs", "Blond_Hair"), "takes no labels"),
         ("pix2pix", ("--strength", "0.5"), "this model has none"),
         ("pix2pix", ("--size", "100"), "multiples of 64"),
+        ("pix2pix", ("--source", "zeros"), "--source zeros tells the photos' own labels, and this"),
+        ("pix2pix", ("--source", "lab.csv"), "this model has none; leave it out"),
         ("cgan", (), "translates no images, it has sample"),
     ],
 )
@@ -72,3 +74,24 @@ def test_wishes_that_make_no_sense_are_one_line(command, models, photos, family,
     assert result.code == 2, result.err
     assert complaint in result.err
     assert "Traceback" not in result.err
+
+
+def test_an_export_that_wants_masks_says_what_to_do(command, models, photos):
+    assert command("export", models["pix2pix"], "--stochastic", "--out", "m.onnx").code == 0
+    result = command("batch", "-i", photos, "--model", "m.onnx")
+    assert result.code == 2
+    assert "exported with --stochastic and wants dropout's masks" in result.err
+    assert "export it without --stochastic to translate with it" in result.err
+    assert "sample" not in result.err
+
+
+def test_the_size_that_is_told_is_the_one_that_comes_out(command, models, photos, tmp_path):
+    save_noise(photos / "large.png", 200, 200)
+    words = ("batch", "-i", photos, "--model", models["pix2pix"], "--backend", "eager")
+    result = command(*words, "--size", 128)
+    assert "note: larger than 128x128: 1 of 4 photos; they come out at 128x128, as --size says" in (
+        result.err
+    )
+    assert pixels(tmp_path / "translated" / "large.png").shape == (128, 128, 3)
+    own = command(*words, "-o", "own")
+    assert "4 of 4 photos; they come out at 64x64, the size of this model" in own.err

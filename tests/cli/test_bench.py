@@ -47,7 +47,11 @@ def test_what_is_typed_goes_before_the_recipe(command, checkpoint, tmp_path):
         (("--batch-sizes", "1,x"), 2, "--batch-sizes takes whole numbers"),
         (("--batch-sizes", "0"), 2, "batch_sizes must be at least 1"),
         (("--budget", "0"), 2, "budget_s must be above 0"),
-        (("--sizes", "30"), 2, "multiple of 4"),
+        (
+            ("--sizes", "30"),
+            2,
+            "no images of 30x30, but sides from 4 that are multiples of 4",
+        ),
         (("--model", "gone.onnx"), 4, "no such model: gone.onnx"),
         (("--device", "gpu"), 2, "unknown device 'gpu'"),
         (("--out", "taken"), 2, "--out taken is a file"),
@@ -62,3 +66,13 @@ def test_bad_input_is_one_clear_line(command, checkpoint, tmp_path, words, code,
     result = command("bench", *words, *model)
     assert result.code == code, result.err
     assert complaint in result.err.splitlines()[-1]
+    assert not (tmp_path / "bench-results").exists()
+
+
+@pytest.mark.parametrize(("there", "left"), [((), ()), (("found",), ("found",))])
+def test_a_folder_is_left_only_where_it_was_before(command, checkpoint, tmp_path, there, left):
+    for folder in there:
+        (tmp_path / folder).mkdir()
+    words = ("--model", checkpoint, "--backends", "onxx", "--out", "found/one/two")
+    assert command("bench", *words).code == 2
+    assert [str(path.relative_to(tmp_path)) for path in sorted(tmp_path.rglob("*"))] == list(left)

@@ -109,6 +109,34 @@ def test_a_model_without_dropout_cannot_be_exported_with_masks(trained, tmp_path
         export(trained("cyclegan"), out=tmp_path / "m.onnx", options=ExportOptions(stochastic=True))
 
 
+@pytest.mark.parametrize(
+    ("family", "stochastic", "size"), [("gan", False, "28x28"), ("pix2pix", True, "64x64")]
+)
+def test_a_fixed_size_cannot_be_limited(family, stochastic, size, trained, tmp_path):
+    options = ExportOptions(max_size=128, stochastic=stochastic)
+    with pytest.raises(UsageError, match=f"--max-size limits .* is fixed at {size}; leave it out"):
+        export(trained(family), out=tmp_path / "new" / "m.onnx", options=options)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+@pytest.mark.parametrize(
+    ("max_size", "greatest", "tried"),
+    [(64, 64, {"64x64"}), (100, 64, {"64x64"}), (128, 128, {"64x64", "64x128"})],
+)
+def test_few_sizes_of_large_steps_are_exported(
+    max_size, greatest, tried, format_, trained, tmp_path
+):
+    pytest.importorskip({"onnx": "onnx", "openvino": "openvino", "trt": "tensorrt_rtx"}[format_])
+    options = ExportOptions(format=format_, precision="fp32", max_batch=2, max_size=max_size)
+    path = tmp_path / f"m{FORMATS[format_]}"
+    result = export(trained("pix2pix"), out=path, options=options)
+    sides = result.card.entry_points["translate"].sides
+    assert [side if isinstance(side, int) else side.max for side in sides] == [greatest, greatest]
+    assert {case.split()[-1] for v in result.verdicts for case in v.cases} == tried
+    assert all(verdict.passed for verdict in result.verdicts)
+
+
 def test_the_card_says_how_pix2pix_differs_from_its_paper(trained, tmp_path):
     result = export(trained("pix2pix"), out=tmp_path / "m.onnx", options=ExportOptions(max_batch=4))
     assert set(result.card.entry_points) == {"translate"}

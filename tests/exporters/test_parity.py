@@ -160,6 +160,9 @@ def test_the_classifier_is_tried_at_its_only_size(checkpoint):
         (Dim(symbol="side", min=4, multiple=4), [32, 24, 40]),
         (Dim(symbol="side", min=48, multiple=16), [48, 48, 64]),
         (Dim(symbol="side", max=20, multiple=4), [20, 16, 20]),
+        (Dim(symbol="side", min=32, multiple=32), [32, 32, 64]),
+        (Dim(symbol="side", min=16, max=32, multiple=16), [32, 32, 16]),
+        (Dim(symbol="side", min=32, max=48, multiple=32), [32, 32, 32]),
     ],
 )
 def test_sizes_keep_to_the_cards_limits(checkpoint, side, sizes):

@@ -177,6 +177,21 @@ def test_a_module_that_cannot_be_traced_is_refused_in_one_line(tmp_path):
     assert "\n" not in str(caught.value)
 
 
+def test_what_torch_logs_before_it_raises_is_kept_from_the_user(tmp_path, capfd):
+    """Of a contradiction between sizes it logs every guard, each with a Python stack."""
+
+    class Wordy(nn.Module):
+        def forward(self, image: Tensor) -> Tensor:
+            logging.getLogger("torch._guards").error("many lines")
+            raise RuntimeError("one thing")
+
+    point = image_point(Dim(symbol="height"), Dim(symbol="width"))
+    with pytest.raises(ExportError, match="torch cannot write this model as ONNX: ") as caught:
+        write(Wordy(), point, tmp_path / "x.onnx")
+    assert "\n" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
+
+
 def generator_request(checkpoint, precision: Precision, batches: slice = slice(2)) -> GraphRequest:
     """A request for the generator with few calibration batches."""
     content = load_checkpoint(checkpoint)

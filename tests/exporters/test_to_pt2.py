@@ -231,3 +231,33 @@ def test_a_package_is_a_plain_zip(packages):
     with zipfile.ZipFile(packages.files[0]) as archive:
         assert archive.testzip() is None
         assert {name.partition("/")[0] for name in archive.namelist()} == {"package"}
+
+
+class Square(nn.Module):
+    """A transposed convolution with as many features in as out, and a norm after it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, 4, 3, padding=1),
+            nn.ConvTranspose2d(4, 4, 3, padding=1, bias=False),
+            nn.BatchNorm2d(4),
+        )
+        with torch.no_grad():
+            self.layers[2].running_var.copy_(torch.tensor([0.1, 0.5, 1.0, 4.0]))
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.layers(image)[:, :3].tanh()
+
+
+@pytest.mark.slow
+def test_factors_of_a_norm_stay_with_their_features(tmp_path):
+    """Torch's freezing folds them into a transposed convolution's weights along the wrong axis."""
+    wish = request(Square())
+    path = tmp_path / "square.pt2"
+    to_pt2.write_graph(wish, path)
+    image = torch.rand(2, 3, 8, 8) * 2 - 1
+    (found,) = load_code(read_entries(path), "cpu")([image])
+    with torch.no_grad():
+        (expected,) = wish.module(image)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)

@@ -46,6 +46,16 @@ def test_a_limited_side_is_kept_to():
         trace(point)(torch.zeros(2, 3, 16, 16))
 
 
+def test_two_steps_are_traced_as_three():
+    """Torch takes one step for a number, so that of two it would see but one size, and refuse."""
+    point = image_point(2, Dim(symbol="side", min=64, multiple=64, max=128))
+    (image,) = example_inputs(point)
+    assert image.shape == (2, 3, 192, 192)
+    module = trace(point)
+    for side in (64, 128):
+        assert module(torch.zeros(2, 3, side, side))[0].shape[-1] == side
+
+
 def test_examples_have_the_types_of_the_card():
     (image,) = example_inputs(image_point(1, 8, dtype="uint8"))
     assert image.dtype == torch.uint8
