@@ -93,9 +93,11 @@ def _why_not(card: ModelCard, verdicts: list[Verdict], device: str, backend: str
     current = all(_is_current(verdict, backend) for verdict in verdicts)
     is_int8 = "int8" in "+".join(card.precision.values())
     is_good = all(map(_passes_gate, verdicts))
+    has_masks = any(point.is_stochastic for point in card.entry_points.values())
     gate = f"{GATE_PSNR_DB:g} dB and a mean of {GATE_MEAN_DIFFERENCE} levels"
     objections = {
         "INT8 is taken only where it is given as --model": is_int8,
+        "it wants dropout's masks (--stochastic), which nobody draws here": has_masks,
         f"unverified: {card.unverified}": card.unverified is not None,
         f"not proven on {device}": not passed,
         f"proven on another machine ({', '.join(others)})": bool(others),

@@ -4,9 +4,12 @@ from dataclasses import replace
 import pytest
 
 from stargan_deploy.card import Verdict
+from stargan_deploy.exporters.export import export
+from stargan_deploy.exporters.plan import ExportOptions
 from stargan_deploy.exporters.to_onnx import attach_card
 from stargan_deploy.runtimes.choose import read_card_of
 from stargan_deploy.runtimes.fastest import choose_fastest
+from tests.families import lively_model
 
 
 @pytest.fixture
@@ -64,6 +67,16 @@ def test_what_auto_must_not_take_is_passed_over_with_the_reason(
     assert choice.backend == "eager"
     assert refusal.path == path
     assert reason in refusal.reason
+
+
+def test_an_export_that_wants_masks_is_passed_over(tmp_path):
+    """It was taken, and could not translate."""
+    model = lively_model("pix2pix", tmp_path)
+    options = ExportOptions(stochastic=True, max_batch=4)
+    export(model, out=tmp_path / "stochastic.onnx", options=options)
+    choice, (refusal,) = choose_fastest(model, [tmp_path / "stochastic.onnx"], device="cpu")
+    assert choice.path == model
+    assert "--stochastic" in refusal.reason
 
 
 def test_a_verdict_without_a_speed_is_no_reason_to_leave_eager(checkpoint, variant):
