@@ -135,7 +135,7 @@ def test_a_checkpoint_is_exported_once_for_another_backend(command, model, tmp_p
     ("words", "complaint"),
     [
         (("--precision", "fp16"), "--precision goes with a --backend; auto chooses both"),
-        (("--backend", "quick"), "known: auto, eager, compile, onnx"),
+        (("--backend", "quick"), "unknown backend 'quick'; known: auto, "),
         (("--backend", "onnx", "--precision", "bf16"), "there is no onnx at precision 'bf16'"),
     ],
 )
