@@ -9,7 +9,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from stargan_deploy.errors import DiskFullError, OutputError
@@ -105,6 +105,18 @@ def make_folder(path: Path) -> Path:
     return Path(path)
 
 
+def missing_folders(path: Path) -> list[Path]:
+    """A folder and its parents as far as there is nothing in their place, the inner ones first."""
+    return [place for place in (path, *path.parents) if not os.path.lexists(place)]
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Removes folders, the inner ones first, up to one that holds something or cannot go."""
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
+
+
 def check_folder(path: Path) -> None:
     """Checks that files can be written to a folder, which need not exist; leaves nothing behind.
 
@@ -115,7 +127,7 @@ def check_folder(path: Path) -> None:
     """
     try:
         folder = Path(path).absolute()
-        nearest = next(place for place in (folder, *folder.parents) if place.exists())
+        nearest = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
         tempfile.TemporaryDirectory(prefix=".stargan-deploy-", dir=nearest).cleanup()
     except OSError as error:
         raise cannot_write(path, error) from error

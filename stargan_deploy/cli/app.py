@@ -19,14 +19,10 @@ from stargan_deploy.cli.sample import sample
 from stargan_deploy.cli.train import train
 from stargan_deploy.cli.verify import verify
 
-ABOUT = (
-    "StarGAN and other GANs from training to production: train, export, prove, measure, translate "
-    "folders of photos, make pictures from noise."
-)
-
 app = typer.Typer(
     name="stargan-deploy",
-    help=ABOUT,
+    help="StarGAN and other GANs from training to production: train, export, prove, measure, "
+    "translate folders of photos, make pictures from noise.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -48,7 +44,7 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback(help=ABOUT)
+@app.callback()
 def options(
     version: Annotated[
         bool,

@@ -1,7 +1,7 @@
 """`stargan-deploy bench`."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -198,18 +198,16 @@ def _result_folder(folder: Path) -> Iterator[None]:
         UsageError: the folder is a file.
         OutputError: it cannot be made.
     """
-    from stargan_deploy.files import make_folder
+    from stargan_deploy.files import make_folder, missing_folders, remove_empty
 
     if folder.is_file():
         raise UsageError(f"--out {folder} is a file; name a folder")
-    made = [place for place in (folder, *folder.parents) if not place.exists()]
+    made = missing_folders(folder)
     make_folder(folder)
     try:
         yield
     except BaseException:
-        with suppress(OSError):  # one that holds something stays
-            for place in made:
-                place.rmdir()
+        remove_empty(made)
         raise
 
 

@@ -97,8 +97,9 @@ class _Request:
 
 def _prepare(request: _Request) -> "Trainer | Plan":
     """Everything up to the first step; on a dry run the plan alone."""
+    from stargan_deploy.files import check_folder
     from stargan_deploy.training.recipe import read_recipe
-    from stargan_deploy.training.run import Run, check_new_folder, check_place, new_run_folder
+    from stargan_deploy.training.run import Run, check_new_folder, new_run_folder
     from stargan_deploy.training.session import plan_of, plan_training
 
     recipe = read_recipe(
@@ -110,7 +111,7 @@ def _prepare(request: _Request) -> "Trainer | Plan":
     check_new_folder(folder)
     say(f"run: {folder}")
     if request.dry_run:
-        check_place(folder)
+        check_folder(folder)
         return plan_training(recipe)
     trainer = _new_trainer(recipe, Run(folder), request)
     _tell(plan_of(trainer), json_output=False)

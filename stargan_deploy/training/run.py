@@ -13,7 +13,6 @@
 import contextlib
 import json
 import math
-import os
 import shutil
 import subprocess
 import time
@@ -27,7 +26,7 @@ from PIL import Image
 from stargan_deploy.card import library_versions
 from stargan_deploy.config import to_mapping, to_toml
 from stargan_deploy.errors import OutputError, TrainingError
-from stargan_deploy.files import copy_file, make_folder, write_text
+from stargan_deploy.files import copy_file, make_folder, missing_folders, remove_empty, write_text
 from stargan_deploy.images import save_image
 from stargan_deploy.models.checkpoint import newest_whole
 from stargan_deploy.training.recipe import Recipe
@@ -53,8 +52,7 @@ class Run:
         Raises:
             OutputError: it cannot be made; nothing is left of it then.
         """
-        wanted = (self.checkpoints, *self.checkpoints.parents)
-        self._made += [path for path in wanted if not os.path.lexists(path)]
+        self._made += missing_folders(self.checkpoints)
         with self.taken_away_on_failure():
             make_folder(self.checkpoints)
 
@@ -159,11 +157,9 @@ class Run:
                 self._board.close()
 
     def _take_away(self) -> None:
-        for path in self._made:
-            if path == self.folder:
-                shutil.rmtree(path, ignore_errors=True)
-            with contextlib.suppress(OSError):  # a parent that others use by now
-                path.rmdir()
+        if self.folder in self._made:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        remove_empty(path for path in self._made if path.exists())
         self._made = []
 
     @contextlib.contextmanager
@@ -209,19 +205,6 @@ def check_new_folder(folder: Path) -> None:
         raise TrainingError(
             f"{folder} already holds a run; go on with --resume --out {folder}, or choose another"
         )
-
-
-def check_place(folder: Path) -> None:
-    """Refuses a place where no run can be written, without writing there.
-
-    Raises:
-        OutputError: what is there already is no folder, or may not be written.
-    """
-    there = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
-    if not there.is_dir():
-        raise OutputError(f"cannot write a run to {folder}: {there} is no folder; choose another")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise OutputError(f"cannot write a run to {folder}: {there} is read-only; choose another")
 
 
 def git_revision() -> str:

@@ -138,15 +138,15 @@ def _refuse_another_past(trainer: Trainer, saved: Recipe, step: int) -> None:
         TrainingError: they would.
     """
     phases = trainer.objective.phases()
-    if len(phases) == 1:
+    length = num_steps(saved.train, epoch_length(trainer.source))
+    if len(phases) == 1 or length == trainer.num_steps:
         return
     before = _build_objective(saved, trainer.source).phases()
     if _begun(before, step) != _begun(phases, step):
-        old, new = (sum(phase.num_steps for phase in each) for each in (before, phases))
         raise TrainingError(
-            f"cannot resume a training of {old} steps as one of {new}: its {len(phases)} stages "
-            f"share out all steps, so that step {step} would be at another one; keep the length, "
-            "or start a new run with --init-from"
+            f"cannot resume a training of {length} steps as one of {trainer.num_steps}: its "
+            f"{len(phases)} stages share out all steps, so that step {step} would be at another "
+            "one; keep the length, or start a new run with --init-from"
         )
 
 
