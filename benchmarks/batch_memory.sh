@@ -15,7 +15,7 @@ import os
 import sys
 from pathlib import Path
 
-from stargan_deploy.benchmarking.drawn_photos import draw_photos
+from stargan_deploy.benchmarking.measure.synthetic_photos import draw_photos
 
 drawn = draw_photos(Path("drawn"), 20, (128, 1024))
 for name, num in zip(sys.argv[1::2], map(int, sys.argv[2::2]), strict=True):

@@ -28,7 +28,7 @@ import sys
 import time
 
 from stargan_deploy.cli import main
-from stargan_deploy.runtimes.base import Runtime
+from stargan_deploy.backends.base import Runtime
 
 share = float(sys.argv.pop(1))
 undelayed = Runtime.run

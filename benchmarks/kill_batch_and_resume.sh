@@ -17,7 +17,7 @@ import os
 import sys
 from pathlib import Path
 
-from stargan_deploy.benchmarking.drawn_photos import draw_photos
+from stargan_deploy.benchmarking.measure.synthetic_photos import draw_photos
 
 drawn = draw_photos(Path("drawn"), 50, (64, 128))
 for number in range(int(sys.argv[1])):
@@ -38,7 +38,7 @@ import json
 import sys
 from pathlib import Path
 
-from stargan_deploy.translation.manifest import read_manifests
+from stargan_deploy.batch.manifest.reader import read_manifests
 
 output, notes = map(Path, sys.argv[1:])
 before = json.loads(notes.read_text()) if notes.exists() else {}

@@ -6,7 +6,7 @@ The public API is `load`; everything else is used through the command line.
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from stargan_deploy.translation.model import load
+    from stargan_deploy.inference.model import load
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "load"]
@@ -15,7 +15,7 @@ __all__ = ["__version__", "load"]
 def __getattr__(name: str) -> object:
     """Imports `load` on first use, so that `import stargan_deploy` stays light."""
     if name == "load":
-        from stargan_deploy.translation.model import load
+        from stargan_deploy.inference.model import load
 
         return load
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from stargan_deploy.card import ModelCard, Preprocessing
+from stargan_deploy.card.card import ModelCard, Preprocessing
+from stargan_deploy.card.labels import multilabel_space
 from stargan_deploy.cli import main
 from stargan_deploy.cli.console import set_quiet
-from stargan_deploy.data import synthetic
-from stargan_deploy.labels import multilabel_space
-from stargan_deploy.models.checkpoint import network_tensors, save_checkpoint
-from stargan_deploy.models.stargan import build_networks, entry_points
+from stargan_deploy.data.layouts import synthetic
+from stargan_deploy.families.checkpoint import network_tensors, save_checkpoint
+from stargan_deploy.families.stargan.networks import build_networks, entry_points
+
+pytest_plugins = ["tests.artefact", "tests.exported", "tests.photos", "tests.tiny_training"]
 
 torch.set_num_threads(1)  # tiny networks gain nothing from more, and workers share the cores
 

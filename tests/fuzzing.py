@@ -16,9 +16,9 @@ import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from stargan_deploy.card import parse_card
+from stargan_deploy.backends.registry import open_runtime, read_card_of
+from stargan_deploy.card.card import parse_card
 from stargan_deploy.errors import StarganDeployError
-from stargan_deploy.runtimes.choose import open_runtime, read_card_of
 
 SLOW_S = 20.0
 """What no reader may take for one tiny file."""
@@ -139,16 +139,16 @@ def _complaint(read: Callable[[], None]) -> str | None:
 
 
 def _backend_of(path: Path) -> str:
-    from stargan_deploy.runtimes.choose import backends_for
+    from stargan_deploy.backends.registry import backends_for
 
     return backends_for(path)[0]
 
 
 def make_files(folder: Path, formats: tuple[str, ...]) -> dict[str, Path]:
     """A tiny checkpoint and its exports, each in a folder of its own."""
-    from stargan_deploy.exporters.export import export
-    from stargan_deploy.exporters.formats import load_format
-    from stargan_deploy.exporters.plan import ExportOptions
+    from stargan_deploy.backends.formats import load_format
+    from stargan_deploy.export.export import export
+    from stargan_deploy.export.plan import ExportOptions
     from tests.conftest import make_checkpoint
 
     (folder / "checkpoint").mkdir()

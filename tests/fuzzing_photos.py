@@ -15,12 +15,12 @@ import time
 import traceback
 from pathlib import Path
 
+from stargan_deploy.batch.photos.photo_file import decode_photo, read_photo
 from stargan_deploy.errors import ImageError
-from stargan_deploy.translation.framing import WholePhoto
-from stargan_deploy.translation.metadata import KEEPABLE
-from stargan_deploy.translation.photo_file import decode_photo, read_photo
+from stargan_deploy.files.metadata import KEEPABLE
+from stargan_deploy.inference.framing import WholePhoto
 from tests.fuzzing import mutations
-from tests.translation.conftest import photo_of_every_kind
+from tests.photos import photo_of_every_kind
 
 SLOW_S = 5.0
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from stargan_deploy.data.idx import read_idx
-from stargan_deploy.runtimes.choose import open_runtime
-from stargan_deploy.translation.sampler import Sampler, SampleRequest
+from stargan_deploy.backends.registry import open_runtime
+from stargan_deploy.data.layouts.idx import read_idx
+from stargan_deploy.inference.sampler import Sampler, SampleRequest
 
 COUNT, SEED, EPOCHS = 1000, 7, 3
 

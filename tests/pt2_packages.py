@@ -5,14 +5,14 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from stargan_deploy.exporters.export import ExportResult, export
-from stargan_deploy.exporters.plan import ExportOptions
-from stargan_deploy.runtimes.package_file import (
+from stargan_deploy.backends.pt2.file import (
     payload_sha256,
     read_card,
     read_entries,
     write_package,
 )
+from stargan_deploy.export.export import ExportResult, export
+from stargan_deploy.export.plan import ExportOptions
 
 _folders: list[tempfile.TemporaryDirectory[str]] = []
 """Kept until the process ends."""

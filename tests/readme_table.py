@@ -5,8 +5,8 @@ python -m tests.readme_table
 
 from pathlib import Path
 
+from stargan_deploy.benchmarking.report.tables import headline_table, replace_between_markers
 from stargan_deploy.benchmarking.results import load_results
-from stargan_deploy.benchmarking.tables import headline_table, replace_between_markers
 
 README = Path(__file__).parents[1] / "README.md"
 RESULTS = README.parent / "benchmarks" / "results" / "amd-epyc-2-cores" / "results.json"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stargan_deploy.runtimes.choose import read_card_of
+from stargan_deploy.backends.registry import read_card_of
 from tests.fuzzing import fuzz_card, fuzz_file, make_files
 from tests.fuzzing_photos import fuzz_photos
 

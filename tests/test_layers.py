@@ -1,94 +1,123 @@
 """Imports go one way, and the workbench folders hold no Python."""
 
 import ast
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from stargan_deploy.models.family import FAMILIES
-from stargan_deploy.training.objective import OBJECTIVES
+from stargan_deploy.families.objectives.base import OBJECTIVES
+from stargan_deploy.families.registry import FAMILIES
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "stargan_deploy"
 
-BELOW = {
-    "vocabulary": set(),
-    "models": {"vocabulary"},
-    "data": {"vocabulary"},
-    "training": {"vocabulary", "models", "data"},
-    "runtimes": {"vocabulary", "models", "data"},
-    "exporters": {"vocabulary", "models", "data", "runtimes"},
-    "translation": {"vocabulary", "models", "data", "runtimes", "exporters"},
-    "benchmarking": {
-        "vocabulary",
-        "models",
-        "data",
-        "training",
-        "runtimes",
-        "exporters",
-        "translation",
-    },
-    "cli": {
-        "vocabulary",
-        "models",
-        "data",
-        "training",
-        "runtimes",
-        "exporters",
-        "translation",
-        "benchmarking",
-    },
-}
+ROOMS = (
+    "errors",
+    "config",
+    "devices",
+    "distributed",
+    "isolated",
+    "stop_signals",
+    "card",
+    "files",
+    "presentation",
+    "families",
+    "data",
+    "training",
+    "backends",
+    "export",
+    "faces",
+    "inference",
+    "batch",
+    "benchmarking",
+    "cli",
+)
+"""A module imports only from its own room and from those before it."""
+
+MAX_MODULES = 12
+"""Modules of its own that a package may hold, sub-packages apart."""
+
 FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_of(path): path for path in FILES}
 
 
 def room_of(module: str) -> str:
     parts = module.split(".")
-    return parts[1] if len(parts) > 1 and parts[1] in BELOW else "vocabulary"
+    return parts[1] if len(parts) > 1 and parts[1] in ROOMS else "stargan_deploy"
 
 
-def imported(path: Path) -> set[str]:
-    modules = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+def imported(path: Path, *, at_module_level: bool = False) -> set[str]:
+    """Modules of the package that a module imports, in functions and for type checkers too."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    nodes = tree.body if at_module_level else ast.walk(tree)
+    found = set()
+    for node in nodes:
         if isinstance(node, ast.Import):
-            modules |= {alias.name for alias in node.names}
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            modules |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return {module for module in modules if module.startswith("stargan_deploy")}
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name in MODULES else node.module for name in names}
+    return {module for module in found if module.startswith("stargan_deploy")}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_imports_go_one_way(path):
-    if path.name in ("__init__.py", "__main__.py") and path.parent == PACKAGE:
+    own = room_of(module_of(path))
+    if own == "stargan_deploy":  # the package itself, and `python -m stargan_deploy`
         return
-    own = room_of(".".join(path.relative_to(ROOT).with_suffix("").parts))
-    allowed = BELOW[own] | {own}
-    wrong = [module for module in imported(path) if room_of(module) not in allowed]
-    assert not wrong
+    allowed = {"stargan_deploy", *ROOMS[: ROOMS.index(own) + 1]}
+    assert not [module for module in imported(path) if room_of(module) not in allowed]
 
 
-def test_translation_sees_runtimes_only_through_their_doors():
-    doors = ("stargan_deploy.runtimes.base", "stargan_deploy.runtimes.choose")
-    for path in (PACKAGE / "translation").glob("*.py"):
+def test_the_rooms_are_those_of_the_package():
+    places = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").is_file()}
+    modules = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__", "__main__"}
+    assert places | modules == set(ROOMS)
+
+
+def test_no_imports_in_a_circle():
+    """However lazily: a circle that is hidden in a function is one."""
+    imports = {name: imported(path) - {name} for name, path in MODULES.items()}
+    done: set[str] = set()
+
+    def visit(module: str, trail: tuple[str, ...]) -> None:
+        assert module not in trail, " -> ".join((*trail[trail.index(module) :], module))
+        if module not in done:
+            for other in imports.get(module, ()):
+                visit(other, (*trail, module))
+            done.add(module)
+
+    for module in sorted(set(imports) - {"stargan_deploy"}):
+        visit(module, ("stargan_deploy",) * 0)
+
+
+@pytest.mark.parametrize("room", ["batch", "benchmarking", "export", "inference"])
+def test_nothing_outside_a_backend_sees_its_inside(room):
+    doors = {"base", "registry", "difference", "formats", "pixel_graph", "doctor", "fake"}
+    for path in (PACKAGE / room).rglob("*.py"):
         for module in imported(path):
-            assert room_of(module) != "runtimes" or module.startswith(doors), path
+            if room_of(module) == "backends":
+                assert module.split(".")[2] in doors, (path, module)
 
 
-OF_STARGAN = {"untrained.py", "plain_loop.py"}
-"""The model measured by default, and the table of plain loops with that of the official code."""
+OF_STARGAN = {"untrained.py", "training.py"}
+"""The model measured by default, and the table of baselines with that of the official code."""
 
 
-@pytest.mark.parametrize("room", ["exporters", "runtimes", "translation", "benchmarking", "cli"])
-def test_no_door_asks_which_family_comes(room):
-    for path in (PACKAGE / room).glob("*.py"):
+@pytest.mark.parametrize(
+    "room", ["training", "backends", "export", "faces", "inference", "batch", "benchmarking", "cli"]
+)
+def test_nothing_outside_a_family_asks_which_it_is(room):
+    for path in (PACKAGE / room).rglob("*.py"):
         if path.name not in OF_STARGAN:
-            _refuse_families(path)
-
-
-def test_the_trainer_knows_objectives_only():
-    own = {"presets.py", "objective.py", "recipe.py"} | {f"{family}.py" for family in FAMILIES}
-    for path in (PACKAGE / "training").glob("*.py"):
-        if path.name not in own:
             _refuse_families(path)
 
 
@@ -103,6 +132,11 @@ def _refuse_families(path):
 @pytest.mark.parametrize("folder", ["train", "export", "benchmarks"])
 def test_workbenches_hold_no_python(folder):
     assert not list((ROOT / folder).rglob("*.py"))
+
+
+def test_no_package_is_wide():
+    modules = Counter(path.parent for path in FILES if path.name != "__init__.py")
+    assert not {str(place): num for place, num in modules.items() if num > MAX_MODULES}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from stargan_deploy.benchmarking.suite_config import SuiteConfig
-from stargan_deploy.benchmarking.training_speed import read_config
+from stargan_deploy.benchmarking.measure.training_speed import read_config
+from stargan_deploy.benchmarking.suite.config import SuiteConfig
 from stargan_deploy.config import from_mapping, merge, read_toml
 from stargan_deploy.training.recipe import read_recipe, resolve_recipe
 

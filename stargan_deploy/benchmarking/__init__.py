@@ -1,1 +1,1 @@
-"""Measuring models and trainings."""
+"""Benchmarks of every backend, of training and of batches."""

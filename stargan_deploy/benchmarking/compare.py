@@ -23,9 +23,9 @@ from typing import Literal
 
 import numpy as np
 
-from stargan_deploy.benchmarking import wording
+from stargan_deploy.benchmarking.measure.timing import AGREEMENT, window_spread
+from stargan_deploy.benchmarking.report import format as wording
 from stargan_deploy.benchmarking.results import Machine, Results, Row, Timing, TrainingRow
-from stargan_deploy.benchmarking.timing import AGREEMENT, window_spread
 
 Verdict = Literal["faster", "slower", "regression", "noise", "too few samples"]
 

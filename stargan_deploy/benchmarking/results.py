@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from stargan_deploy.config import from_mapping, to_mapping
 from stargan_deploy.errors import ConfigError, DataError
-from stargan_deploy.files import write_text
+from stargan_deploy.files.atomic import write_text
 
 SCHEMA_VERSION = 1
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from stargan_deploy.benchmarking.results import BatchRow, Results, Row, Timing
-from stargan_deploy.files import write_text
+from stargan_deploy.files.atomic import write_text
 
 CSV_NAME = "results.csv"
 

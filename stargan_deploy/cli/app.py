@@ -5,19 +5,19 @@ from typing import Annotated
 import typer
 
 from stargan_deploy import __version__
-from stargan_deploy.cli.batch import batch
-from stargan_deploy.cli.bench import bench
-from stargan_deploy.cli.bench_group import BenchGroup
-from stargan_deploy.cli.compare import compare
-from stargan_deploy.cli.convert import convert
-from stargan_deploy.cli.data import data
+from stargan_deploy.cli.batch.command import batch
+from stargan_deploy.cli.batch.sample import sample
+from stargan_deploy.cli.bench.command import bench
+from stargan_deploy.cli.bench.compare import compare
+from stargan_deploy.cli.bench.group import BenchGroup
+from stargan_deploy.cli.data.command import data
 from stargan_deploy.cli.demo import demo
-from stargan_deploy.cli.doctor import doctor
-from stargan_deploy.cli.export import export
-from stargan_deploy.cli.info import info
-from stargan_deploy.cli.sample import sample
+from stargan_deploy.cli.models.convert import convert
+from stargan_deploy.cli.models.doctor import doctor
+from stargan_deploy.cli.models.export import export
+from stargan_deploy.cli.models.info import info
+from stargan_deploy.cli.models.verify import verify
 from stargan_deploy.cli.train import train
-from stargan_deploy.cli.verify import verify
 
 app = typer.Typer(
     name="stargan-deploy",

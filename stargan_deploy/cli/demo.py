@@ -14,8 +14,8 @@ from stargan_deploy.cli.options import Json, Quiet
 from stargan_deploy.errors import IncompleteError
 
 if TYPE_CHECKING:
-    from stargan_deploy.exporters.export import ExportResult
-    from stargan_deploy.translation.plan import BatchPlan
+    from stargan_deploy.batch.plan import BatchPlan
+    from stargan_deploy.export.export import ExportResult
 
 HELD_OUT_SEED = 2026
 """Not the seed of any training's faces, so that the model has never seen these."""
@@ -53,16 +53,16 @@ def _timed(part: str, words: str, seconds: dict[str, float]) -> Iterator[None]:
 
 
 def _draw(folder: Path, count: int, seed: int) -> None:
-    from stargan_deploy.data.synthetic import write_celeba
-    from stargan_deploy.runtimes.choose import read_card_of
+    from stargan_deploy.backends.registry import read_card_of
+    from stargan_deploy.data.layouts.synthetic import write_celeba
 
     size = read_card_of(find.DEMO_MODEL).preprocessing.image_size
     write_celeba(folder, count, size=size, seed=seed)
 
 
 def _export(path: Path) -> "ExportResult":
-    from stargan_deploy.exporters.export import export
-    from stargan_deploy.exporters.parity import describe
+    from stargan_deploy.export.export import export
+    from stargan_deploy.export.proof.compare import describe
 
     result = export(find.DEMO_MODEL, out=path)
     for verdict in result.verdicts:
@@ -72,9 +72,9 @@ def _export(path: Path) -> "ExportResult":
 
 def _translate(out: Path, exported: "ExportResult", count: int) -> "BatchPlan":
     """Runs the batch job over the faces, to each hair colour and to the rest flipped."""
-    from stargan_deploy.translation.batch import Circumstances, run_batch
-    from stargan_deploy.translation.engine import EngineSpec, open_engine
-    from stargan_deploy.translation.resume import Rerun
+    from stargan_deploy.batch.resume import Rerun
+    from stargan_deploy.batch.run import Circumstances, run_batch
+    from stargan_deploy.batch.session import EngineSpec, open_engine
 
     plan = _plan(out, exported, count)
     spec = EngineSpec(path=exported.files[0], backend="auto", device="cpu")
@@ -92,9 +92,9 @@ def _translate(out: Path, exported: "ExportResult", count: int) -> "BatchPlan":
 def _plan(out: Path, exported: "ExportResult", count: int) -> "BatchPlan":
     from dataclasses import replace
 
-    from stargan_deploy.translation.plan import BatchJob, plan_batch
-    from stargan_deploy.translation.sources import read_label_table
-    from stargan_deploy.translation.targets import name_targets
+    from stargan_deploy.batch.plan import BatchJob, plan_batch
+    from stargan_deploy.inference.source_labels import read_label_table
+    from stargan_deploy.inference.targets import name_targets
 
     space = exported.card.labels
     table = out / "faces" / "list_attr_celeba.txt"
@@ -109,9 +109,9 @@ def _plan(out: Path, exported: "ExportResult", count: int) -> "BatchPlan":
 
 
 def _show_side_by_side(out: Path, plan: "BatchPlan") -> None:
-    from stargan_deploy.grids import picture_grid
-    from stargan_deploy.images import load_image, save_image
-    from stargan_deploy.translation.gallery import GalleryRow, write_gallery
+    from stargan_deploy.batch.output.gallery import GalleryRow, write_gallery
+    from stargan_deploy.files.images import load_image, save_image
+    from stargan_deploy.presentation.grids import picture_grid
 
     headers = [named.target.text for named in plan.job.targets]
     rows = [

@@ -59,14 +59,14 @@ def _run_folders() -> list[Path]:
 
 
 def _newest_in_runs() -> Path | None:
-    from stargan_deploy.models.checkpoint import newest_whole
+    from stargan_deploy.families.checkpoint import newest_whole
 
     found = (newest_whole(folder.glob("*.safetensors")) for folder in _run_folders())
     return next((path for path in found if path), None)
 
 
 def _newest_in(folder: Path) -> Path:
-    from stargan_deploy.models.checkpoint import newest_whole
+    from stargan_deploy.families.checkpoint import newest_whole
 
     found = newest_whole(folder.glob("checkpoints/*.safetensors")) or newest_whole(
         folder.glob("*.safetensors")

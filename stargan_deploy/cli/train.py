@@ -11,10 +11,10 @@ from stargan_deploy.cli.console import say, set_quiet, show, show_json
 from stargan_deploy.cli.options import Device, DryRun, Json, Quiet
 
 if TYPE_CHECKING:
-    from stargan_deploy.training.distributed import Ranks
+    from stargan_deploy.distributed import Ranks
     from stargan_deploy.training.recipe import Recipe
-    from stargan_deploy.training.recorder import Progress
-    from stargan_deploy.training.run import Run
+    from stargan_deploy.training.runs.recorder import Progress
+    from stargan_deploy.training.runs.run import Run
     from stargan_deploy.training.session import Plan
     from stargan_deploy.training.trainer import Trainer
 
@@ -57,7 +57,7 @@ def train(
 
     if resume and init_from:
         raise UsageError("--resume goes on with a run and --init-from starts one: give one of them")
-    from stargan_deploy.training.distributed import joined
+    from stargan_deploy.distributed import joined
     from stargan_deploy.training.session import Plan
 
     with joined() as ranks:
@@ -97,9 +97,9 @@ class _Request:
 
 def _prepare(request: _Request) -> "Trainer | Plan":
     """Everything up to the first step; on a dry run the plan alone."""
-    from stargan_deploy.files import check_folder
+    from stargan_deploy.files.atomic import check_folder
     from stargan_deploy.training.recipe import read_recipe
-    from stargan_deploy.training.run import Run, check_new_folder, new_run_folder
+    from stargan_deploy.training.runs.run import Run, check_new_folder, new_run_folder
     from stargan_deploy.training.session import plan_of, plan_training
 
     recipe = read_recipe(
@@ -137,7 +137,7 @@ def _new_trainer(recipe: "Recipe", run: "Run", request: _Request) -> "Trainer":
 
 def _prepare_resumed(request: _Request) -> "Trainer | Plan":
     """A trainer at the newest whole checkpoint; a new one where there is nothing to resume."""
-    from stargan_deploy.training.run import Run, newest_run_folder
+    from stargan_deploy.training.runs.run import Run, newest_run_folder
     from stargan_deploy.training.session import plan_training, resume_trainer
 
     folder = request.out or newest_run_folder()
@@ -159,7 +159,7 @@ def _prepare_resumed(request: _Request) -> "Trainer | Plan":
 
 def _resumed_recipe(checkpoint: Path, request: _Request) -> "Recipe":
     """The recipe given, else the saved one; in both cases with the changes asked for."""
-    from stargan_deploy.models.checkpoint import read_recipe_of
+    from stargan_deploy.families.checkpoint import read_recipe_of
     from stargan_deploy.training.recipe import change_tables, read_recipe, resolve_recipe
 
     changes = (request.changes, request.assignments)

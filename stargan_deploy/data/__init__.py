@@ -1,1 +1,1 @@
-"""Data sets as labelled images, and the way from there to batches."""
+"""Data sets: where training images and labels come from."""

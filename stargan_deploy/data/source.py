@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from stargan_deploy.card.labels import LabelSpace
 from stargan_deploy.errors import ConfigError
-from stargan_deploy.images import IMAGE_SUFFIXES
-from stargan_deploy.labels import LabelSpace
+from stargan_deploy.files.images import IMAGE_SUFFIXES
 
 Labels = npt.NDArray[np.float32]
 Split = Literal["train", "test"]
@@ -165,7 +165,7 @@ def open_source(config: DataConfig, split: Split) -> ImageSource:
         LabelError: an attribute that the data set does not know.
     """
     if config.sets:
-        from stargan_deploy.data.joint import JointSource, Part
+        from stargan_deploy.data.layouts.joint import JointSource, Part
 
         own = config.set_configs()
         parts = {
@@ -216,8 +216,8 @@ def image_files(folder: Path) -> list[Path]:
 
 
 def _synthetic(config: DataConfig, split: Split) -> ImageSource:
-    from stargan_deploy.data.synthetic import SyntheticFaces
-    from stargan_deploy.data.table import select_attributes
+    from stargan_deploy.data.layouts.synthetic import SyntheticFaces
+    from stargan_deploy.data.layouts.table import select_attributes
 
     size = max(config.image_size, 32)
     seed = {"train": 0, "test": 1}[split]
@@ -226,10 +226,10 @@ def _synthetic(config: DataConfig, split: Split) -> ImageSource:
 
 
 def _files(config: DataConfig, split: Split) -> ImageSource:
-    from stargan_deploy.data.celeba import CelebA
-    from stargan_deploy.data.csv_table import CsvTable
-    from stargan_deploy.data.folders import FolderPerDomain
-    from stargan_deploy.data.layout import find_layout, require_root
+    from stargan_deploy.data.detect import find_layout, require_root
+    from stargan_deploy.data.layouts.celeba import CelebA
+    from stargan_deploy.data.layouts.csv_table import CsvTable
+    from stargan_deploy.data.layouts.folders import FolderPerDomain
 
     root = Path(config.root).expanduser()
     kind = find_layout(root) if config.kind == "auto" else config.kind
@@ -245,11 +245,11 @@ def _files(config: DataConfig, split: Split) -> ImageSource:
 
 def _unattributed(config: DataConfig, root: Path, split: Split) -> ImageSource:
     """Layouts of images without attributes of their own."""
-    from stargan_deploy.data.idx import IdxDigits
-    from stargan_deploy.data.layout import refuse_attributes
-    from stargan_deploy.data.paired import PairedImages
-    from stargan_deploy.data.plain import PlainImages
-    from stargan_deploy.data.unpaired import UnpairedDomains
+    from stargan_deploy.data.detect import refuse_attributes
+    from stargan_deploy.data.layouts.idx import IdxDigits
+    from stargan_deploy.data.layouts.paired import PairedImages
+    from stargan_deploy.data.layouts.plain import PlainImages
+    from stargan_deploy.data.layouts.unpaired import UnpairedDomains
 
     if config.kind == "idx":
         return IdxDigits(root, classes=config.attributes, split=split)

@@ -4,7 +4,7 @@ import random
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from stargan_deploy.data.label_file import read_lines
+from stargan_deploy.data.layouts.label_file import read_lines
 from stargan_deploy.data.source import Scheme, Split
 from stargan_deploy.errors import DataError
 

@@ -1,1 +1,1 @@
-"""Training: what is optimised (objectives), how (trainer), and what a run leaves behind."""
+"""The training loop and everything around it."""

@@ -27,10 +27,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stargan_deploy.data.loading import Batch, to_model_range
-from stargan_deploy.labels import FloatArray, LabelSpace, Target
+from stargan_deploy.card.labels import FloatArray, LabelSpace, Target
+from stargan_deploy.data.batches.loading import Batch, to_model_range
+from stargan_deploy.families.objectives.base import LabelTranslation
 from stargan_deploy.training.metrics import EVALUATION_PREFIX
-from stargan_deploy.training.objective import LabelTranslation
 
 LEVELS = 127.5
 """8-bit levels in a unit of the model's range [-1, 1]."""

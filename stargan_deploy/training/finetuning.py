@@ -4,12 +4,12 @@ from pathlib import Path
 
 from torch import Tensor
 
+from stargan_deploy.card.labels import LabelSpace
 from stargan_deploy.errors import ModelError, brief
-from stargan_deploy.labels import LabelSpace
-from stargan_deploy.models.checkpoint import EMA_PREFIX, Checkpoint, load_checkpoint, load_weights
-from stargan_deploy.models.convert import OFFICIAL_FAMILY, read_official
-from stargan_deploy.models.family import load_family
-from stargan_deploy.training.objective import Objective
+from stargan_deploy.families.checkpoint import EMA_PREFIX, Checkpoint, load_checkpoint, load_weights
+from stargan_deploy.families.convert import OFFICIAL_FAMILY, read_official
+from stargan_deploy.families.objectives.base import Objective
+from stargan_deploy.families.registry import load_family
 
 OFFICIAL_SUFFIXES = (".ckpt", ".pth", ".pt")
 

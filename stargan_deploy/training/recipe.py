@@ -15,9 +15,9 @@ from stargan_deploy.config import (
 )
 from stargan_deploy.data.source import DataConfig, place_roots
 from stargan_deploy.errors import ConfigError, unknown_name
-from stargan_deploy.training.objective import SizedModel, load_objective_module
-from stargan_deploy.training.precision import PrecisionName
-from stargan_deploy.training.presets import PRESETS
+from stargan_deploy.families.objectives.base import SizedModel, load_objective_module
+from stargan_deploy.families.objectives.precision import PrecisionName
+from stargan_deploy.families.presets import PRESETS
 
 ScheduleName = Literal["paper", "official", "constant"]
 

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import torch
 
-from stargan_deploy.data.loading import epoch_length, image_names
+from stargan_deploy.data.batches.loading import epoch_length, image_names
 from stargan_deploy.data.source import ImageSource, open_source
+from stargan_deploy.distributed import Ranks
 from stargan_deploy.errors import DataError, TrainingError
-from stargan_deploy.files import file_sha256
-from stargan_deploy.models.checkpoint import load_checkpoint
-from stargan_deploy.training.distributed import Ranks
+from stargan_deploy.families.checkpoint import load_checkpoint
+from stargan_deploy.families.objectives.base import Objective, Phase, load_objective_module
+from stargan_deploy.files.atomic import file_sha256
 from stargan_deploy.training.finetuning import load_start, take_weights
-from stargan_deploy.training.objective import Objective, Phase, load_objective_module
 from stargan_deploy.training.recipe import Recipe, differences, num_steps, resolve_recipe
-from stargan_deploy.training.recorder import Progress
-from stargan_deploy.training.run import Run
+from stargan_deploy.training.runs.recorder import Progress
+from stargan_deploy.training.runs.run import Run
 from stargan_deploy.training.trainer import Trainer
 
 

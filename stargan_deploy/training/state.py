@@ -5,13 +5,13 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from stargan_deploy.distributed import Ranks
 from stargan_deploy.errors import ModelError
-from stargan_deploy.models.checkpoint import Checkpoint, load_weights, network_tensors
-from stargan_deploy.models.family import load_family
+from stargan_deploy.families.checkpoint import Checkpoint, load_weights, network_tensors
+from stargan_deploy.families.objectives.base import Losses, Objective, Player
+from stargan_deploy.families.objectives.precision import PrecisionName, gradient_scaler
+from stargan_deploy.families.registry import load_family
 from stargan_deploy.training.averaging import MovingAverage
-from stargan_deploy.training.distributed import Ranks
-from stargan_deploy.training.objective import Losses, Objective, Player
-from stargan_deploy.training.precision import PrecisionName, gradient_scaler
 
 _SCALER_SLOTS = ("scale", "_growth_tracker")
 

@@ -15,23 +15,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stargan_deploy.card import ModelCard, Preprocessing, library_versions
-from stargan_deploy.data.loading import Batch, open_loader
+from stargan_deploy.card.card import ModelCard, Preprocessing, library_versions
+from stargan_deploy.card.labels import LabelSpace
+from stargan_deploy.data.batches.loading import Batch, open_loader
 from stargan_deploy.data.source import ImageSource
 from stargan_deploy.devices import pick_device
+from stargan_deploy.distributed import Ranks, local_device
 from stargan_deploy.errors import StoppedError, TrainingError
-from stargan_deploy.labels import LabelSpace
-from stargan_deploy.models.checkpoint import Checkpoint
-from stargan_deploy.models.family import load_family
+from stargan_deploy.families.checkpoint import Checkpoint
+from stargan_deploy.families.objectives.base import Objective, Phase, Player, Tensors
+from stargan_deploy.families.objectives.precision import autocast
+from stargan_deploy.families.registry import load_family
 from stargan_deploy.stop_signals import StopSignals
 from stargan_deploy.training.compiling import compiled
-from stargan_deploy.training.distributed import Ranks, local_device
 from stargan_deploy.training.guard import FP16_PATIENCE, FiniteGuard
-from stargan_deploy.training.objective import Objective, Phase, Player, Tensors
-from stargan_deploy.training.precision import autocast
 from stargan_deploy.training.recipe import Recipe, TrainConfig
-from stargan_deploy.training.recorder import Progress, Recorder, to_device
-from stargan_deploy.training.run import Run
+from stargan_deploy.training.runs.recorder import Progress, Recorder, to_device
+from stargan_deploy.training.runs.run import Run
 from stargan_deploy.training.schedule import learning_rate_factor
 from stargan_deploy.training.state import TrainingState
 

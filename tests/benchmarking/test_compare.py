@@ -10,7 +10,7 @@ import pytest
 
 from stargan_deploy.benchmarking.compare import compare, ratio_interval
 from stargan_deploy.benchmarking.results import Results, load_results, save_results
-from stargan_deploy.cli.compare import parse_share
+from stargan_deploy.cli.bench.compare import parse_share
 from stargan_deploy.errors import UsageError
 
 NUM_TRIES = 40

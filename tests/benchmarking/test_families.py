@@ -4,16 +4,16 @@ import json
 
 import pytest
 
-from stargan_deploy.benchmarking import suite
-from stargan_deploy.benchmarking.contestants import choose_points, choose_sizes
 from stargan_deploy.benchmarking.results import load_results
-from stargan_deploy.benchmarking.suite_config import SuiteConfig
+from stargan_deploy.benchmarking.suite import suite
+from stargan_deploy.benchmarking.suite.candidates import choose_points, choose_sizes
+from stargan_deploy.benchmarking.suite.config import SuiteConfig
 from stargan_deploy.errors import UsageError
-from stargan_deploy.exporters.cache import cached_path
-from stargan_deploy.exporters.export import export
-from stargan_deploy.exporters.plan import ExportOptions
-from stargan_deploy.models.checkpoint import read_card
-from tests.families import lively_model
+from stargan_deploy.export.cache import cached_path
+from stargan_deploy.export.export import export
+from stargan_deploy.export.plan import ExportOptions
+from stargan_deploy.families.checkpoint import read_card
+from tests.tiny_families import lively_model
 
 QUICK = {"backends": ("onnx",), "precisions": ("fp32",), "batch_sizes": (2,), "budget_s": 1.0}
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stargan_deploy.cli import backend, find
-from stargan_deploy.exporters import formats
-from stargan_deploy.exporters.to_onnx import attach_card
-from stargan_deploy.runtimes.choose import read_card_of
+from stargan_deploy.backends import formats
+from stargan_deploy.backends.onnx.exporter import attach_card
+from stargan_deploy.backends.registry import read_card_of
+from stargan_deploy.cli import find
+from stargan_deploy.cli import runtime_choice as backend
 
 ATTRIBUTES = "Black_Hair, Blond_Hair, Brown_Hair, Male, Young"
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.families import lively_model, save_noise
+from tests.tiny_families import lively_model, save_noise
 
 
 @pytest.fixture(scope="module")

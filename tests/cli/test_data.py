@@ -4,9 +4,9 @@ import sys
 import pytest
 from PIL import Image
 
-from stargan_deploy.data.synthetic import write_celeba
-from stargan_deploy.models.checkpoint import load_checkpoint
-from tests.families import save_noise, write_digits, write_domains, write_pairs
+from stargan_deploy.data.layouts.synthetic import write_celeba
+from stargan_deploy.families.checkpoint import load_checkpoint
+from tests.tiny_families import save_noise, write_digits, write_domains, write_pairs
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from stargan_deploy.backends.registry import is_proven, read_card_of
 from stargan_deploy.cli import find
-from stargan_deploy.data.synthetic import ATTRIBUTES
-from stargan_deploy.runtimes.choose import is_proven, read_card_of
+from stargan_deploy.data.layouts.synthetic import ATTRIBUTES
 
 
 @pytest.fixture(autouse=True)

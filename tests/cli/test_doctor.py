@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from stargan_deploy.runtimes.choose import BACKENDS
+from stargan_deploy.backends.registry import BACKENDS
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@ import shutil
 
 import pytest
 
+from stargan_deploy.backends.formats import PRECISIONS
+from stargan_deploy.backends.registry import read_card_of
 from stargan_deploy.cli import find
-from stargan_deploy.exporters.formats import PRECISIONS
-from stargan_deploy.runtimes.choose import read_card_of
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ import torch
 from onnx import TensorProto, helper
 from safetensors.torch import save_file
 
-from stargan_deploy.exporters import to_onnx
-from stargan_deploy.exporters.export import export
-from stargan_deploy.runtimes.onnxrt import read_card
+from stargan_deploy.backends.onnx import exporter as to_onnx
+from stargan_deploy.backends.onnx.runtime import read_card
+from stargan_deploy.export.export import export
 
 
 @pytest.fixture(scope="module")

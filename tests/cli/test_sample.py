@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stargan_deploy.translation import sampler
-from stargan_deploy.translation.metadata import MADE_SOURCE_TYPE
-from tests.families import lively_model
+from stargan_deploy.files.metadata import MADE_SOURCE_TYPE
+from stargan_deploy.inference import sampler
+from tests.tiny_families import lively_model
 
 
 @pytest.fixture(scope="module")

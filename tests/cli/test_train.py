@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from stargan_deploy import __version__
-from stargan_deploy.data.synthetic import write_celeba
-from stargan_deploy.models.checkpoint import load_checkpoint
-from tests.families import write_data
+from stargan_deploy.data.layouts.synthetic import write_celeba
+from stargan_deploy.families.checkpoint import load_checkpoint
+from tests.tiny_families import write_data
 
 SMOKE = Path(__file__).parent.parent.parent / "train" / "smoke.toml"
 

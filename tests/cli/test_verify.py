@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from stargan_deploy.exporters.to_onnx import attach_card
-from stargan_deploy.runtimes.choose import read_card_of
+from stargan_deploy.backends.onnx.exporter import attach_card
+from stargan_deploy.backends.registry import read_card_of
 
 
 @pytest.fixture
@@ -43,8 +43,8 @@ def test_the_checkpoint_is_found_in_runs(command, unproven, checkpoint, tmp_path
 
 
 def test_an_artefact_that_differs_gives_exit_code_6(command, unproven, checkpoint, tmp_path):
-    from stargan_deploy.files import file_sha256
-    from stargan_deploy.models.checkpoint import load_checkpoint, save_checkpoint
+    from stargan_deploy.families.checkpoint import load_checkpoint, save_checkpoint
+    from stargan_deploy.files.atomic import file_sha256
 
     content = load_checkpoint(checkpoint)
     other = tmp_path / "other.safetensors"

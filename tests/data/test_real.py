@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from stargan_deploy.data.celeba import CelebA
-from stargan_deploy.data.loading import first_images
+from stargan_deploy.data.batches.loading import first_images
+from stargan_deploy.data.layouts.celeba import CelebA
 from stargan_deploy.data.source import DataConfig, SetConfig, open_source
 
 pytestmark = pytest.mark.realdata

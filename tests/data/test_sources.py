@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stargan_deploy.data.celeba import CelebA
-from stargan_deploy.data.folders import FolderPerDomain
+from stargan_deploy.data.layouts.celeba import CelebA
+from stargan_deploy.data.layouts.folders import FolderPerDomain
+from stargan_deploy.data.layouts.synthetic import write_celeba
 from stargan_deploy.data.source import DataConfig, open_source
-from stargan_deploy.data.synthetic import write_celeba
 from stargan_deploy.errors import DataError, LabelError
 
 HEADER = "Black_Hair Blond_Hair Brown_Hair Male Young"

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stargan_deploy.data.celeba import CelebA
+from stargan_deploy.data.layouts.celeba import CelebA
+from stargan_deploy.data.layouts.synthetic import write_celeba
 from stargan_deploy.data.splits import choose_rows, read_partition
-from stargan_deploy.data.synthetic import write_celeba
 from stargan_deploy.errors import DataError
 
 FILES = ["a.jpg", "sub/b.jpg", "c.jpg", "d.jpg"]

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from stargan_deploy.distributed import Ranks
 from stargan_deploy.errors import ConfigError
-from stargan_deploy.models.checkpoint import load_checkpoint
-from stargan_deploy.training.distributed import Ranks
-from tests.families import write_data
+from stargan_deploy.families.checkpoint import load_checkpoint
+from tests.tiny_families import write_data
 
 SMOKE = Path(__file__).parent.parent.parent / "train" / "smoke.toml"
 
@@ -42,7 +42,7 @@ SLOW_THREADS = """
 import builtins, time
 import torch
 from torch import distributed as dist
-from stargan_deploy.training.distributed import joined
+from stargan_deploy.distributed import joined
 
 all_reduce = dist.all_reduce
 

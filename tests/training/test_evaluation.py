@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import torch
 
-from stargan_deploy.labels import LabelSpace, multilabel_space, onehot_space
-from stargan_deploy.models.stargan import StarGANNetwork
+from stargan_deploy.card.labels import LabelSpace, multilabel_space, onehot_space
+from stargan_deploy.families.objectives.base import LabelTranslation
+from stargan_deploy.families.stargan.networks import StarGANNetwork
+from stargan_deploy.families.stargan.objective import LossConfig, StarGANObjective
 from stargan_deploy.training.evaluation import evaluate
-from stargan_deploy.training.objective import LabelTranslation
-from stargan_deploy.training.stargan import LossConfig, StarGANObjective
 
 CPU = torch.device("cpu")
 HAIR = multilabel_space(["Black_Hair", "Blond_Hair", "Male"])

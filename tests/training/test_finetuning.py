@@ -2,11 +2,11 @@ import pytest
 import torch
 
 from stargan_deploy.errors import LabelError, ModelError
-from stargan_deploy.models.checkpoint import load_checkpoint
-from stargan_deploy.models.official import read_state
-from stargan_deploy.training.run import Run
+from stargan_deploy.families.checkpoint import load_checkpoint
+from stargan_deploy.families.stargan.official import read_state
+from stargan_deploy.training.runs.run import Run
 from stargan_deploy.training.session import create_trainer
-from tests.families import tiny_family_recipe, train_family, write_data
+from tests.tiny_families import tiny_family_recipe, train_family, write_data
 
 
 @pytest.fixture

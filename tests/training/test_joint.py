@@ -7,14 +7,14 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
+from stargan_deploy.card.labels import LabelSpace, multilabel_space, onehot_space
 from stargan_deploy.errors import TrainingError
-from stargan_deploy.labels import LabelSpace, multilabel_space, onehot_space
-from stargan_deploy.models.checkpoint import load_checkpoint
-from stargan_deploy.models.stargan import StarGANNetwork
+from stargan_deploy.families.checkpoint import load_checkpoint
+from stargan_deploy.families.stargan.networks import StarGANNetwork
+from stargan_deploy.families.stargan.objective import LossConfig, StarGANObjective
 from stargan_deploy.training.recipe import differences, resolve_recipe
-from stargan_deploy.training.run import Run
+from stargan_deploy.training.runs.run import Run
 from stargan_deploy.training.session import create_trainer, resume_trainer
-from stargan_deploy.training.stargan import LossConfig, StarGANObjective
 
 SPACE = LabelSpace(
     sets=(

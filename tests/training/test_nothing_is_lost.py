@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import save_file
 
 from stargan_deploy.errors import OutputError
-from stargan_deploy.models import checkpoint as checkpoint_module
-from stargan_deploy.models.checkpoint import is_whole, load_checkpoint
-from stargan_deploy.training.run import Run
+from stargan_deploy.families import checkpoint as checkpoint_module
+from stargan_deploy.families.checkpoint import is_whole, load_checkpoint
+from stargan_deploy.training.runs.run import Run
 from stargan_deploy.training.session import create_trainer, resume_trainer
 
 NUM_KILLS = 20
@@ -41,7 +41,7 @@ def test_killed_at_any_moment_a_training_ends_bit_identical(tiny_recipe, tmp_pat
     train_or_resume(tmp_path / "whole", recipe)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
-        ["stargan_deploy.training.session", "stargan_deploy.training.stargan"]
+        ["stargan_deploy.training.session", "stargan_deploy.families.stargan.objective"]
     )
     chance = random.Random(0)
     for _ in range(NUM_KILLS):

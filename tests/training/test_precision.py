@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from stargan_deploy.training.precision import at_least_fp32
-from stargan_deploy.training.recorder import to_device
-from stargan_deploy.training.run import Run
+from stargan_deploy.families.objectives.precision import at_least_fp32
+from stargan_deploy.training.runs.recorder import to_device
+from stargan_deploy.training.runs.run import Run
 from stargan_deploy.training.session import resume_trainer
 
 BF16_BAND = 0.15

@@ -2,8 +2,8 @@ import pytest
 
 from stargan_deploy.config import to_mapping
 from stargan_deploy.errors import ConfigError, UsageError
+from stargan_deploy.families.objectives.base import OBJECTIVES
 from stargan_deploy.training.averaging import MovingAverage
-from stargan_deploy.training.objective import OBJECTIVES
 from stargan_deploy.training.recipe import PRESETS, differences, read_recipe, resolve_recipe
 from stargan_deploy.training.schedule import learning_rate_factor
 from stargan_deploy.training.session import plan_training

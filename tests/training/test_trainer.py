@@ -7,10 +7,10 @@ import torch
 from PIL import Image
 
 from stargan_deploy.errors import DataError, ModelError, TrainingError, UsageError
-from stargan_deploy.models.checkpoint import build_model, load_checkpoint
+from stargan_deploy.families.checkpoint import build_model, load_checkpoint
 from stargan_deploy.training.evaluation import score
 from stargan_deploy.training.recipe import resolve_recipe
-from stargan_deploy.training.run import Run
+from stargan_deploy.training.runs.run import Run
 from stargan_deploy.training.session import create_trainer, resume_trainer
 
 

@@ -1,0 +1,1 @@
+"""Backends: what an artefact is exported to and run with."""

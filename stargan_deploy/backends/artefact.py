@@ -1,0 +1,113 @@
+"""What the runtimes of artefacts share: files side by side that carry one card, told by hash.
+
+An artefact with several entry points is several files in one folder with the same card. Opening
+any of them opens them all: the one that is given is told by its payload's hash, so that it may have
+been renamed, and the others are looked up under the names in the card, when they are first used.
+"""
+
+import dataclasses
+from abc import abstractmethod
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from stargan_deploy.backends.base import OpenOptions, Runtime
+from stargan_deploy.card.card import EntryPoint, ModelCard
+from stargan_deploy.errors import CardError, ModelError
+
+Engine = TypeVar("Engine")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Payload:
+    """What a file holds besides the card."""
+
+    sha256: str
+    content: Any
+    """What `_load_engine` makes an engine of: the very bytes that were hashed."""
+
+
+class ArtefactRuntime(Runtime, Generic[Engine]):
+    """An artefact whose engines are loaded, checked against the card, from files side by side.
+
+    Args:
+        path: one of the artefact's files.
+        card: the card in it.
+        options: device and batch size.
+
+    Raises:
+        ModelError: on entry or first use: a changed, missing or unloadable file.
+        BackendError: on entry, the library or the device is not usable.
+    """
+
+    def __init__(self, path: Path, card: ModelCard, options: OpenOptions) -> None:
+        super().__init__(card, batch_size=options.batch_size)
+        self._path = path
+        self._wanted_device = options.device
+        self._device = options.device or "cpu"
+        self._engines: dict[str, Engine] = {}
+
+    @property
+    def device(self) -> str:
+        """The device that the engines really compute on."""
+        return self._device
+
+    @abstractmethod
+    def _pick_device(self, wanted: str | None) -> str:
+        """The device to load the engines for."""
+
+    @abstractmethod
+    def _read_payload(self, path: Path) -> Payload:
+        """Reads what a file holds besides the card, without running any of it."""
+
+    @abstractmethod
+    def _load_engine(self, point: EntryPoint, path: Path, payload: Payload) -> Engine:
+        """Makes an engine for `self._device` from a payload that was checked."""
+
+    def _open(self) -> None:
+        payload = self._read_payload(self._path)
+        points = self.card.entry_points.items()
+        held = [name for name, point in points if point.payload_sha256 == payload.sha256]
+        if not held:
+            raise CardError(_changed(self._path))
+        self._device = self._pick_device(self._wanted_device)
+        engine = self._load_engine(self.card.entry_points[held[0]], self._path, payload)
+        self._engines = dict.fromkeys(held, engine)
+
+    def _close(self) -> None:
+        self._engines = {}
+
+    def _engine(self, entry_point: str) -> Engine:
+        """The engine of an entry point, which is loaded on first use."""
+        if entry_point not in self._engines:
+            self._engines[entry_point] = self._open_companion(self.card.entry_point(entry_point))
+        return self._engines[entry_point]
+
+    def _open_companion(self, point: EntryPoint) -> Engine:
+        path = companion_path(self._path, point)
+        if not path.is_file():
+            raise ModelError(
+                f"{self._path} keeps another of its entry points in {path.name}, which is not "
+                "beside it; copy the files of an export together"
+            )
+        payload = self._read_payload(path)
+        if payload.sha256 != point.payload_sha256:
+            raise CardError(_changed(path, f"the card in {self._path}"))
+        return self._load_engine(point, path, payload)
+
+
+def companion_path(path: Path, point: EntryPoint) -> Path:
+    """Where the file of another entry point should be, beside one of an artefact's files.
+
+    In a Triton model repository, `<model>/1/model.onnx`, it is in the folder of another model.
+    """
+    beside = path.parent / Path(point.file).name
+    if Path(point.file).suffix != path.suffix and path.parent.name == "1":
+        return path.parents[2] / Path(point.file).name / "1" / path.name
+    return beside
+
+
+def _changed(path: Path, owner: str = "its model card") -> str:
+    return (
+        f"what {path} holds is not what {owner} was written for; the file was changed or belongs "
+        "to another export: export again"
+    )

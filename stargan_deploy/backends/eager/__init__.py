@@ -1,0 +1,1 @@
+"""PyTorch, as the checkpoint stands."""

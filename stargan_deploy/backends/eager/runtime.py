@@ -1,0 +1,160 @@
+"""Runs a checkpoint's entry points in FP32 PyTorch: slow, and what every artefact must equal."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from stargan_deploy.backends.base import Arrays, OpenOptions, Runtime
+from stargan_deploy.backends.tensors import to_arrays, to_tensors, true_fp32
+from stargan_deploy.backends.trial import check_trial, trial_devices, trial_input, trial_layer
+from stargan_deploy.card.card import Precision
+from stargan_deploy.devices import pick_device
+from stargan_deploy.errors import BackendError, UsageError
+from stargan_deploy.families.checkpoint import build_model, load_checkpoint, read_card
+from stargan_deploy.families.registry import load_family
+
+__all__ = ["EagerRuntime", "layer_types", "open_file", "read_card", "try_out"]
+
+LAYER_KINDS: dict[str, tuple[type[nn.Module], ...]] = {
+    "conv": (nn.Conv2d, nn.ConvTranspose2d),
+    "norm": (nn.InstanceNorm2d, nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm),
+    "linear": (nn.Linear,),
+}
+"""Layers by kind, as a card's `precision` names them."""
+
+Outputs = Tensor | Sequence[Tensor]
+
+
+class EagerRuntime(Runtime):
+    """A checkpoint in PyTorch, always in true FP32 (no TF32, no autocast).
+
+    Args:
+        path: a checkpoint, as `save_checkpoint` writes it; only its card is read until entered.
+        options: of the devices, None takes a usable GPU, else the CPU; of the precisions there is
+            FP32 only.
+
+    Raises:
+        ModelError: not a checkpoint of ours; on entry: damaged weights.
+        BackendError: on entry, the device is not usable.
+        UsageError: another precision; on entry, the checkpoint does not hold the weights asked for.
+    """
+
+    backend = "eager"
+    precisions: tuple[Precision, ...] = ("fp32",)
+    """What it can compute in, the default first."""
+
+    def __init__(self, path: Path, options: OpenOptions | None = None) -> None:
+        options = options or OpenOptions()
+        self.precision = options.precision or self.precisions[0]
+        if self.precision not in self.precisions:
+            raise UsageError(self._no_such_precision())
+        card = read_card(path)
+        card = dataclasses.replace(card, weights=options.weights or card.weights)
+        super().__init__(card, batch_size=options.batch_size)
+        self._path = path
+        self._wanted_device = options.device
+        self._device = torch.device("cpu")
+        self._modules: dict[str, Callable[..., Outputs]] = {}
+
+    @property
+    def device(self) -> str:
+        """The device that the networks stand on."""
+        return str(self._device)
+
+    def device_call(self, entry_point: str, inputs: Arrays) -> Callable[[], None]:
+        """Prepares a call of the network alone, for measuring it.
+
+        Args:
+            entry_point: what to do, as the card names it.
+            inputs: as `run` takes them, of one batch; they are copied to the device here, once.
+
+        Returns:
+            Runs the network on inputs and outputs that stay on the device. On a GPU it does not
+            wait for the result. Holds until the runtime is closed.
+
+        Raises:
+            UsageError: the inputs do not fit, or the runtime is not entered.
+        """
+        self._checked_rows(entry_point, inputs)
+        tensors = to_tensors(self.card.entry_point(entry_point), inputs, self._device)
+
+        def call() -> None:
+            self._call(entry_point, tensors)
+
+        return call
+
+    def _no_such_precision(self) -> str:
+        return (
+            f"the eager backend computes in fp32 only, not in {self.precision}; the compile "
+            "backend runs a checkpoint at other precisions"
+        )
+
+    def _open(self) -> None:
+        self._device = pick_device(self._wanted_device)
+        networks = build_model(load_checkpoint(self._path), weights=self.card.weights)
+        family = load_family(self.card.family)
+        modules = {
+            name: self._lowered(family.entry_module(networks, name)).to(self._device)
+            for name in self.card.entry_points
+        }
+        self.card = dataclasses.replace(self.card, precision=layer_types(modules.values()))
+        self._modules = {name: self._callable(module) for name, module in modules.items()}
+
+    def _close(self) -> None:
+        self._modules = {}
+
+    def _lowered(self, network: nn.Module) -> nn.Module:
+        """A network at `self.precision`."""
+        return network
+
+    def _callable(self, network: nn.Module) -> Callable[..., Outputs]:
+        """What `_call` calls."""
+        return network
+
+    def _call(self, entry_point: str, tensors: Sequence[Tensor]) -> Outputs:
+        """Runs a network on tensors that are on its device."""
+        try:
+            with torch.inference_mode(), true_fp32():
+                return self._modules[entry_point](*tensors)
+        except torch.OutOfMemoryError as error:
+            raise BackendError(
+                f"{self.device} has too little memory for this batch; take a smaller batch size"
+            ) from error
+
+    def _execute(self, entry_point: str, inputs: Arrays) -> dict[str, npt.NDArray[Any]]:
+        point = self.card.entry_point(entry_point)
+        return to_arrays(point, self._call(entry_point, to_tensors(point, inputs, self._device)))
+
+
+def open_file(path: Path, options: OpenOptions) -> EagerRuntime:
+    """What `backends.registry` calls; see `EagerRuntime`."""
+    return EagerRuntime(path, options)
+
+
+def layer_types(networks: Iterable[nn.Module]) -> dict[str, str]:
+    """Types of the weights that networks compute with by kind of layer, as a card has them."""
+    found: dict[str, set[str]] = {}
+    for layer in (layer for network in networks for layer in network.modules()):
+        for kind, classes in LAYER_KINDS.items():
+            if isinstance(layer, classes):
+                types = {str(weights.dtype) for weights in layer.parameters(recurse=False)}
+                found.setdefault(kind, set()).update(name.removeprefix("torch.") for name in types)
+    return {kind: "+".join(sorted(types)) for kind, types in sorted(found.items()) if types}
+
+
+def try_out() -> str:
+    """Computes one convolution on every device that torch can use.
+
+    Raises:
+        BackendError: a device gives a wrong number.
+    """
+    devices = trial_devices()
+    for device in devices:
+        with torch.inference_mode(), true_fp32():
+            check_trial(trial_layer().to(device)(trial_input().to(device)), device)
+    return f"torch {torch.__version__}: fp32 on {', '.join(devices)}"

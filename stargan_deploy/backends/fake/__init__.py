@@ -1,0 +1,1 @@
+"""A runtime without a network, for tests."""

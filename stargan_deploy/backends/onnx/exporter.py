@@ -1,0 +1,220 @@
+"""Writes entry points as ONNX in FP32, FP16 or INT8: dynamic where the card says so, quietly."""
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import onnx
+import torch
+from torch import nn
+
+from stargan_deploy.backends.formats import GraphRequest, WrittenGraph
+from stargan_deploy.backends.onnx import runtime as onnxrt
+from stargan_deploy.backends.onnx.quantize import quantize_graph
+from stargan_deploy.backends.tracing import dynamic_shapes, example_inputs
+from stargan_deploy.card.card import CARD_KEY, Dim, EntryPoint, ModelCard, Precision, TensorSpec
+from stargan_deploy.errors import ExportError, brief
+from stargan_deploy.families.blocks.precision import lower_convolutions
+from stargan_deploy.files.atomic import write_bytes
+
+SUFFIX = ".onnx"
+BACKEND = "onnx"
+DEVICES: tuple[str, ...] = ("cpu", "cuda")
+RUNS_SOURCE = False
+
+OPSET = 20
+"""Known to onnxruntime from 1.17 on, to OpenVINO and to TensorRT 10 and 11."""
+
+LAYER_KINDS = {
+    "Conv": "conv",
+    "ConvTranspose": "conv",
+    "InstanceNormalization": "norm",
+    "BatchNormalization": "norm",
+    "Gemm": "linear",
+    "MatMul": "linear",
+}
+"""Kind of layer by ONNX operator; the second input of each holds its weights."""
+
+_FP16_TYPES = {"conv": "float16", "linear": "float16", "norm": "float32"}
+"""What the layers of an FP16 graph have to compute in, by kind."""
+
+_QUANTIZE, _DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
+
+_QUANTIZERS = ("onnxruntime", "onnxruntime-gpu")
+"""Packages that quantise, of which one is installed."""
+
+
+def source_precision(precision: Precision) -> Precision | None:  # noqa: ARG001 - the protocol
+    """An ONNX graph is made from the network itself."""
+    return None
+
+
+def write_graph(request: GraphRequest, path: Path) -> WrittenGraph:
+    """Writes one entry point as an ONNX file without a card; see `formats.Format`.
+
+    In an FP16 graph, convolutions and linear layers have float16 weights and a Cast on either side;
+    norms and the graph's ends stay FP32, as they do in an INT8 graph (see `backends.onnx.quantize`).
+
+    Raises:
+        ExportError: torch cannot express the module in ONNX with these dimensions, or not at the
+            precision, or INT8 is too inaccurate for it.
+        ModelError: weights that are too large for float16.
+    """
+    model, notes = _make_graph(request)
+    precision = measured_precision(model)
+    if request.precision == "fp16":
+        _check_fp16(precision)
+    graph = onnxrt.graph_bytes(_cleaned(model, request.point))
+    path.write_bytes(graph)
+    onnx.checker.check_model(path, full_check=True)
+    return WrittenGraph(
+        payload_sha256=onnxrt.payload_sha256(graph),
+        precision=precision,
+        notes=notes,
+        versions=("onnx", "onnxscript", *(_QUANTIZERS if request.precision == "int8" else ())),
+    )
+
+
+def attach_card(path: Path, card: ModelCard) -> None:
+    """Puts a card into an ONNX file, in place of one that is there."""
+    graph = onnxrt.graph_bytes(onnxrt.read_model(path))
+    entry = onnx.StringStringEntryProto(key=CARD_KEY, value=card.to_json())
+    # Serialised messages one after the other are one message with the fields of both.
+    write_bytes(path, graph + onnx.ModelProto(metadata_props=[entry]).SerializeToString())
+
+
+def _make_graph(request: GraphRequest) -> tuple[onnx.ModelProto, tuple[str, ...]]:
+    """The graph at the precision asked for, and what the user should know of it."""
+    if request.precision == "fp32":
+        return _exported(request.module, request.point), ()
+    if request.precision == "fp16":
+        return _exported(lower_convolutions(request.module, torch.float16), request.point), ()
+    if request.precision == "int8" and request.calibration is not None:
+        model = _exported(request.module, request.point)
+        quantized = quantize_graph(model, request.calibration)
+        return quantized.model, quantized.notes
+    raise ExportError(f"there is no way to write ONNX at {request.precision} from this request")
+
+
+def _check_fp16(measured: Mapping[str, str]) -> None:
+    wrong = {kind: name for kind, name in measured.items() if name != _FP16_TYPES[kind]}
+    if wrong:
+        raise ExportError(
+            "this model cannot be written at fp16: in its graph "
+            + ", ".join(f"{kind} layers compute in {name}" for kind, name in wrong.items())
+            + "; export it at fp32"
+        )
+
+
+def _exported(module: nn.Module, point: EntryPoint) -> onnx.ModelProto:
+    """What torch makes of a module."""
+    try:
+        with _quiet():
+            program = torch.onnx.export(
+                module,
+                example_inputs(point),
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=[spec.name for spec in point.inputs],
+                output_names=[spec.name for spec in point.outputs],
+                dynamic_shapes=dynamic_shapes(point),
+                verbose=False,
+            )
+    except (torch.onnx.errors.OnnxExporterError, RuntimeError) as error:
+        raise ExportError(
+            f"torch cannot write this model as ONNX: {_first_cause(error)}"
+        ) from error
+    if program is None:
+        raise ExportError("torch gave no ONNX model for this module")
+    model: onnx.ModelProto = program.model_proto
+    return model
+
+
+def measured_precision(model: onnx.ModelProto) -> dict[str, str]:
+    """Types that a graph's layers compute in by kind of layer; several are joined with a plus."""
+    graph = model.graph
+    types = {value.name: value.type.tensor_type.elem_type for value in graph.value_info}
+    types |= {tensor.name: tensor.data_type for tensor in graph.initializer}
+    makers = {name: node for node in graph.node for name in node.output}
+    found: dict[str, set[str]] = {}
+    for node in graph.node:
+        if node.op_type in LAYER_KINDS:
+            name = "int8" if _is_int8(node, graph, makers) else _float_type(node, types, makers)
+            found.setdefault(LAYER_KINDS[node.op_type], set()).add(name)
+    return {kind: "+".join(sorted(names)) for kind, names in sorted(found.items())}
+
+
+def _is_int8(
+    node: onnx.NodeProto, graph: onnx.GraphProto, makers: Mapping[str, onnx.NodeProto]
+) -> bool:
+    """Whether a layer stands between QDQ nodes, so that onnxruntime runs it as an INT8 kernel.
+
+    That takes quantised activations, weights and output; with one of them missing, it computes in
+    float on rounded numbers.
+    """
+    readers = [reader for reader in graph.node if node.output[0] in reader.input]
+    return (
+        all(name in makers and makers[name].op_type == _DEQUANTIZE for name in node.input)
+        and bool(readers)
+        and all(reader.op_type == _QUANTIZE for reader in readers)
+    )
+
+
+def _float_type(
+    node: onnx.NodeProto, types: Mapping[str, int], makers: Mapping[str, onnx.NodeProto]
+) -> str:
+    """Type of a layer's weights; that of their scales where the graph stores them quantised."""
+    weights = node.input[1]
+    if weights in makers and makers[weights].op_type == _DEQUANTIZE:
+        weights = makers[weights].input[1]
+    return str(onnx.helper.tensor_dtype_to_np_dtype(types[weights]))
+
+
+def _cleaned(model: onnx.ModelProto, point: EntryPoint) -> onnx.ModelProto:
+    """Leaves the graph alone, without the exporter's notes, and names its dimensions.
+
+    The notes hold source lines and paths of the machine that exported, which nobody needs and which
+    would make equal graphs unequal.
+    """
+    graph = model.graph
+    for noted in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
+        del noted.metadata_props[:]
+        noted.doc_string = ""
+    del graph.value_info[:]
+    for values, specs in ((graph.input, point.inputs), (graph.output, point.outputs)):
+        for value, spec in zip(values, specs, strict=True):
+            _name_dims(value, spec)
+    return model
+
+
+def _name_dims(value: onnx.ValueInfoProto, spec: TensorSpec) -> None:
+    """Writes the card's symbols where the exporter wrote terms such as `4*height`."""
+    pairs = zip(value.type.tensor_type.shape.dim, spec.shape, strict=True)
+    for found, wanted in pairs:
+        if isinstance(wanted, Dim) and found.dim_param:
+            found.dim_param = wanted.symbol
+        elif found.dim_value != wanted:
+            raise ExportError(f"the graph has other sizes for {spec.name!r} than {spec.shape}")
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps the exporter's progress lines, log lines and warnings from the user."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)  # torch logs what it raises too, at length
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+def _first_cause(error: BaseException) -> str:
+    """What went wrong at the bottom of the exporter's chain of errors."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return brief(error)

@@ -1,0 +1,201 @@
+"""Compiles OpenVINO graphs for the CPU, in a precision that is set and read back, and runs them.
+
+OpenVINO itself is imported here alone, when it is needed, and without its telemetry.
+"""
+
+import contextlib
+import functools
+import importlib
+import logging
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from stargan_deploy.backends.base import Arrays, padded
+from stargan_deploy.backends.openvino.file import IntermediateRepresentation
+from stargan_deploy.errors import BackendError, ModelError, brief
+
+Mode = Literal["latency", "throughput"]
+"""One request that has all cores, or several that share them."""
+
+Hint = Literal["f32", "bf16"]
+"""What layers compute in that are not quantised."""
+
+LAYER_KINDS = {
+    "Convolution": "conv",
+    "Deconvolution": "conv",
+    "MVN": "norm",
+    "FullyConnected": "linear",
+    "MatMul": "linear",
+}
+"""Kind of layer by its type in the graph that the CPU runs."""
+
+PRECISION_NAMES = {
+    "f32": "float32",
+    "bf16": "bfloat16",
+    "f16": "float16",
+    "i8": "int8",
+    "u8": "int8",
+}
+
+_TELEMETRY = "openvino_telemetry"
+
+INSTALL = "pip install 'stargan-deploy[openvino]'"
+
+
+def load_library(name: Literal["openvino", "nncf"] = "openvino") -> Any:
+    """Imports OpenVINO or its quantiser, without their telemetry and log lines.
+
+    Raises:
+        BackendError: it is not installed, or cannot be loaded.
+    """
+    try:
+        with contextlib.nullcontext() if name in sys.modules else _without_telemetry():
+            return importlib.import_module(name)
+    except ImportError as error:
+        raise BackendError(f"cannot use {name}: {brief(error)}; {INSTALL}") from error
+
+
+def openvino_core() -> Any:
+    """OpenVINO's core, one for the whole process, with its CPU plugin loaded.
+
+    The plugin gives the thread that loads it another stack for its signals, and takes the memory
+    back when its core goes, in some orders with the stack still set: the next signal that Python
+    handles, Ctrl-C or the end of a child, would end the process with a segmentation fault and
+    without a word. So the core stays.
+
+    Raises:
+        BackendError: OpenVINO is not installed, or cannot be loaded.
+    """
+    return _core_of(load_library())
+
+
+@functools.cache
+def _core_of(library: Any) -> Any:
+    core = library.Core()
+    core.get_property("CPU", "FULL_DEVICE_NAME")  # loads the plugin
+    return core
+
+
+def load_model(graph: IntermediateRepresentation, path: Path) -> Any:
+    """Makes an `openvino.Model` of the very bytes that were hashed.
+
+    Raises:
+        ModelError: OpenVINO does not understand them.
+    """
+    try:
+        # Bytes are copied; a tensor over them would be used after they are gone.
+        return openvino_core().read_model(graph.xml, graph.weights)
+    except RuntimeError as error:
+        raise ModelError(f"OpenVINO cannot load {path}: {reason(error)}") from error
+
+
+def compile_model(model: Any, hint: Hint, *, mode: Mode = "latency") -> Any:
+    """Compiles an `openvino.Model` for this CPU with a precision that is set and read back.
+
+    Raises:
+        BackendError: this CPU does not compute in that precision, or not this graph.
+    """
+    core = openvino_core()
+    # Some CPUs imitate bf16 slowly without listing it.
+    if hint == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        raise BackendError(_no_bf16(core.get_property("CPU", "FULL_DEVICE_NAME")))
+    properties = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": mode.upper()}
+    try:
+        compiled = core.compile_model(model, "CPU", properties)
+    except RuntimeError as error:
+        raise BackendError(
+            f"OpenVINO cannot compile this graph: {reason(error)}; try another --precision, or "
+            "--format onnx"
+        ) from error
+    taken = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+    if taken != hint:
+        raise BackendError(f"OpenVINO computes in {taken} here, although {hint} was set")
+    return compiled
+
+
+def hint_for(precision: Mapping[str, str]) -> Hint:
+    """What to set for a card's precision as measured, such as {"conv": "bfloat16"}."""
+    return "bf16" if any("bfloat16" in names for names in precision.values()) else "f32"
+
+
+def layer_precision(compiled: Any) -> dict[str, str]:
+    """What the layers of a compiled graph really compute in, by kind of layer."""
+    found: dict[str, set[str]] = {}
+    for layer in compiled.get_runtime_model().get_ordered_ops():
+        info = layer.get_rt_info()
+        kind = LAYER_KINDS.get(info["layerType"].astype(str))
+        if kind is not None:
+            name = info["runtimePrecision"].astype(str).lower()
+            found.setdefault(kind, set()).add(PRECISION_NAMES.get(name, name))
+    return {kind: "+".join(sorted(names)) for kind, names in sorted(found.items())}
+
+
+def infer(
+    requests: Sequence[Any], inputs: Arrays, names: Sequence[str]
+) -> dict[str, npt.NDArray[Any]]:
+    """Runs a batch, in shares of one size at the same time where there are several requests.
+
+    Args:
+        requests: infer requests of one compiled graph, which nobody else uses meanwhile.
+        inputs: by name, batch first.
+        names: of the outputs wanted.
+
+    Raises:
+        RuntimeError: OpenVINO failed; no request is running any more.
+    """
+    num_rows = len(next(iter(inputs.values())))
+    size = share_size(num_rows, len(requests))
+    started = list(zip(requests, range(0, num_rows, size), strict=False))
+    with contextlib.ExitStack() as running:  # none is left running when one of them fails
+        for request, start in started:
+            rows = {name: padded(a[start : start + size], size) for name, a in inputs.items()}
+            request.start_async(rows, share_inputs=True)
+            running.callback(request.wait)
+    outputs = {name: [request.get_tensor(name).data for request, _ in started] for name in names}
+    return {name: np.concatenate(shares)[:num_rows] for name, shares in outputs.items()}
+
+
+def share_size(num_rows: int, num_requests: int) -> int:
+    """Rows that each request gets."""
+    return -(-num_rows // num_requests)
+
+
+def reason(error: BaseException) -> str:
+    """What OpenVINO says at the end of an error, after the places in its own source."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return brief(RuntimeError(lines[-1])) if lines else brief(error)
+
+
+@contextlib.contextmanager
+def _without_telemetry() -> Iterator[None]:
+    """Makes the import of the telemetry fail, for which OpenVINO and NNCF provide.
+
+    It would report the import and each conversion over the network, and leave an identifier in
+    the user's home folder. NNCF also replaces the class of all loggers made later.
+    """
+    modules: dict[str, ModuleType | None] = sys.modules  # type: ignore[assignment]
+    telemetry, known = modules.get(_TELEMETRY), _TELEMETRY in modules
+    logger_class, disabled = logging.getLoggerClass(), logging.root.manager.disable
+    modules[_TELEMETRY] = None
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(disabled)
+        logging.setLoggerClass(logger_class)
+        del modules[_TELEMETRY]
+        if known:
+            modules[_TELEMETRY] = telemetry
+
+
+def _no_bf16(cpu: str) -> str:
+    return (
+        f"this CPU ({cpu}) has no bf16 arithmetic; run the artefact on one with AVX512_BF16 or "
+        "AMX, or export with --precision fp32 or int8"
+    )

@@ -1,0 +1,146 @@
+"""Writes entry points as OpenVINO IR, in FP32 and bf16 from the same graph, and in INT8."""
+
+import contextlib
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from stargan_deploy.backends.formats import GraphRequest, WrittenGraph
+from stargan_deploy.backends.openvino import file as ir
+from stargan_deploy.backends.openvino.compile import (
+    Hint,
+    compile_model,
+    layer_precision,
+    load_library,
+    load_model,
+    reason,
+)
+from stargan_deploy.backends.openvino.quantize import quantise
+from stargan_deploy.card.card import CARD_KEY, Dim, ModelCard, Precision, TensorSpec
+from stargan_deploy.errors import ExportError, OutputError
+from stargan_deploy.files.atomic import write_bytes
+
+SUFFIX = ".xml"
+BACKEND = "openvino"
+DEVICES: tuple[str, ...] = ("cpu",)
+RUNS_SOURCE = False
+
+_ALLOWED = {"fp32": {"float32"}, "bf16": {"bfloat16"}, "int8": {"int8", "float32"}}
+"""What layers with weights may turn out to compute in, by the precision asked for."""
+
+
+def source_precision(precision: Precision) -> Precision | None:  # noqa: ARG001 - the protocol
+    """All precisions are made from the FP32 graph: bf16 when it is compiled, INT8 by quantising."""
+    return "fp32"
+
+
+def write_graph(request: GraphRequest, path: Path) -> WrittenGraph:
+    """Writes one entry point as an XML file and its weights beside it; see `formats.Format`.
+
+    A bf16 artefact holds FP32 weights, which OpenVINO rounds when it loads them.
+
+    Raises:
+        ExportError: OpenVINO cannot express or quantise the graph, or its layers do not compute in
+            the precision that was asked for.
+        BackendError: OpenVINO or NNCF is not installed, or this CPU does not compute in bf16.
+        OutputError: the files cannot be written.
+    """
+    hint: Hint = "bf16" if request.precision == "bf16" else "f32"
+    model, notes, versions = _convert(request), tuple[str, ...](), ["openvino"]
+    if request.precision == "int8":
+        assert request.calibration is not None  # INT8 always comes with it
+        model, notes = quantise(model, request.calibration)
+        versions.append("nncf")
+    _save(model, path)
+    graph = ir.read_representation(path)
+    measured = layer_precision(compile_model(load_model(graph, path), hint))
+    _check_measured(measured, request.precision)
+    return WrittenGraph(
+        payload_sha256=graph.sha256, precision=measured, notes=notes, versions=tuple(versions)
+    )
+
+
+def attach_card(path: Path, card: ModelCard) -> None:
+    """Puts a card into an IR's XML file, in place of one that is there."""
+    write_bytes(path, ir.with_card(path, card))
+
+
+def _convert(request: GraphRequest) -> Any:
+    """An `openvino.Model` of the request's ONNX graph, whose dimensions keep to the card's limits.
+
+    Raises:
+        ExportError: OpenVINO does not know an operator, or the graph has other dimensions.
+    """
+    openvino = load_library()
+    try:
+        with _root_logger_kept():
+            model = openvino.convert_model(request.graph)
+        model.reshape({spec.name: _bounded_shape(spec) for spec in request.point.inputs})
+    except Exception as error:  # its front ends' errors share no base class
+        raise ExportError(f"OpenVINO cannot take this model: {reason(error)}") from error
+    return model
+
+
+@contextlib.contextmanager
+def _root_logger_kept() -> Iterator[None]:
+    """The converter sets the level and the filters of everybody's root logger when it fails."""
+    level, filters = logging.root.level, list(logging.root.filters)
+    try:
+        yield
+    finally:
+        logging.root.setLevel(level)
+        logging.root.filters[:] = filters
+
+
+def _bounded_shape(spec: TensorSpec) -> Any:
+    openvino = load_library()
+    limits = (_limits(dim) for dim in spec.shape)
+    return openvino.PartialShape([openvino.Dimension(least, most) for least, most in limits])
+
+
+def _limits(dim: int | Dim) -> tuple[int, int]:
+    """Least and greatest size; -1 where there is no limit."""
+    if isinstance(dim, int):
+        return dim, dim
+    least = -(-dim.min // dim.multiple) * dim.multiple
+    return least, -1 if dim.max is None else dim.max
+
+
+def _save(model: Any, path: Path) -> None:
+    """Writes a model with an empty place for the card, and nothing that tells runs apart.
+
+    The converter notes versions, options and the source's own card, and numbers its nodes on from
+    those of earlier conversions, so that equal graphs would be unequal files.
+    """
+    counts = Counter[str]()
+    for node in model.get_ordered_ops():
+        kind = node.get_type_name()
+        counts[kind] += 1
+        if kind not in ("Parameter", "Result"):
+            node.set_friendly_name(f"{kind}_{counts[kind]}")
+    for key in list(model.rt_info):
+        del model.rt_info[key]
+    model.set_rt_info("", CARD_KEY)
+    try:
+        load_library().save_model(model, str(path), compress_to_fp16=False)
+    except RuntimeError as error:
+        raise OutputError(
+            f"cannot write {path}: {reason(error)}; free space or choose another folder"
+        ) from error
+
+
+def _check_measured(measured: dict[str, str], precision: Precision) -> None:
+    """Refuses a graph whose layers do not compute in what was asked for.
+
+    Raises:
+        ExportError: they compute in something else.
+    """
+    kinds = (names for kind, names in measured.items() if kind != "norm")
+    found = {name for names in kinds for name in names.split("+")}
+    if not found <= _ALLOWED[precision] or (precision == "int8" and "int8" not in found):
+        raise ExportError(
+            f"the layers were to compute in {precision}, but in OpenVINO on this CPU they compute "
+            f"in {' and '.join(sorted(found))}; export with another --precision"
+        )

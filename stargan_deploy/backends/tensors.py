@@ -1,0 +1,42 @@
+"""Arrays to tensors on a device and back, as an entry point lists them, and true FP32 between."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from stargan_deploy.backends.base import Arrays
+from stargan_deploy.card.card import EntryPoint
+
+
+def to_tensors(point: EntryPoint, inputs: Arrays, device: torch.device) -> tuple[Tensor, ...]:
+    """An entry point's inputs in their order, on a device.
+
+    Copies, because torch shares memory with no read-only or reversed array.
+    """
+    arrays = (np.array(inputs[spec.name], order="C") for spec in point.inputs)
+    return tuple(torch.from_numpy(array).to(device) for array in arrays)
+
+
+def to_arrays(point: EntryPoint, outputs: Tensor | Sequence[Tensor]) -> dict[str, npt.NDArray[Any]]:
+    """What an entry point gave, by the names of its outputs."""
+    listed = (outputs,) if isinstance(outputs, Tensor) else outputs
+    pairs = zip(point.outputs, listed, strict=True)
+    return {spec.name: output.cpu().numpy() for spec, output in pairs}
+
+
+@contextmanager
+def true_fp32(*, tuned: bool = False) -> Iterator[None]:
+    """Keeps cuDNN from rounding the convolutions' inputs to TF32, which is its default.
+
+    Args:
+        tuned: whether cuDNN tries its algorithms on each new shape and keeps the fastest.
+    """
+    with torch.backends.cudnn.flags(
+        enabled=True, benchmark=tuned, allow_tf32=False, fp32_precision="ieee"
+    ):
+        yield

@@ -1,0 +1,163 @@
+"""An engine's file and the JSON file beside it, which holds its hash, its card and what it fits.
+
+`faces.engine` has `faces.engine.json` beside it. Reading them needs no TensorRT.
+"""
+
+import dataclasses
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+from stargan_deploy.card.card import ModelCard, parse_card
+from stargan_deploy.config import from_mapping, to_mapping
+from stargan_deploy.errors import CardError, ConfigError, ModelError
+from stargan_deploy.files.atomic import write_text
+
+ProviderName = Literal["tensorrt", "tensorrt_rtx"]
+
+_COPY_OR_EXPORT = "copy both files of an export together, or export again"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BuiltWith:
+    """What an engine was built with, which is what it fits."""
+
+    provider: ProviderName
+    """The Python module."""
+    version: str
+    """The module's version; engines fit no other."""
+    compute_capability: str
+    """Of the GPUs that can run it: "8.9" for this one only, "8.0+" for it and newer ones."""
+    gpu: str | None = None
+    """Name of the GPU that it was built on; None where there was none."""
+    driver: str | None = None
+    """CUDA version of the driver that it was built with."""
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"\d{1,3}\.\d{1,3}\+?", self.compute_capability, re.ASCII):
+            raise ValueError(f"{self.compute_capability!r} is no compute capability")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EngineRecord:
+    """What stands beside an engine."""
+
+    engine_sha256: str
+    """SHA-256 of the engine's file."""
+    built_with: BuiltWith
+    card: ModelCard | None
+    """None between the writing of an engine and that of its card."""
+
+
+def record_path(path: Path) -> Path:
+    """Where the record of an engine stands."""
+    return path.with_name(f"{path.name}.json")
+
+
+def write_record(path: Path, record: EngineRecord) -> None:
+    """Writes the record of an engine beside it, atomically.
+
+    Args:
+        path: the engine's file.
+        record: what to write.
+    """
+    mapping: dict[str, Any] = {
+        "engine_sha256": record.engine_sha256,
+        "built_with": to_mapping(record.built_with),
+    }
+    if record.card is not None:
+        mapping["card"] = to_mapping(record.card)
+    write_text(record_path(path), json.dumps(mapping, ensure_ascii=False, indent=1) + "\n")
+
+
+def attach_card(path: Path, card: ModelCard) -> None:
+    """Puts a card beside an engine, in place of one that is there.
+
+    Raises:
+        CardError: the engine has no record, or a damaged one.
+    """
+    write_record(path, dataclasses.replace(read_record(path), card=card))
+
+
+def read_card(path: Path) -> ModelCard:
+    """Reads the card beside an engine, after a look at whether it is this engine's.
+
+    Raises:
+        ModelError: no such engine.
+        CardError: the card is missing, damaged, or another engine's.
+    """
+    record = read_record(path)
+    if record.card is None:
+        raise CardError(f"{record_path(path)} holds no model card; {_COPY_OR_EXPORT}")
+    check_engine(path, read_engine(path), record)
+    return record.card
+
+
+def read_engine(path: Path) -> bytes:
+    """Reads an engine's file.
+
+    Raises:
+        ModelError: there is no such file, or it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise ModelError(f"no such artefact: {path}") from error
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def check_engine(path: Path, engine: bytes, record: EngineRecord) -> str:
+    """The SHA-256 of an engine, which is the one in its record.
+
+    Raises:
+        CardError: the engine was changed, or belongs to another export.
+    """
+    found = hashlib.sha256(engine).hexdigest()
+    if found != record.engine_sha256:
+        raise CardError(
+            f"{path} is not the engine that {record_path(path).name} was written for, by its "
+            f"SHA-256: it was changed or belongs to another export; {_COPY_OR_EXPORT}"
+        )
+    return found
+
+
+def read_record(path: Path) -> EngineRecord:
+    """Reads what stands beside an engine.
+
+    Raises:
+        ModelError: neither the engine nor its record exists.
+        CardError: the record is missing or damaged.
+    """
+    place = record_path(path)
+    mapping = _read_json(path, place)
+    found = mapping.get("engine_sha256")
+    try:
+        if not isinstance(found, str):
+            raise ConfigError("there is no engine_sha256")
+        built_with = from_mapping(BuiltWith, mapping.get("built_with", {}), path="built_with")
+        text = json.dumps(mapping["card"]) if "card" in mapping else None
+    except (ConfigError, RecursionError) as error:
+        raise CardError(
+            f"what {place} says of the engine does not fit: {error}; {_COPY_OR_EXPORT}"
+        ) from error
+    card = None if text is None else parse_card(text, where=str(place))
+    return EngineRecord(engine_sha256=found, built_with=built_with, card=card)
+
+
+def _read_json(path: Path, place: Path) -> dict[str, Any]:
+    try:
+        mapping = json.loads(place.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        if not path.exists():
+            raise ModelError(f"no such artefact: {path}") from error
+        raise CardError(
+            f"{path} has no model card: {place.name} is not beside it; {_COPY_OR_EXPORT}"
+        ) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise CardError(f"the model card in {place} is damaged: {error}") from error
+    if not isinstance(mapping, dict):
+        raise CardError(f"the model card in {place} is damaged: it is no JSON object")
+    return mapping

@@ -1,0 +1,125 @@
+"""What the layers of a network or of an engine really compute in, read back after the fact."""
+
+import dataclasses
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from stargan_deploy.backends.trt.provider import Provider
+from stargan_deploy.card.card import Precision
+from stargan_deploy.errors import ExportError
+
+NETWORK_KINDS = {
+    "CONVOLUTION": "conv",
+    "DECONVOLUTION": "conv",
+    "NORMALIZATION": "norm",
+    "MATRIX_MULTIPLY": "linear",
+}
+"""Kind of layer by the name of its `LayerType`."""
+
+CONVOLUTION_TYPES: dict[Precision, str] = {"fp32": "float32", "fp16": "float16"}
+"""What a convolution has to compute in at each precision of an engine."""
+
+_INSPECTED_KINDS = {"deconvolution": "conv", "convolution": "conv", "matrixmultiply": "linear"}
+"""Kind by what the inspector's name of a layer has in it."""
+
+_INSPECTED_TYPES = {
+    "float": "float32",
+    "half": "float16",
+    "bfloat16": "bfloat16",
+    "bf16": "bfloat16",
+    "int8": "int8",
+}
+"""Type names of the inspector, in lower case."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Layer:
+    """One layer that does arithmetic on many values."""
+
+    name: str
+    kind: str
+    """"conv", "norm" or "linear"."""
+    types: frozenset[str]
+    """Of its weights, what it takes and what it gives."""
+
+
+def network_layers(provider: Provider, network: Any) -> list[Layer]:
+    """The layers of a network that was parsed; in a strongly typed one these types are binding."""
+    layers = map(network.get_layer, range(network.num_layers))
+    return [
+        Layer(
+            name=layer.name,
+            kind=NETWORK_KINDS[layer.type.name],
+            types=frozenset(_types_of(provider, layer)),
+        )
+        for layer in layers
+        if layer.type.name in NETWORK_KINDS
+    ]
+
+
+def inspected_layers(report: str) -> list[Layer]:
+    """The layers of an engine in its inspector's JSON, as far as it tells their weights' type.
+
+    Layers that TensorRT merged into blocks of generated code have none. From 11 on other fields
+    than these have changed.
+    """
+    entries = json.loads(report).get("Layers", [])
+    layers = (_inspected(entry) for entry in entries if isinstance(entry, dict))
+    return [layer for layer in layers if layer is not None]
+
+
+def measured_precision(layers: Iterable[Layer]) -> dict[str, str]:
+    """Types by kind of layer, several joined by "+", as a card holds them."""
+    found: dict[str, set[str]] = {}
+    for layer in layers:
+        found.setdefault(layer.kind, set()).update(layer.types)
+    return {kind: "+".join(sorted(types)) for kind, types in sorted(found.items())}
+
+
+def check_convolutions(layers: Iterable[Layer], precision: Precision) -> None:
+    """Refuses an engine whose convolutions compute in something else than was asked for.
+
+    Raises:
+        ExportError: there is such a convolution.
+    """
+    wanted = CONVOLUTION_TYPES[precision]
+    wrong = [layer for layer in layers if layer.kind == "conv" and layer.types != {wanted}]
+    if wrong:
+        first, others = wrong[0], len(wrong) - 1
+        more = f" (and {others} more)" if others else ""
+        raise ExportError(
+            f"the convolution {first.name!r}{more} computes in {'+'.join(sorted(first.types))} and "
+            f"not in {wanted}, as --precision {precision} says; please report this as a bug"
+        )
+
+
+def _types_of(provider: Provider, layer: Any) -> set[str]:
+    tensors = [layer.get_input(index) for index in range(layer.num_inputs)]
+    tensors += [layer.get_output(index) for index in range(layer.num_outputs)]
+    types = {provider.dtype_name(tensor.dtype) for tensor in tensors if tensor is not None}
+    kernel = _kernel(provider, layer)
+    return types if kernel is None or not kernel.size else types | {str(kernel.dtype)}
+
+
+def _kernel(provider: Provider, layer: Any) -> Any:
+    """The weights of a convolution; None where they come in as a tensor, or where it is another."""
+    classes = {
+        "CONVOLUTION": provider.module.IConvolutionLayer,
+        "DECONVOLUTION": provider.module.IDeconvolutionLayer,
+    }
+    if layer.type.name not in classes:
+        return None
+    layer.__class__ = classes[layer.type.name]  # the bindings give a bare ILayer
+    return layer.kernel
+
+
+def _inspected(entry: dict[str, Any]) -> Layer | None:
+    name = f"{entry.get('LayerType', '')} {entry.get('ParameterType', '')}".lower()
+    kind = next((kind for part, kind in _INSPECTED_KINDS.items() if part in name), None)
+    weights = entry.get("Weights")
+    if kind is None or not isinstance(weights, dict) or not weights.get("Count", 1):
+        return None
+    told = str(weights.get("Type", "")).lower()
+    types = frozenset({_INSPECTED_TYPES.get(told, told)})
+    return Layer(name=str(entry.get("Name", "")), kind=kind, types=types) if told else None

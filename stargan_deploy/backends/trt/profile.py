@@ -1,0 +1,78 @@
+"""The sizes that an engine takes and the ones that it is tuned for, from the limits in a card."""
+
+import dataclasses
+
+from stargan_deploy.card.card import Dim, EntryPoint, TensorSpec
+from stargan_deploy.errors import UsageError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class InputShapes:
+    """Least, best and greatest shape of one input."""
+
+    min: tuple[int, ...]
+    opt: tuple[int, ...]
+    max: tuple[int, ...]
+
+
+def profile_shapes(
+    point: EntryPoint, *, image_size: int, opt_batch: int | None
+) -> dict[str, InputShapes]:
+    """What an optimization profile says of each input.
+
+    Args:
+        point: the entry point, whose dimensions have limits.
+        image_size: height and width to tune for, in pixels; the nearest that the limits allow.
+        opt_batch: batch to tune for; None takes the greatest.
+
+    Raises:
+        UsageError: a dimension without a limit, or a batch outside the limits.
+    """
+    return {spec.name: _input_shapes(spec, image_size, opt_batch) for spec in point.inputs}
+
+
+def describe_profile(point: EntryPoint, shapes: dict[str, InputShapes]) -> str:
+    """The sizes in a few words, such as "batch 1-16 (tuned for 8), 128x128"."""
+    spec = next((s for s in point.inputs if s.kind == "image"), point.inputs[0])
+    found = shapes[spec.name]
+    least, best, greatest = (s[spec.layout.index("N")] for s in (found.min, found.opt, found.max))
+    several = f"batch {least}-{greatest} (tuned for {best})"
+    words = several if least < greatest else f"batch {greatest}"
+    if "H" not in spec.layout or "W" not in spec.layout:
+        return words
+    sides = [spec.layout.index(letter) for letter in "HW"]
+    small, tuned, large = (
+        "x".join(str(shape[side]) for side in sides) for shape in (found.min, found.opt, found.max)
+    )
+    if small == large:
+        return f"{words}, {large}"
+    return f"{words}, {small} to {large} (tuned for {tuned})"
+
+
+def _input_shapes(spec: TensorSpec, image_size: int, opt_batch: int | None) -> InputShapes:
+    dims = zip(spec.layout, spec.shape, strict=True)
+    sizes = [_sizes(letter, dim, image_size, opt_batch) for letter, dim in dims]
+    least, best, greatest = (tuple(column) for column in zip(*sizes, strict=True))
+    return InputShapes(min=least, opt=best, max=greatest)
+
+
+def _sizes(
+    letter: str, dim: int | Dim, image_size: int, opt_batch: int | None
+) -> tuple[int, int, int]:
+    """Least, best and greatest size of one dimension."""
+    if isinstance(dim, int):
+        return dim, dim, dim
+    if dim.max is None:
+        option = "--max-batch" if letter == "N" else "--max-size"
+        raise UsageError(f"an engine needs a greatest {dim.symbol}; give one with {option}")
+    least = -(-max(dim.min, 1) // dim.multiple) * dim.multiple
+    greatest = dim.max // dim.multiple * dim.multiple
+    if letter != "N":
+        nearest = round(image_size / dim.multiple) * dim.multiple
+        return least, min(max(nearest, least), greatest), greatest
+    best = greatest if opt_batch is None else opt_batch
+    if not least <= best <= greatest:
+        raise UsageError(
+            f"--opt-batch {best} is no batch of this engine, which takes {least} to {greatest}"
+        )
+    return least, best, greatest

@@ -1,0 +1,173 @@
+"""Runs TensorRT engines on NVIDIA GPUs, with `tensorrt` or `tensorrt_rtx`, whichever built them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stargan_deploy.backends.artefact import ArtefactRuntime, Payload
+from stargan_deploy.backends.base import Arrays, OpenOptions
+from stargan_deploy.backends.nvidia_gpu import Gpu, describe_gpu, pick_gpu, why_no_gpu
+from stargan_deploy.backends.trt.execution import DeviceEngine, load_engine
+from stargan_deploy.backends.trt.file import (
+    check_engine,
+    read_card,
+    read_engine,
+    read_record,
+)
+from stargan_deploy.backends.trt.provider import Provider, describe_problems, load_provider
+from stargan_deploy.card.card import Dim, EntryPoint, TensorSpec
+from stargan_deploy.errors import BackendError, UsageError
+
+__all__ = ["TensorRTRuntime", "open_file", "read_card", "try_out"]
+
+
+class TensorRTRuntime(ArtefactRuntime[DeviceEngine]):
+    """A TensorRT engine with CUDA graphs and pinned host buffers.
+
+    Args:
+        path: an `.engine` file that this tool exported, with its `.engine.json` beside it; no
+            TensorRT is imported until the runtime is entered.
+        options: of the devices, "cuda" or "cuda:N"; None takes the first GPU.
+
+    Raises:
+        ModelError: no such engine.
+        CardError: its card is missing, damaged or another engine's.
+        UsageError: a batch size that the engine does not take.
+        BackendError: on entry: no GPU, no TensorRT, or an engine that fits neither.
+    """
+
+    backend = "trt"
+
+    def __init__(self, path: Path, options: OpenOptions | None = None) -> None:
+        options = options or OpenOptions()
+        super().__init__(path, read_card(path), options)
+        self._device = options.device or "cuda:0"
+        if self.batch_size is not None:
+            for name, point in self.card.entry_points.items():
+                _check_batch(path, name, point, self.batch_size)
+
+    def device_call(self, entry_point: str, inputs: Arrays) -> Callable[[], None]:
+        """Prepares a call of the engine alone, for measuring it with CUDA events.
+
+        Args:
+            entry_point: what to do, as the card names it.
+            inputs: as `run` takes them, of one batch; they are copied to the GPU here, once.
+
+        Returns:
+            Runs the engine on inputs and outputs that stay on the GPU, in order with what torch's
+            current stream does, and does not wait for it. Holds until the runtime is closed.
+
+        Raises:
+            UsageError: the inputs do not fit, or the runtime is not entered.
+            BackendError: the engine failed.
+        """
+        self._checked_rows(entry_point, inputs)
+        return self._engine(entry_point).device_call(inputs)
+
+    def _pick_device(self, wanted: str | None) -> str:
+        return pick_gpu(wanted).device
+
+    def _read_payload(self, path: Path) -> Payload:
+        record, content = read_record(path), read_engine(path)
+        sha256 = check_engine(path, content, record)
+        return Payload(sha256=sha256, content=(content, record.built_with))
+
+    def _load_engine(self, point: EntryPoint, path: Path, payload: Payload) -> DeviceEngine:  # noqa: ARG002
+        content, built_with = payload.content
+        provider = load_provider(built_with.provider)
+        loaded = load_engine(provider, content, built_with, describe_gpu(self._device))
+        return DeviceEngine(loaded, point, key=payload.sha256)
+
+    def _execute(self, entry_point: str, inputs: Arrays) -> dict[str, npt.NDArray[Any]]:
+        return self._engine(entry_point).run(inputs)
+
+    def _close(self) -> None:
+        for engine in set(self._engines.values()):
+            engine.close()
+        super()._close()
+
+
+def open_file(path: Path, options: OpenOptions) -> TensorRTRuntime:
+    """What `backends.registry` calls; see `TensorRTRuntime`."""
+    return TensorRTRuntime(path, options)
+
+
+def try_out(provider_name: str = "auto") -> str:
+    """Builds an engine of one convolution, and runs it where there is a GPU.
+
+    Args:
+        provider_name: as `load_provider` takes it.
+
+    Returns:
+        What was used.
+
+    Raises:
+        BackendError: there is no TensorRT, or it cannot build or run engines here.
+    """
+    provider = load_provider(provider_name)
+    reason = why_no_gpu()
+    gpu = None if reason else pick_gpu()
+    engine = _build_tiny(provider, gpu)
+    if gpu is None:
+        raise BackendError(
+            f"{provider.title} builds engines, but cannot run them: {reason}; use a machine with "
+            "an NVIDIA GPU"
+        )
+    _run_tiny(provider, engine, gpu)
+    return f"{provider.title} on {gpu.name}"
+
+
+_TINY = tuple(
+    TensorSpec(name=name, kind="image", dtype="float32", layout="NCHW", shape=(1, 1, 4, 4))
+    for name in ("x", "y")
+)
+"""Input and output of the engine that `try_out` builds."""
+
+_NINE_NEIGHBOURS = 9.0
+"""What a 3x3 convolution of ones makes of ones, away from the border."""
+
+
+def _build_tiny(provider: Provider, gpu: Gpu | None) -> bytes:
+    log = provider.new_log()
+    builder = provider.create_builder(log)
+    network = provider.create_network(builder)
+    x = network.add_input("x", provider.module.float32, (1, 1, 4, 4))
+    ones = np.ones((1, 1, 3, 3), np.float32)
+    layer = network.add_convolution_nd(x, 1, (3, 3), ones)
+    layer.padding_nd = (1, 1)
+    layer.get_output(0).name = "y"
+    network.mark_output(layer.get_output(0))
+    engine = builder.build_serialized_network(network, provider.create_config(builder, gpu))
+    if engine is None:
+        raise BackendError(f"{provider.title} cannot build engines: {describe_problems(log)}")
+    return bytes(engine)
+
+
+def _run_tiny(provider: Provider, content: bytes, gpu: Gpu) -> None:
+    x, y = _TINY
+    point = EntryPoint(file="", payload_sha256="", inputs=(x,), outputs=(y,))
+    engine = DeviceEngine(
+        load_engine(provider, content, provider.built_with(gpu), gpu), point, key="try-out"
+    )
+    found = engine.run({"x": np.ones((1, 1, 4, 4), np.float32)})["y"][0, 0, 1, 1]
+    engine.close()
+    if abs(found - _NINE_NEIGHBOURS) > 1e-3:
+        raise BackendError(f"{provider.title} on {gpu.name} computed {found} instead of 9")
+
+
+def _check_batch(path: Path, name: str, point: EntryPoint, batch_size: int) -> None:
+    if batch_size > _greatest_batch(point):
+        raise UsageError(
+            f"{path} takes at most {_greatest_batch(point)} images a call of {name!r}, not "
+            f"{batch_size}; take a smaller --batch-size, or export again with --max-batch"
+        )
+
+
+def _greatest_batch(point: EntryPoint) -> int:
+    """The greatest batch of an engine, which always has one."""
+    batch = point.inputs[0].shape[0]
+    limit = batch.max if isinstance(batch, Dim) else batch
+    return 1 if limit is None else limit

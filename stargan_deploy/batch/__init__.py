@@ -1,0 +1,1 @@
+"""Folders of photos: a job, its pipeline, and its resumption."""

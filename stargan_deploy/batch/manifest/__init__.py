@@ -1,0 +1,1 @@
+"""The record of every photo that a batch has done."""

@@ -1,0 +1,1 @@
+"""Pages and sheets made of the translated images."""

@@ -1,0 +1,1 @@
+"""Photos as files: listed, read, named."""

@@ -1,0 +1,166 @@
+"""Where every picture of a batch will go, settled before the first photo is decoded."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from stargan_deploy.batch.photos.listing import list_photos, printable
+from stargan_deploy.batch.photos.naming import (
+    NameTemplate,
+    place_pictures,
+    plain_place,
+    template_places,
+)
+from stargan_deploy.batch.report import Failure
+from stargan_deploy.batch.shard import WHOLE, Shard
+from stargan_deploy.errors import UsageError
+from stargan_deploy.inference.framing import Fit
+from stargan_deploy.inference.source_labels import LabelTable
+from stargan_deploy.inference.targets import NamedTarget
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureOptions:
+    """How pictures are made, apart from their targets."""
+
+    fit: Fit = "crop"
+    """How a photo becomes a square, where faces are not looked for."""
+    size: int | None = None
+    """Side of the squares in pixels; None takes that of training."""
+    entry_point: str = "translate"
+    """What the model is to do, as its card names it."""
+    faces: Literal["largest", "all"] | None = None
+    """Which faces to look for, align and blend back; None takes photos as they are."""
+    without_face: Literal["skip", "copy"] = "skip"
+    """What becomes of photos in which no face is found."""
+    strengths: tuple[float, ...] = (1.0,)
+    """How far to go from the photo's own labels (0) to the target's (1), and beyond, up to 1.5;
+    several give a strip."""
+    keep: frozenset[str] = frozenset()
+    """Which of "exif" and "icc" pictures take over from their photos."""
+
+    def __post_init__(self) -> None:
+        bad = [strength for strength in self.strengths if not 0 <= strength <= MAX_STRENGTH]
+        if bad or not self.strengths:
+            shown = f"{bad[0]:g}" if bad else "nothing"
+            raise UsageError(f"--strength must be from 0 to {MAX_STRENGTH}, not {shown}")
+        if self.faces and self.fit != "crop":
+            raise UsageError("--fit does not go with --faces, which aligns and crops each face")
+
+
+MAX_STRENGTH = 1.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchJob:
+    """What to translate, to what, and where to."""
+
+    input: Path
+    """A folder, or one file."""
+    output: Path
+    """The folder for the pictures and the report."""
+    targets: tuple[NamedTarget, ...]
+    """With several, each has its folder in `output`."""
+    source: Literal["predict", "zeros"] | LabelTable = "predict"
+    """Where the photos' own labels come from."""
+    options: PictureOptions = PictureOptions()
+    naming: NameTemplate | None = None
+    """Names of the pictures; None keeps the photos', with a folder for each of several targets."""
+    shard: Shard = WHOLE
+    """The part of the photos that is done here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Photo:
+    """One photo and where its pictures go."""
+
+    name: PurePosixPath
+    """Path below the input folder."""
+    path: Path
+    outputs: tuple[Path, ...]
+    """One for each target."""
+    may_replace: bool = False
+    """Whether its pictures may replace files that stand in their place."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchPlan:
+    """A job with its photos listed and their pictures named."""
+
+    job: BatchJob
+    photos: tuple[Photo, ...]
+    renamed: dict[str, str]
+    """Places of pictures that could not keep their photo's name, by photo."""
+    failures: tuple[Failure, ...]
+    """What failed already: folders that could not be listed."""
+
+
+def plan_batch(job: BatchJob) -> BatchPlan:
+    """Lists the photos and names their pictures; writes nothing.
+
+    Raises:
+        DataError: no such input, or no photo in it.
+        UsageError: pictures would be written over photos.
+    """
+    if job.output.exists() and job.input.exists() and job.output.samefile(job.input):
+        raise UsageError(f"--output {job.output} is the input itself; choose another folder")
+    listing = list_photos(job.input, skip=job.output)
+    places = _places(job, listing.photos)
+    photos = tuple(
+        Photo(
+            name=name,
+            path=listing.root / name,
+            outputs=tuple(job.output / place for place in places[name]),
+        )
+        for name in listing.photos
+        if job.shard.holds(name)
+    )
+    _refuse_overwriting(photos)
+    renamed = {} if job.naming else _renamed(photos)
+    return BatchPlan(job=job, photos=photos, renamed=renamed, failures=listing.failures)
+
+
+def _places(
+    job: BatchJob, photos: Sequence[PurePosixPath]
+) -> dict[PurePosixPath, tuple[PurePosixPath, ...]]:
+    """Where the pictures of each photo go, below the output folder: one place a target."""
+    several = len(job.targets) > 1
+    if job.naming is not None:
+        return template_places(job.naming, photos, [named.folder for named in job.targets])
+    folders = [PurePosixPath(n.folder) for n in job.targets] if several else [PurePosixPath()]
+    return {
+        name: tuple(folder / place for folder in folders)
+        for name, place in place_pictures(photos).items()
+    }
+
+
+def _renamed(photos: Sequence[Photo]) -> dict[str, str]:
+    """Photos whose pictures have another name than their own."""
+    places = ((photo.name, photo.outputs[0].name) for photo in photos)
+    return {
+        printable(name): printable(name.with_name(place))
+        for name, place in places
+        if place != plain_place(name).name
+    }
+
+
+def _refuse_overwriting(photos: tuple[Photo, ...]) -> None:
+    """Compares the files that exist where pictures go with the photos, links and their goals."""
+    inputs = {_identity(p.path, follow=follow) for p in photos for follow in (False, True)}
+    for photo in photos:
+        for output in photo.outputs:
+            identity = _identity(output, follow=False)
+            if identity is not None and identity in inputs:
+                raise UsageError(
+                    f"{output} is a photo of the input, and the picture of {photo.path} would be "
+                    "written over it; choose another --output"
+                )
+
+
+def _identity(path: Path, *, follow: bool) -> tuple[int, int] | None:
+    try:
+        status = path.stat(follow_symlinks=follow)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

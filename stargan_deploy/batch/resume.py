@@ -1,0 +1,280 @@
+"""What a run has to do and what earlier runs did already, decided before any work starts."""
+
+import os
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from typing import Literal
+
+from stargan_deploy.batch.manifest.lines import Begun, PhotoRecord
+from stargan_deploy.batch.manifest.reader import Manifests, place_below
+from stargan_deploy.batch.manifest.writer import ManifestWriter
+from stargan_deploy.batch.plan import Photo
+from stargan_deploy.batch.settings import Settings, differences, one_line
+from stargan_deploy.batch.shard import WHOLE, Shard
+from stargan_deploy.errors import UsageError
+from stargan_deploy.files.atomic import file_sha256
+
+OnProgress = Callable[[int, int], None]
+"""Called with the photos compared and all photos to compare."""
+
+HASH_THREADS = 4
+
+HASHED_BY_ONE = 64
+"""Photos that a thread is given together."""
+
+HASHED_AT_ONCE = HASH_THREADS * HASHED_BY_ONE
+
+MAX_SHOWN_DIFFERENCES = 4
+
+UNKNOWN_SETTINGS = "unknown, as the line that told them is damaged"
+
+ANNOUNCED_AT_ONCE = 64
+"""Photos whose beginning is noted with one waiting for the disk."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rerun:
+    """What the user wants where an earlier run has been."""
+
+    resume: bool = False
+    """Go on with it: do only what is missing."""
+    changed: Literal["refuse", "redo"] = "refuse"
+    """What becomes of finished photos whose file or settings have changed since."""
+    overwrite: bool = False
+    """Replace files in the pictures' places, also such as no manifest knows. Alone, everything is
+    done again; with `resume`, finished photos stay finished."""
+
+    def __post_init__(self) -> None:
+        if self.changed == "redo" and not self.resume:
+            raise UsageError("--changed redo goes with --resume")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """Who is to do and who is done, both in the order of the plan."""
+
+    to_do: tuple[Photo, ...]
+    """With `may_replace` where files that may be replaced stand in the pictures' places."""
+    done: tuple[PhotoRecord, ...] = ()
+    """How photos ended that are not done again."""
+    num_changed: int = 0
+    """Photos of `to_do` that were finished, but are done again because something changed."""
+
+
+def decide(
+    photos: Sequence[Photo],
+    *,
+    output: Path,
+    earlier: Manifests,
+    settings: Settings,
+    rerun: Rerun,
+    shard: Shard = WHOLE,
+    on_progress: OnProgress | None = None,
+) -> Decision:
+    """Sorts the photos of a plan into those to do and those done; writes nothing.
+
+    A photo is done if its last word is that it was translated, copied or skipped with these
+    settings, its file has the same SHA-256, and its pictures are in place with their sizes.
+
+    Args:
+        photos: those of this shard.
+        output: the output folder.
+        earlier: what its manifests tell.
+        settings: those of this run.
+        rerun: what the user wants.
+        shard: of this run; other shards of the same number may have work there.
+        on_progress: told how far the comparing of photos is, which takes longest.
+
+    Raises:
+        UsageError: there is work of an earlier run and the user does not say what to do with it;
+            something changed since; or files are in the way that are not ours to replace.
+    """
+    if rerun.resume:
+        return _Sorting(output, earlier, settings, rerun).decide(photos, on_progress)
+    if not rerun.overwrite:
+        refuse_earlier_work(photos, earlier, shard)
+    return Decision(to_do=tuple(replace(photo, may_replace=rerun.overwrite) for photo in photos))
+
+
+def refuse_earlier_work(photos: Sequence[Photo], earlier: Manifests, shard: Shard) -> None:
+    """Refuses pictures that exist, and manifests with work on the same photos.
+
+    Raises:
+        UsageError: there are some.
+    """
+    ways = "; go on with --resume, do all again with --overwrite, or choose another --output"
+    there = [path for photo in photos for path in photo.outputs if os.path.lexists(path)]
+    if there:
+        num = sum(len(photo.outputs) for photo in photos)
+        raise UsageError(
+            f"{len(there)} of {num} pictures exist already, first {_shown(there[0])}{ways}"
+        )
+    for file in earlier.files:
+        if file.has_work and shard.overlaps(file.shard):
+            num = len(earlier.photos.keys() | earlier.in_flight.keys())
+            raise UsageError(f"{_shown(file.path)} is of an earlier run on {num} photos{ways}")
+
+
+def announced(photos: Sequence[Photo], writer: ManifestWriter, *, output: Path) -> Iterator[Photo]:
+    """Photos in groups, each noted in the manifest as begun before its first photo comes out.
+
+    Args:
+        photos: those to do.
+        writer: of the manifest.
+        output: the output folder.
+    """
+    for start in range(0, len(photos), ANNOUNCED_AT_ONCE):
+        group = photos[start : start + ANNOUNCED_AT_ONCE]
+        writer.announce(Begun(photo=_key(photo), outputs=_places(photo, output)) for photo in group)
+        yield from group
+
+
+class _Sorting:
+    """One decision."""
+
+    def __init__(self, output: Path, earlier: Manifests, settings: Settings, rerun: Rerun) -> None:
+        self._output = output
+        self._earlier = earlier
+        self._settings = settings.to_mapping()
+        self._rerun = rerun
+        self._differences: dict[str, tuple[str, ...]] = {}
+        self._in_flight = {place for places in earlier.in_flight.values() for place in places}
+
+    def decide(self, photos: Sequence[Photo], on_progress: OnProgress | None) -> Decision:
+        """Sorts the photos for a run that goes on with earlier ones."""
+        standings = {photo.name: self._standing(photo) for photo in photos}
+        finished = [photo for photo in photos if standings[photo.name] == "finished"]
+        otherwise = [photo for photo in photos if standings[photo.name] == "otherwise"]
+        if not self._rerun.overwrite:
+            self._refuse_foreign([p for p in photos if standings[p.name] != "finished"])
+        self._refuse_settings(otherwise, len(otherwise) + len(finished))
+        same, changed = self._compared(finished, on_progress)
+        self._refuse_photos(changed, len(otherwise) + len(finished))
+        done = {photo.name for photo in same}
+        return Decision(
+            to_do=tuple(self._to_do(photo) for photo in photos if photo.name not in done),
+            done=tuple(self._earlier.photos[_key(p)] for p in photos if p.name in done),
+            num_changed=len(otherwise) + len(changed),
+        )
+
+    def _standing(self, photo: Photo) -> Literal["to do", "otherwise", "finished"]:
+        """How far a photo is, apart from what is in its file."""
+        record = self._earlier.photos.get(_key(photo))
+        if record is None or record.result == "failed" or _key(photo) in self._earlier.in_flight:
+            return "to do"
+        if self._differences_of(record.run):
+            return "otherwise"
+        return "finished" if self._is_in_place(photo, record) else "to do"
+
+    def _is_in_place(self, photo: Photo, record: PhotoRecord) -> bool:
+        """Whether all files of a photo's end are where the plan wants them, with their sizes."""
+        planned = {place_below(path, self._output): path for path in photo.outputs}
+        sizes = {output.path: output.size_bytes for output in record.outputs}
+        wanted = () if record.result == "skipped" else planned.keys()
+        return sizes.keys() == set(wanted) and all(
+            _size_bytes(planned[place]) == size for place, size in sizes.items()
+        )
+
+    def _refuse_foreign(self, photos: Sequence[Photo]) -> None:
+        paths = (path for photo in photos for path in photo.outputs)
+        foreign = [path for path in paths if os.path.lexists(path) and not self._is_ours(path)]
+        if foreign:
+            raise UsageError(
+                f"{len(foreign)} of the files where pictures go were changed since, or never "
+                f"written by this tool, first {_shown(foreign[0])}; move them away, give "
+                "--overwrite to replace them, or choose another --output"
+            )
+
+    def _is_ours(self, path: Path) -> bool:
+        """Whether a manifest tells of a file as it is there."""
+        place = place_below(path, self._output)
+        return place in self._in_flight or _size_bytes(path) in self._earlier.sizes.get(place, ())
+
+    def _refuse_settings(self, otherwise: Sequence[Photo], num_finished: int) -> None:
+        if not otherwise or self._rerun.changed == "redo":
+            return
+        runs = dict.fromkeys(self._earlier.photos[_key(photo)].run for photo in otherwise)
+        found = list(dict.fromkeys(d for run in runs for d in self._differences_of(run)))
+        more = len(found) - MAX_SHOWN_DIFFERENCES
+        shown = found[:MAX_SHOWN_DIFFERENCES] + ([f"{more} more"] if more > 0 else [])
+        raise UsageError(
+            f"{len(otherwise)} of {num_finished} finished photos were made with other settings "
+            f"({'; '.join(shown)}); give the same ones, or --changed redo to do them again"
+        )
+
+    def _compared(
+        self, photos: Sequence[Photo], on_progress: OnProgress | None
+    ) -> tuple[list[Photo], list[Photo]]:
+        """Photos whose file is the same as ever, and those whose file is another.
+
+        One that cannot be read is neither: it is tried again, and ends in the report.
+        """
+        same: list[Photo] = []
+        changed: list[Photo] = []
+        with ThreadPoolExecutor(HASH_THREADS) as pool:
+            for start in range(0, len(photos), HASHED_AT_ONCE):
+                group = photos[start : start + HASHED_AT_ONCE]
+                parts = [group[i : i + HASHED_BY_ONE] for i in range(0, len(group), HASHED_BY_ONE)]
+                for photo, sha256 in chain.from_iterable(pool.map(_hashed, parts)):
+                    is_same = sha256 == self._earlier.photos[_key(photo)].input_sha256
+                    if sha256 is not None:
+                        (same if is_same else changed).append(photo)
+                if on_progress is not None:
+                    on_progress(start + len(group), len(photos))
+        return same, changed
+
+    def _refuse_photos(self, changed: Sequence[Photo], num_finished: int) -> None:
+        if changed and self._rerun.changed == "refuse":
+            raise UsageError(
+                f"{len(changed)} of {num_finished} finished photos have changed since, first "
+                f"{_shown(changed[0].path)}; give --changed redo to do them again"
+            )
+
+    def _differences_of(self, run: str) -> tuple[str, ...]:
+        """How the settings of a run differ from the present ones."""
+        if run not in self._differences:
+            known = self._earlier.runs.get(run)
+            self._differences[run] = (
+                differences(known.settings, self._settings) if known else (UNKNOWN_SETTINGS,)
+            )
+        return self._differences[run]
+
+    def _to_do(self, photo: Photo) -> Photo:
+        """The photo; the pictures in its places were all found to be replaceable."""
+        return replace(photo, may_replace=any(map(os.path.lexists, photo.outputs)))
+
+
+def _hashed(photos: Sequence[Photo]) -> list[tuple[Photo, str | None]]:
+    return [(photo, _sha256(photo)) for photo in photos]
+
+
+def _sha256(photo: Photo) -> str | None:
+    try:
+        return file_sha256(photo.path)
+    except OSError:
+        return None
+
+
+def _size_bytes(path: Path) -> int | None:
+    """Of a file; None of anything else, and of nothing."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
+
+
+def _places(photo: Photo, output: Path) -> tuple[str, ...]:
+    return tuple(place_below(path, output) for path in photo.outputs)
+
+
+def _shown(path: Path) -> str:
+    return one_line(str(path))
+
+
+def _key(photo: Photo) -> str:
+    return photo.name.as_posix()

@@ -1,0 +1,232 @@
+"""The batch job: every photo of a folder translated to every target, none lost and none twice."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stargan_deploy.batch.disk import DiskWait
+from stargan_deploy.batch.manifest.lines import OutputRecord, PhotoRecord
+from stargan_deploy.batch.manifest.reader import place_below, read_manifests
+from stargan_deploy.batch.manifest.writer import ManifestWriter
+from stargan_deploy.batch.outcome import Outcome
+from stargan_deploy.batch.photos.listing import printable
+from stargan_deploy.batch.photos.photo_remarks import Trait, trait_notes
+from stargan_deploy.batch.plan import BatchPlan, Photo
+from stargan_deploy.batch.report import BatchReport, Failure, report_name
+from stargan_deploy.batch.resume import (
+    HASHED_AT_ONCE,
+    Decision,
+    Rerun,
+    announced,
+    decide,
+)
+from stargan_deploy.batch.settings import Settings
+from stargan_deploy.card.card import ModelCard
+from stargan_deploy.errors import StoppedError
+from stargan_deploy.files.atomic import remove_temporaries
+from stargan_deploy.inference.translator import ZEROS_NOTE
+from stargan_deploy.stop_signals import StopSignals
+
+OnProgress = Callable[[int, int], None]
+"""Called with the photos done and all photos to do."""
+
+Work = Callable[[Iterator[Photo]], Generator[Outcome, None, None]]
+"""Works through photos, here (`Pipeline.work`) or elsewhere, and tells the end of each."""
+
+COMPARED_A_LINE = 40 * HASHED_AT_ONCE
+"""Photos of earlier runs after which the user is told how far their comparing is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Circumstances:
+    """What a run finds and how it is to deal with it."""
+
+    settings: Settings
+    """What decides the pictures."""
+    card: ModelCard
+    model: str = ""
+    """Name of the model, for the report."""
+    rerun: Rerun = field(default_factory=Rerun)
+    """What to do about earlier runs."""
+    covers_folder: bool = False
+    """Whether the report tells of all photos that ever came to the output folder, and not only of
+    those of the plan, as one wants it of a folder that is watched."""
+    wait: DiskWait = field(default_factory=lambda: DiskWait(Path(), wait_s=0, say=lambda _: None))
+    """Repeats writes while the disk is full."""
+    say: Callable[[str], None] = lambda _: None
+    """Told in passing what the user should know at once."""
+    on_progress: OnProgress = lambda _done, _all: None
+
+
+def run_batch(plan: BatchPlan, work: Work, circumstances: Circumstances) -> BatchReport:
+    """Translates a planned batch; writes pictures, manifest and report.
+
+    A first report is written before the work starts, so that an unwritable folder is noticed then,
+    and that an interrupted batch leaves a report that says so.
+
+    Args:
+        plan: what `plan_batch` made.
+        work: does the photos it is given.
+        circumstances: settings, earlier runs, a full disk.
+
+    Raises:
+        UsageError: another run is at work, or what earlier runs left does not fit.
+        OutputError: the output folder cannot be written, or the disk stayed full.
+        BackendError: the engine failed.
+        StoppedError: a signal came; what was done is noted.
+    """
+    shard, output, run = plan.job.shard, plan.job.output, circumstances
+
+    def tell_compared(num_compared: int, num_all: int) -> None:
+        if num_compared % COMPARED_A_LINE == 0:
+            run.say(f"{num_compared} of {num_all} finished photos compared with their files")
+
+    with ManifestWriter(output, shard=shard, guard=run.wait) as manifest:
+        earlier = read_manifests(output)
+        decision = decide(
+            plan.photos,
+            output=output,
+            earlier=earlier,
+            settings=run.settings,
+            rerun=run.rerun,
+            shard=shard,
+            on_progress=tell_compared,
+        )
+        for note in (*manifest.notes, *earlier.notes()):
+            run.say(f"note: {note}")
+        names = {photo.name.as_posix() for photo in plan.photos}
+        others = [r for r in earlier.photos.values() if run.covers_folder and r.photo not in names]
+        tally = _Tally(plan, decision, others, run)
+        tally.report(finished=False)
+        if decision.to_do:
+            manifest.begin(run.settings, earlier)
+            remove_temporaries(path for photo in decision.to_do for path in photo.outputs)
+            _do(decision.to_do, work, manifest, tally)
+        return tally.report(finished=True)
+
+
+def _do(photos: Sequence[Photo], work: Work, manifest: ManifestWriter, tally: "_Tally") -> None:
+    """Has photos done and notes the end of each; stops at a signal."""
+    output = tally.plan.job.output
+    with (
+        StopSignals() as stop,
+        closing(work(announced(photos, manifest, output=output))) as outcomes,
+    ):
+        for outcome in outcomes:
+            manifest.append(_record(outcome, tally.plan))
+            tally.add(outcome)
+            if stop.received is not None:
+                tally.run.wait.give_up()
+                break
+    if stop.received is not None and tally.num_ended < len(photos):
+        raise StoppedError(
+            f"stopped by {stop.received.name} after {tally.num_ended} of {len(photos)} photos; go "
+            "on with the same command and --resume",
+            exit_code=128 + stop.received,
+        )
+
+
+def _record(outcome: Outcome, plan: BatchPlan) -> PhotoRecord:
+    return PhotoRecord(
+        photo=outcome.photo.name.as_posix(),
+        input_sha256=outcome.input_sha256,
+        input_bytes=outcome.input_bytes,
+        result=outcome.result,
+        reason=outcome.reason,
+        outputs=tuple(
+            OutputRecord(
+                path=place_below(p.path, plan.job.output), sha256=p.sha256, size_bytes=p.size_bytes
+            )
+            for p in outcome.pictures
+        ),
+    )
+
+
+class _Tally:
+    """What a run has come to so far."""
+
+    def __init__(
+        self,
+        plan: BatchPlan,
+        decision: Decision,
+        others: Sequence[PhotoRecord],
+        run: Circumstances,
+    ) -> None:
+        self.plan = plan
+        self.run = run
+        self.num_ended = 0
+        self._to_do = decision.to_do
+        self._num_photos = len(plan.photos) + len(others)
+        before = (*decision.done, *others)
+        self._before = Counter(record.result for record in before)
+        self._skipped = [r.photo for r in before if r.result in ("skipped", "copied")]
+        failed = [record for record in others if record.result == "failed"]
+        self._failures = [Failure(path=printable(r.photo), reason=r.reason) for r in failed]
+        self._failures += plan.failures
+        self._ended: Counter[str] = Counter()
+        self._traits: Counter[Trait] = Counter()
+        self._num_pictures = 0
+        self._origin = ""
+        self._start_s = time.perf_counter()
+
+    def add(self, outcome: Outcome) -> None:
+        """Counts the end of one photo."""
+        self.num_ended += 1
+        self._ended[outcome.result] += 1
+        self._num_pictures += len(outcome.pictures)
+        if outcome.result == "failed":
+            self._failures.append(outcome.failure)
+        else:
+            self._traits.update(outcome.traits)
+        if outcome.result in ("skipped", "copied"):
+            self._skipped.append(outcome.photo.name.as_posix())
+        if outcome.result == "translated":
+            self._origin = outcome.source_origin
+        self.run.on_progress(self.num_ended, len(self._to_do))
+
+    def report(self, *, finished: bool) -> BatchReport:
+        """Writes the report as things stand, and returns it."""
+        seconds = time.perf_counter() - self._start_s
+        job, settings = self.plan.job, self.run.settings
+        results = self._before + self._ended
+        report = BatchReport(
+            path=str(job.output / report_name(job.shard)),
+            finished=finished,
+            input=printable(job.input),
+            output=printable(job.output),
+            targets={named.folder: named.target.text for named in job.targets},
+            model=self.run.model,
+            backend=settings.backend,
+            device=settings.device,
+            image_size=int(settings.options["size"]),
+            num_photos=self._num_photos,
+            num_done_before=self._before.total() - self._before["failed"],
+            num_translated=results["translated"],
+            num_pictures=self._num_pictures,
+            num_failed=len(self._failures),
+            seconds=round(seconds, 3),
+            images_per_s=round(self._num_pictures / max(seconds, 1e-9), 2),
+            source_origin=self._origin,
+            renamed=self.plan.renamed,
+            without_face=tuple(sorted(map(printable, self._skipped))),
+            failures=tuple(sorted(self._failures, key=lambda failure: failure.path)),
+            notes=self._notes(),
+        )
+        self.run.wait(report.write)
+        return report
+
+    def _notes(self) -> tuple[str, ...]:
+        num_looked_at = self.num_ended - self._ended["failed"]
+        size = int(self.run.settings.options["size"])
+        notes = trait_notes(self._traits, num_looked_at, self.run.card, size)
+        if self._origin == "zeros" and self.plan.job.source == "predict":
+            notes.append(ZEROS_NOTE)
+        if self.plan.renamed:
+            notes.append(
+                f"renamed: {len(self.plan.renamed)} of the pictures, because another photo's has "
+                "the name; the report lists them"
+            )
+        return tuple(notes)

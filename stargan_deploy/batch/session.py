@@ -1,0 +1,135 @@
+"""An opened engine with all that a batch needs around it, here or in another process."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import stargan_deploy
+from stargan_deploy.backends.base import Runtime
+from stargan_deploy.backends.registry import open_runtime
+from stargan_deploy.batch.pipeline import Pipeline, Write
+from stargan_deploy.batch.plan import BatchJob
+from stargan_deploy.batch.settings import Settings
+from stargan_deploy.card.card import ModelCard, Precision
+from stargan_deploy.files.atomic import file_sha256, write_bytes
+from stargan_deploy.inference.framing import Framing, WholePhoto
+from stargan_deploy.inference.source_labels import LabelTable
+from stargan_deploy.inference.translator import ROWS_A_CALL, Translator
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineSpec:
+    """What to open, and how; plain values that another process can be sent."""
+
+    path: Path
+    backend: str
+    device: str | None = None
+    batch_size: int = 16
+    weights: Literal["ema", "raw"] | None = None
+    precision: Precision | None = None
+    """Of a checkpoint; an artefact has its own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenedEngine:
+    """A pipeline that is ready, and what it is set to."""
+
+    pipeline: Pipeline
+    settings: Settings
+    translator: Translator
+
+
+def make_runtime(spec: EngineSpec) -> Runtime:
+    """The runtime of a spec, to be entered by the caller.
+
+    Raises:
+        UsageError, ModelError, BackendError: as `open_runtime`.
+    """
+    return open_runtime(
+        spec.path,
+        backend=spec.backend,
+        device=spec.device,
+        batch_size=spec.batch_size,
+        weights=spec.weights,
+        precision=spec.precision,
+    )
+
+
+@contextmanager
+def open_engine(
+    spec: EngineSpec, job: BatchJob, *, write: Write = write_bytes
+) -> Iterator[OpenedEngine]:
+    """Opens an engine for a job; closes it at the end of the block.
+
+    Args:
+        spec: what to open.
+        job: what it will be used for.
+        write: writes one picture.
+
+    Raises:
+        ModelError, BackendError: it cannot be opened.
+        UsageError: a size that the model does not take.
+    """
+    with make_runtime(spec) as runtime:
+        translator = Translator(
+            runtime.card,
+            runtime,
+            image_size=job.options.size,
+            entry_point=job.options.entry_point,
+        )
+        pipeline = Pipeline(job, translator, make_framing(job, runtime.card), write=write)
+        settings = settings_of(job, translator, spec.precision or "fp32")
+        yield OpenedEngine(pipeline=pipeline, settings=settings, translator=translator)
+
+
+def make_framing(job: BatchJob, card: ModelCard) -> Framing:
+    """The way from photos to tiles and back that a job asks for.
+
+    Raises:
+        BackendError: faces are wanted, and what finds them is not installed.
+    """
+    crop_size = card.preprocessing.crop_size
+    size = job.options.size or card.preprocessing.image_size
+    if job.options.faces is None:
+        return WholePhoto(fit=job.options.fit, crop_size=crop_size, size=size)
+    from stargan_deploy.faces.detection import FaceDetector
+    from stargan_deploy.inference.faces_in_photo import FacesInPhoto
+
+    return FacesInPhoto(
+        detector=FaceDetector.open(), which=job.options.faces, crop_size=crop_size, size=size
+    )
+
+
+def settings_of(job: BatchJob, translator: Translator, precision: str) -> Settings:
+    """What decides a batch's pictures, for its manifest.
+
+    Args:
+        job: what is done.
+        translator: with what.
+        precision: of a checkpoint, whose card tells none.
+    """
+    card, options, source = translator.card, job.options, job.source
+    hashes = {name: point.payload_sha256 for name, point in card.entry_points.items()}
+    measured = ", ".join(f"{kind} {dtype}" for kind, dtype in sorted(card.precision.items()))
+    return Settings(
+        artefact_sha256=hashes.get(translator.entry_point, ""),
+        backend=translator.runtime.backend,
+        device=translator.runtime.device,
+        precision=measured or precision,
+        batch_size=translator.runtime.batch_size or ROWS_A_CALL,
+        targets={named.target.text: options.strengths for named in job.targets},
+        options={
+            "classifier": hashes.get("classify", ""),
+            "direction": translator.entry_point,
+            "faces": options.faces or "off",
+            "fit": options.fit,
+            "keep": ",".join(sorted(options.keep)),
+            "name": job.naming.text if job.naming else "",
+            "size": translator.image_size,
+            "source": file_sha256(source.path) if isinstance(source, LabelTable) else source,
+            "version": stargan_deploy.__version__,
+            "without_face": options.without_face,
+        },
+    )

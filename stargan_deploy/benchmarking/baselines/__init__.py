@@ -1,0 +1,1 @@
+"""Baselines that others are measured against."""

@@ -1,0 +1,258 @@
+"""How the names and figures of a benchmark are worded, in tables and charts alike."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import get_args
+
+from stargan_deploy.benchmarking.results import (
+    BatchRow,
+    Machine,
+    MeasuredPath,
+    Results,
+    Row,
+    Timing,
+)
+from stargan_deploy.card.card import MAIN_ENTRY_POINTS
+from stargan_deploy.presentation.page import NOTHING
+
+PATHS: tuple[MeasuredPath, ...] = get_args(MeasuredPath)
+
+MAIN_PATH: MeasuredPath = "host to host"
+"""What latency and images/s mean where nothing else is said: what a program that calls the model
+waits for."""
+
+EQUAL_PSNR_DB = 100.0
+"""PSNR from which pictures count as equal (exporters.difference.BEST_PSNR_DB)."""
+
+FEW_CALLS = 5
+"""Calls below which a latency is hardly one."""
+
+GREATEST = 1e12
+"""Figures from here on, in any unit, are no measurement."""
+
+UNPROVEN = "\N{DAGGER}"
+UNPROVEN_NOTE = f"{UNPROVEN} not proven equal to PyTorch within the tolerance of its precision"
+
+_SHORT = {
+    "float32": "FP32",
+    "float16": "FP16",
+    "bfloat16": "BF16",
+    "tfloat32": "TF32",
+    "int8": "INT8",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Rows that may be compared call by call: one entry point, kind of device, size and batch."""
+
+    entry_point: str
+    """Empty where all rows have the same."""
+    device: str
+    """Kind of the device, such as "cuda"."""
+    height: int
+    width: int
+    batch_size: int | None
+    """None where all batch sizes are together."""
+    rows: tuple[Row, ...]
+
+    @property
+    def title(self) -> str:
+        """What all of its rows have in common."""
+        point = f"{self.entry_point}, " if self.entry_point else ""
+        batch = "" if self.batch_size is None else f", batch {self.batch_size}"
+        return f"{point}{self.device}, {self.width}x{self.height}{batch}"
+
+
+def groups(rows: Sequence[Row], *, by_batch: bool = True) -> list[Group]:
+    """The rows in groups: entry points and devices as they come, then by size and batch size."""
+    points = list(dict.fromkeys(row.entry_point for row in rows))
+    devices = list(dict.fromkeys(map(device_kind, rows)))
+    members: dict[tuple[int, int, int, int, int], list[Row]] = {}
+    for row in rows:
+        place = points.index(row.entry_point), devices.index(device_kind(row))
+        batch = row.batch_size if by_batch else 0
+        members.setdefault((*place, row.height, row.width, batch), []).append(row)
+    return [
+        Group(
+            entry_point=points[point] if len(points) > 1 else "",
+            device=devices[device],
+            height=height,
+            width=width,
+            batch_size=batch or None,
+            rows=tuple(members[point, device, height, width, batch]),
+        )
+        for point, device, height, width, batch in sorted(members)
+    ]
+
+
+def device_kind(row: Row) -> str:
+    """The device without its number."""
+    return row.device.partition(":")[0]
+
+
+def precision_name(precision: str) -> str:
+    """What is computed in, the narrowest type first: "INT8+FP32"."""
+    parts = sorted(precision.split("+"), key=lambda part: part != "int8")
+    return "+".join(_SHORT.get(part, part) for part in parts)
+
+
+def row_precision(row: Row) -> str:
+    """The verified precision, marked where unproven, and what was asked for if that differs."""
+    name = precision_name(row.precision)
+    asked = row.asked_precision.upper()
+    other = f" (asked {asked})" if asked not in name.upper().split("+") else ""
+    return f"{name}{'' if row.verified else UNPROVEN}{other}"
+
+
+def row_name(row: Row) -> str:
+    """Backend and precision, which tell the rows of a group apart."""
+    return f"{row.backend} {row_precision(row)}"
+
+
+def has_one_point(rows: Sequence[Row]) -> bool:
+    """Whether all rows are of the same entry point, which then needs no mention in each."""
+    return len({row.entry_point for row in rows}) < 2
+
+
+def name_across(row: Row, rows: Sequence[Row]) -> str:
+    """A row's name, with its entry point where that is not the same everywhere."""
+    name = row_name(row)
+    return name if has_one_point(rows) else f"{name} {row.entry_point}"
+
+
+def name_among(row: Row, rows: Sequence[Row]) -> str:
+    """A name within a group: with its device where others of the batch size have the same name."""
+    name = row_name(row)
+    same = [o for o in rows if o.batch_size == row.batch_size and row_name(o) == name]
+    return f"{name} {row.device}" if len(same) > 1 else name
+
+
+def is_baseline(row: Row) -> bool:
+    """Whether this is eager FP32, which speeds and pictures are compared with."""
+    return row.backend == "eager" and row.asked_precision == "fp32"
+
+
+def main_timing(row: Row) -> Timing | None:
+    """The measurement that a row is ranked by."""
+    return row.timing(MAIN_PATH)
+
+
+def is_hardly_timed(row: Row) -> bool:
+    """Whether a row's latency rests on so few calls that nothing follows from it."""
+    timing = main_timing(row)
+    return timing is not None and timing.statistics.num < FEW_CALLS
+
+
+def main_p50_ms(row: Row) -> float | None:
+    """Median of a call, host to host; None where it was not measured."""
+    timing = main_timing(row)
+    return timing.statistics.p50_ms if timing else None
+
+
+def image_ms(row: Row) -> float | None:
+    """Median of a call, host to host, for each of its images."""
+    p50_ms = main_p50_ms(row)
+    return None if p50_ms is None else p50_ms / row.batch_size
+
+
+def images_per_s(row: Row) -> float | None:
+    """Throughput of one call after the other, host to host."""
+    timing = main_timing(row)
+    return timing.images_per_s if timing else None
+
+
+def roofline_share(row: Row) -> float | None:
+    """Share of the roofline, 1 is the roof."""
+    return row.roofline.share if row.roofline else None
+
+
+def is_drawable(value: float) -> bool:
+    """Whether a figure has a place on an axis; files of results may hold NaN and infinities."""
+    return 0 <= value < GREATEST
+
+
+def drawable(figure: Callable[[Row], float | None], rows: Sequence[Row]) -> list[tuple[Row, float]]:
+    """The rows that have a figure which can be compared and drawn, with it."""
+    pairs = [(row, figure(row)) for row in rows]
+    return [(row, value) for row, value in pairs if value is not None and is_drawable(value)]
+
+
+def digits(value: float | None, unit: str = "") -> str:
+    """A number with three digits and its unit; larger ones whole."""
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    if value == 0:
+        text = "0"
+    elif abs(value) >= 100:
+        text = f"{value:,.0f}"
+    else:
+        places = 2 if abs(value) < 10 else 1
+        text = f"{value:.{places}f}" if abs(value) >= 0.1 else f"{value:.2g}"
+    return f"{text} {unit}" if unit else text
+
+
+def speedup(value: float | None) -> str:
+    """A factor: "2.94x"."""
+    return NOTHING if value is None or not math.isfinite(value) else f"{digits(value)}x"
+
+
+def percent(share: float | None) -> str:
+    """A share: "81%"."""
+    if share is None or not math.isfinite(share):
+        return NOTHING
+    return f"{100 * share:.{0 if share >= 0.0995 else 1}f}%"
+
+
+def psnr(row: Row | BatchRow) -> str:
+    """PSNR of the worst picture in dB, or "equal"."""
+    if row.picture_error is None or math.isnan(row.picture_error.psnr_db):
+        return NOTHING
+    psnr_db = row.picture_error.psnr_db
+    return "equal" if psnr_db >= EQUAL_PSNR_DB else f"{psnr_db:.1f}"
+
+
+def size(row: Row) -> str:
+    """Width and height of a picture."""
+    return f"{row.width}x{row.height}"
+
+
+def file_size(size_bytes: float | None) -> str:
+    """A size with a decimal unit: "33.7 MB"."""
+    if size_bytes is None:
+        return NOTHING
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size_bytes >= scale:
+            return digits(size_bytes / scale, unit)
+    return f"{size_bytes:.0f} B"
+
+
+def moment(created: str) -> str:
+    """A time as people read it: "2026-11-22 08:15 UTC"."""
+    try:
+        return datetime.fromisoformat(created).strftime("%Y-%m-%d %H:%M UTC")
+    except ValueError:
+        return created
+
+
+def versions(machine: Machine) -> list[str]:
+    """Libraries with their versions, in an order that does not depend on where they come from."""
+    return [f"{name} {version}" for name, version in sorted(machine.versions.items())]
+
+
+def model_name(results: Results) -> str:
+    """The model's file, with the only entry point that was measured, unless it is a usual one."""
+    points = {row.entry_point for row in results.rows}
+    told = points - {*MAIN_ENTRY_POINTS} if len(points) == 1 else ()
+    return ", ".join((results.model, *told))
+
+
+def device_names(results: Results) -> str:
+    """The hardware that the rows ran on, in the order in which it comes."""
+    machine = results.machine
+    cpu = f"{machine.cpu}, {machine.num_cores} cores"
+    kinds = dict.fromkeys(device_kind(row) for row in results.rows) or {"cpu": None}
+    names = [cpu if kind == "cpu" else machine.gpu or kind for kind in kinds]
+    return " and ".join(dict.fromkeys(names))

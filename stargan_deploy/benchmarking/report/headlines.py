@@ -1,0 +1,89 @@
+"""The few figures of a benchmark that people look for first."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from stargan_deploy.benchmarking.report import format as wording
+from stargan_deploy.benchmarking.report.format import digits, drawable, percent, speedup
+from stargan_deploy.benchmarking.results import Row
+
+ONE_LEVEL = 1.0
+"""Difference, in 8-bit levels, that rounding alone can make."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Headline:
+    """One figure in words."""
+
+    title: str
+    value: str
+    note: str
+
+
+def headlines(rows: Sequence[Row]) -> list[Headline]:
+    """The best in each respect of the rows that are proven and were called often enough.
+
+    What was not measured is left out.
+    """
+    proven = [row for row in rows if row.verified and not wording.is_hardly_timed(row)]
+    timed = {_place(row) for row in rows if wording.is_baseline(row) and row in proven}
+    others = [row for row in proven if not wording.is_baseline(row) and _place(row) in timed]
+    smallest = min(map(_extent, proven), default=())
+    first = [row for row in proven if _extent(row) == smallest]
+    exact = [row for row in first if _is_exact(row)]
+    found: list[Headline] = []
+
+    def add(title: str, value: str, row: Row, *words: str) -> None:
+        name, batch = wording.name_across(row, rows), f"batch {row.batch_size}"
+        note = ", ".join((name, *words, batch, wording.size(row)))
+        found.append(Headline(title=title, value=value, note=note))
+
+    for row, p50_ms in _least(drawable(wording.main_p50_ms, first)):
+        add("Lowest latency", digits(p50_ms, "ms"), row)
+    for row, p50_ms in _least(drawable(wording.main_p50_ms, exact)):
+        add("Without loss", digits(p50_ms, "ms"), row, "at most one level off")
+    for row, speed in _most(drawable(wording.images_per_s, proven)):
+        add("Images per s", digits(speed), row)
+    for row, factor in _most(drawable(lambda row: row.speedup, others)):
+        add("Speed-up", speedup(factor), row, "over eager FP32")
+    for row, rate in _most(drawable(_served_per_s, proven)):
+        bound_ms = row.server.latency_bound_ms if row.server else None
+        add("Served in time", f"{digits(rate)}/s", row, f"99% within {digits(bound_ms, 'ms')}")
+    for row, share in _most(drawable(_credible_share, proven)):
+        add("Roofline", percent(share), row, "of what is possible")
+    return found
+
+
+def _least(pairs: Sequence[tuple[Row, float]]) -> list[tuple[Row, float]]:
+    """The pair of the least figure, or none."""
+    return sorted(pairs, key=lambda pair: pair[1])[:1]
+
+
+def _most(pairs: Sequence[tuple[Row, float]]) -> list[tuple[Row, float]]:
+    """The pair of the greatest figure, or none."""
+    return sorted(pairs, key=lambda pair: -pair[1])[:1]
+
+
+def _place(row: Row) -> tuple[str, str, int, int, int]:
+    """What a row has in common with its eager FP32."""
+    kind = wording.device_kind(row)
+    return row.entry_point, kind, row.batch_size, row.height, row.width
+
+
+def _extent(row: Row) -> tuple[int, int]:
+    return row.batch_size, row.height * row.width
+
+
+def _is_exact(row: Row) -> bool:
+    error = row.picture_error
+    return wording.is_baseline(row) or (error is not None and error.max_difference <= ONE_LEVEL)
+
+
+def _served_per_s(row: Row) -> float | None:
+    rate = row.server.arrivals_per_s if row.server else 0.0
+    return rate or None
+
+
+def _credible_share(row: Row) -> float | None:
+    share = wording.roofline_share(row)
+    return share if share is not None and share <= 1 else None

@@ -1,0 +1,175 @@
+"""What the batch benchmark compares: `stargan-deploy batch` with an engine, opened and ready."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from stargan_deploy.backends import formats
+from stargan_deploy.backends.formats import PRECISIONS
+from stargan_deploy.backends.registry import BACKENDS
+from stargan_deploy.batch.plan import BatchJob, plan_batch
+from stargan_deploy.batch.run import Circumstances, run_batch
+from stargan_deploy.batch.session import EngineSpec, OpenedEngine, open_engine
+from stargan_deploy.benchmarking.results import StartUp
+from stargan_deploy.card.card import Precision
+from stargan_deploy.card.labels import FloatArray
+from stargan_deploy.errors import BackendError, DataError, ExportError
+from stargan_deploy.export.cache import cached_path, is_cached, make_cached
+from stargan_deploy.files.images import Pixels
+from stargan_deploy.inference.fastest import choose_fastest
+from stargan_deploy.inference.pixel_io import from_spec, to_spec
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchSide:
+    """An engine, as `stargan-deploy batch` is asked for one."""
+
+    backend: str = "auto"
+    precision: Precision | None = None
+    """Of the export; None takes the backend's default."""
+
+    def __post_init__(self) -> None:
+        if self.backend not in ("auto", *BACKENDS):
+            raise ValueError(f"backend must be auto or one of {', '.join(BACKENDS)}")
+        if self.backend == "auto" and self.precision is not None:
+            raise ValueError("precision goes with a backend; auto chooses both")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenedSide:
+    """An engine that is ready for a job on a folder of photos."""
+
+    job: BatchJob
+    engine: OpenedEngine
+    start_up: StartUp
+    asked_precision: str
+    """Of the export: "bf16"."""
+
+    def end_to_end(self, output: Path) -> None:
+        """All that `stargan-deploy batch` does once its engine is open, from files to files.
+
+        Raises:
+            DataError: a photo failed.
+            BackendError: the engine failed.
+        """
+        plan = plan_batch(replace(self.job, output=output))
+        report = run_batch(
+            plan,
+            self.engine.pipeline.work,
+            Circumstances(settings=self.engine.settings, card=self.engine.translator.card),
+        )
+        if report.failures:
+            raise DataError(f"a photo of the benchmark failed: {report.failures[0].reason}")
+
+    def prepared(self, pixels_NHWC: Pixels) -> None:
+        """The same work of the engine on pixels in memory: labels predicted, then translated."""
+        targets = [named.target for named in self.job.targets]
+        for pixels in _batches(pixels_NHWC, self._batch_size):
+            self.engine.translator.translate_prepared(pixels, targets)
+
+    def generator_only(self, pixels_NHWC: Pixels, label_D: FloatArray) -> Pixels:
+        """The generator on pixels in memory; returns its pictures (N, S, S, 3)."""
+        runtime = self.engine.translator.runtime
+        point = runtime.card.entry_point("translate")
+        image, label = point.inputs
+        pictures = []
+        for pixels in _batches(pixels_NHWC, self._batch_size):
+            labels = np.repeat(label_D[None], len(pixels), axis=0)
+            outputs = runtime.run({image.name: to_spec(pixels, image), label.name: labels})
+            pictures.append(from_spec(outputs[point.outputs[0].name], point.outputs[0]))
+        return np.concatenate(pictures)
+
+    @property
+    def _batch_size(self) -> int:
+        return self.engine.settings.batch_size
+
+
+@contextmanager
+def open_side(
+    side: BatchSide, checkpoint: Path, job: BatchJob, *, device: str, batch_size: int
+) -> Iterator[OpenedSide]:
+    """Exports (or takes from the cache) and opens an engine; closes it at the end of the block.
+
+    Args:
+        side: which one.
+        checkpoint: to export.
+        job: what it will be used for.
+        device: "cpu" or "cuda:N".
+        batch_size: photos a call.
+
+    Raises:
+        StarganDeployError: it is not usable here.
+    """
+    found = _settle(side, checkpoint, device)
+    spec = EngineSpec(
+        path=found.path,
+        backend=found.backend,
+        device=device,
+        batch_size=batch_size,
+        precision=found.precision if found.path == checkpoint else None,
+    )
+    start_s = time.perf_counter()
+    with open_engine(spec, job) as engine:
+        opened_s = time.perf_counter()
+        size = engine.translator.image_size
+        blank = np.zeros((batch_size, size, size, 3), np.uint8)
+        engine.translator.translate_prepared(blank, [named.target for named in job.targets])
+        yield OpenedSide(
+            job=job,
+            engine=engine,
+            start_up=StartUp(
+                build_s=found.build_s,
+                load_s=opened_s - start_s,
+                first_call_s=time.perf_counter() - opened_s,
+            ),
+            asked_precision=found.precision,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Found:
+    """What a side comes to on this machine."""
+
+    path: Path
+    backend: str
+    precision: Precision
+    build_s: float | None = None
+    """None where the file was there."""
+
+
+def _settle(side: BatchSide, checkpoint: Path, device: str) -> _Found:
+    if side.backend != "auto":
+        return _made(side.backend, side.precision, checkpoint, device)
+    eager = _Found(path=checkpoint, backend="eager", precision="fp32")
+    for backend, precision in formats.RECOMMENDED[device.partition(":")[0]]:
+        try:
+            found = _made(backend, precision, checkpoint, device)
+        except (ExportError, BackendError):
+            continue
+        choice, _ = choose_fastest(checkpoint, [found.path], device=device)
+        return found if choice.path == found.path else eager
+    return eager
+
+
+def _made(backend: str, precision: Precision | None, checkpoint: Path, device: str) -> _Found:
+    if backend not in PRECISIONS:  # runs the checkpoint as it is
+        return _Found(path=checkpoint, backend=backend, precision=precision or "fp32")
+    path = cached_path(checkpoint, backend, precision)
+    was_there, start_s = is_cached(path), time.perf_counter()
+    make_cached(checkpoint, backend, precision, device=device)
+    return _Found(
+        path=path,
+        backend=backend,
+        precision=precision or PRECISIONS[backend][0],
+        build_s=None if was_there else time.perf_counter() - start_s,
+    )
+
+
+def _batches(pixels_NHWC: Pixels, batch_size: int) -> Iterator[Pixels]:
+    return (
+        pixels_NHWC[start : start + batch_size] for start in range(0, len(pixels_NHWC), batch_size)
+    )

@@ -1,0 +1,237 @@
+"""Carries out a batch: on this machine, on a cluster, or watching a folder."""
+
+import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from stargan_deploy.cli.console import say, show, show_json
+from stargan_deploy.cli.progress import progress
+from stargan_deploy.cli.runtime_choice import Wish, settle_engine
+from stargan_deploy.errors import IncompleteError, UsageError
+
+if TYPE_CHECKING:
+    from stargan_deploy.batch.plan import BatchJob, BatchPlan
+    from stargan_deploy.batch.report import BatchReport
+    from stargan_deploy.batch.run import Circumstances, Work
+    from stargan_deploy.batch.session import EngineSpec
+
+MAX_SHOWN_FAILURES = 20
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pages:
+    """What to make to look at."""
+
+    grid: bool = False
+    gallery: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BatchRequest:
+    """What was typed."""
+
+    job: "BatchJob"
+    model: Path
+    wish: Wish
+    batch_size: int
+    resume: bool
+    changed: Literal["refuse", "redo"]
+    overwrite: bool
+    disk_wait_s: float
+    watch: bool
+    ray: str | None
+    pages: Pages
+    json_output: bool
+
+    def __post_init__(self) -> None:
+        if len(self.job.options.strengths) > 1 and (self.pages.grid or self.pages.gallery):
+            raise UsageError("--grid and --gallery go with one --strength; several make strips")
+        if self.watch and (self.ray or self.pages.grid or self.pages.gallery):
+            raise UsageError("--watch goes without --ray, --grid and --gallery")
+
+
+def carry_out(request: BatchRequest) -> None:
+    """Runs a batch and shows what came of it.
+
+    Raises:
+        IncompleteError: a photo failed.
+    """
+    from stargan_deploy.batch.manifest.reader import read_manifests
+    from stargan_deploy.batch.plan import plan_batch
+    from stargan_deploy.batch.resume import refuse_earlier_work
+
+    if request.watch:
+        _watch(request)
+        return
+    plan = plan_batch(request.job)
+    if not (request.resume or request.overwrite):  # known before an engine is made and opened
+        refuse_earlier_work(plan.photos, read_manifests(request.job.output), request.job.shard)
+    spec = _settle(request, sum(len(photo.outputs) for photo in plan.photos))
+    if request.wish.dry_run:
+        _show_plan(plan, request.model, request.json_output)
+        return
+    with _opened(request, spec) as (work, circumstances):
+        say(f"{_describe(plan)} with {request.model.name} ({_engine_words(circumstances)})")
+        report = _run(plan, work, circumstances)
+    _write_pages(plan, circumstances, request.pages)
+    _show(report, request.json_output)
+
+
+def _settle(request: BatchRequest, num_pictures: int) -> "EngineSpec":
+    wish = request.wish
+    if request.resume or request.watch:
+        wish = dataclasses.replace(wish, earlier=_earlier_engine(request.job.output))
+    return settle_engine(
+        request.model, wish, num_pictures=num_pictures, batch_size=request.batch_size
+    )
+
+
+def _earlier_engine(output: Path) -> tuple[str, str] | None:
+    """Backend and payload SHA-256 of the last run that wrote to a folder."""
+    from stargan_deploy.batch.manifest.reader import read_manifests
+
+    runs = sorted(read_manifests(output).runs.values(), key=lambda run: run.rank)
+    if not runs:
+        return None
+    settings = runs[-1].settings
+    return str(settings.get("backend", "")), str(settings.get("artefact_sha256", ""))
+
+
+@contextmanager
+def _opened(request: BatchRequest, spec: "EngineSpec") -> Iterator[tuple["Work", "Circumstances"]]:
+    """Whatever does the work, ready, and the circumstances under which it does it."""
+    from stargan_deploy.batch.disk import DiskWait
+    from stargan_deploy.batch.resume import Rerun
+    from stargan_deploy.batch.run import Circumstances
+    from stargan_deploy.batch.session import open_engine
+
+    wait = DiskWait(request.job.output, wait_s=request.disk_wait_s, say=say)
+    rerun = Rerun(
+        resume=request.resume or request.watch,
+        changed=request.changed,
+        overwrite=request.overwrite,
+    )
+    with open_engine(spec, request.job, write=wait.write_bytes) as engine:
+        circumstances = Circumstances(
+            settings=engine.settings,
+            card=engine.translator.card,
+            model=str(request.model),
+            rerun=rerun,
+            covers_folder=request.watch,
+            wait=wait,
+            say=say,
+        )
+        if request.ray is None:
+            yield engine.pipeline.work, circumstances
+            return
+    from stargan_deploy.batch.ray.cluster import ray_work
+
+    with ray_work(
+        request.ray,
+        spec,
+        request.job,
+        disk_wait_s=request.disk_wait_s,
+        settings=circumstances.settings,
+    ) as work:
+        yield work, circumstances
+
+
+def _run(plan: "BatchPlan", work: "Work", circumstances: "Circumstances") -> "BatchReport":
+    from stargan_deploy.batch.run import run_batch
+
+    with progress("photos") as on_progress:
+        return run_batch(plan, work, dataclasses.replace(circumstances, on_progress=on_progress))
+
+
+def _watch(request: BatchRequest) -> None:
+    """Translates what is in the folder and what comes into it, until a signal."""
+    from stargan_deploy.batch.watch import watch
+
+    spec = _settle(request, num_pictures=0)
+    if request.wish.dry_run:
+        say(f"dry run: {request.job.input} was not watched")
+        return
+    with _opened(request, spec) as (work, circumstances):
+        say(f"watching {request.job.input} with {request.model.name}; Ctrl-C ends it")
+        now = circumstances
+        for plan in watch(request.job):
+            _show_words(_run(plan, work, now))
+            now = dataclasses.replace(now, rerun=dataclasses.replace(now.rerun, changed="redo"))
+
+
+def _write_pages(plan: "BatchPlan", circumstances: "Circumstances", pages: Pages) -> None:
+    from stargan_deploy.batch.output.contact_sheets import write_batch_gallery, write_contact_sheets
+    from stargan_deploy.batch.session import make_framing
+
+    if not (pages.grid or pages.gallery):
+        return
+    framing = make_framing(plan.job, circumstances.card)
+    if pages.grid:
+        paths = write_contact_sheets(plan, framing)
+        say(f"contact sheets: {paths[0]}" + (f" to {paths[-1].name}" if paths[1:] else ""))
+    if pages.gallery:
+        title = f"{plan.job.input.resolve().name}, translated"
+        say(f"gallery: {write_batch_gallery(plan, framing, title=title)}")
+
+
+def _describe(plan: "BatchPlan") -> str:
+    wishes = "; ".join(named.target.text for named in plan.job.targets)
+    return f"translating {_count(len(plan.photos), 'photo')} to {wishes}"
+
+
+def _engine_words(circumstances: "Circumstances") -> str:
+    return f"{circumstances.settings.backend} on {circumstances.settings.device}"
+
+
+def _show_plan(plan: "BatchPlan", model: Path, json_output: bool) -> None:
+    from stargan_deploy.batch.photos.listing import printable
+
+    photos = [
+        {"photo": printable(photo.path), "pictures": [printable(path) for path in photo.outputs]}
+        for photo in plan.photos
+    ]
+    if json_output:
+        show_json({"dry_run": True, "model": str(model), "photos": photos})
+        return
+    for photo in photos:
+        for picture in photo["pictures"]:
+            show(f"{photo['photo']} -> {picture}")
+    say(f"dry run: {_describe(plan)} was not done")
+
+
+def _show(report: "BatchReport", json_output: bool) -> None:
+    """Prints the outcome.
+
+    Raises:
+        IncompleteError: a photo failed.
+    """
+    if json_output:
+        show_json(report.to_mapping())
+    else:
+        _show_words(report)
+    if report.num_failed:
+        photos = _count(report.num_photos, "photo")
+        raise IncompleteError(f"{report.num_failed} of {photos} failed; see {report.path}")
+
+
+def _show_words(report: "BatchReport") -> None:
+    for note in report.notes:
+        say(f"note: {note}")
+    for failure in report.failures[:MAX_SHOWN_FAILURES]:
+        show(f"failed: {failure.reason}")
+    if report.num_failed > MAX_SHOWN_FAILURES:
+        show(f"... and {report.num_failed - MAX_SHOWN_FAILURES} more in {report.path}")
+    if report.without_face:
+        show(f"no face in {_count(len(report.without_face), 'photo')}; listed in {report.path}")
+    before = f", {report.num_done_before} of them before" if report.num_done_before else ""
+    show(
+        f"translated {report.num_translated} of {_count(report.num_photos, 'photo')}{before}: "
+        f"{_count(report.num_pictures, 'picture')} in {report.output}/, "
+        f"{report.seconds:.1f} s, {report.images_per_s:.1f} images/s"
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,246 @@
+"""`stargan-deploy bench`."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from stargan_deploy.cli.console import is_quiet, say, show, show_json
+from stargan_deploy.cli.find import find_model, known_checkpoints
+from stargan_deploy.cli.options import Device, Json, Quiet
+from stargan_deploy.errors import ConfigError, UsageError
+
+if TYPE_CHECKING:
+    from stargan_deploy.benchmarking.results import Results
+    from stargan_deploy.benchmarking.suite.config import SuiteConfig
+
+RESULTS = Path("bench-results")
+
+Recipe = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="RECIPE.toml",
+        help="What to measure, such as benchmarks/cpu.toml.",
+        show_default="everything usable here, in under 5 minutes on two cores",
+    ),
+]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="Checkpoint, a run's folder, or an artefact; `untrained` is the paper's full-size "
+        "networks with random weights.",
+        show_default="the newest run's newest checkpoint, else the demo model",
+    ),
+]
+Backends = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LIST",
+        help="eager,compile,onnx,openvino,pt2,trt",
+        show_default="all that compute on the device",
+    ),
+]
+Precisions = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LIST",
+        help="fp32,fp16,bf16,int8",
+        show_default="fp32,bf16,int8; on a GPU fp32,fp16,bf16",
+    ),
+]
+EntryPoints = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LIST",
+        help="Which of the model's ways to make pictures, such as a2b,b2a.",
+        show_default="all",
+    ),
+]
+BatchSizes = Annotated[
+    str | None, typer.Option(metavar="LIST", help="Such as 1,8,32.", show_default="1,8")
+]
+Sizes = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LIST",
+        help="Sides of the images in pixels, such as 128,256.",
+        show_default="the size of training",
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Folder for results.json, results.csv, report.md and report.html.",
+        show_default="./bench-results/<date and time>",
+    ),
+]
+Budget = Annotated[
+    float | None,
+    typer.Option(metavar="SECONDS", help="For all timing together.", show_default="120"),
+]
+
+
+def bench(
+    recipe: Recipe = None,
+    model: Model = None,
+    backends: Backends = None,
+    precisions: Precisions = None,
+    entry_points: EntryPoints = None,
+    batch_sizes: BatchSizes = None,
+    sizes: Sizes = None,
+    out: Out = None,
+    budget: Budget = None,
+    device: Device = None,
+    json_output: Json = False,
+    quiet: Quiet = False,  # noqa: ARG001 - its callback silences
+) -> None:
+    """Measures latency, throughput and picture error of every backend on this machine.
+
+    Two results are compared with: stargan-deploy bench compare A.json B.json
+    """
+    typed = {
+        "model": model,
+        "device": device,
+        "backends": _words(backends),
+        "precisions": _words(precisions),
+        "entry_points": _words(entry_points),
+        "batch_sizes": _numbers("--batch-sizes", batch_sizes),
+        "sizes": _numbers("--sizes", sizes),
+        "budget_s": budget,
+    }
+    config = _read_config(recipe, {k: v for k, v in typed.items() if v is not None})
+    chosen = _find(config.model)
+    _check_wishes(config, chosen)
+    folder = out or RESULTS / f"{datetime.now():%Y%m%d-%H%M%S}"
+    with _result_folder(folder):
+        results = _measure(config, chosen)
+        _save(results, folder)
+    if json_output:
+        from stargan_deploy.config import to_mapping
+
+        show_json(to_mapping(results))
+    else:
+        _show(results)
+    say(f"the results are in {folder}/: report.html, report.md, results.json, results.csv")
+
+
+def _read_config(recipe: Path | None, typed: dict[str, Any]) -> "SuiteConfig":
+    """A recipe's settings, with what was typed in their place.
+
+    Raises:
+        ConfigError: a recipe that is not TOML, or settings that do not fit.
+    """
+    from stargan_deploy.benchmarking.suite.config import SuiteConfig
+    from stargan_deploy.config import from_mapping, read_toml
+
+    tables = read_toml(recipe) if recipe is not None else {}
+    try:
+        return from_mapping(SuiteConfig, {**tables, **typed})
+    except ConfigError as error:
+        raise ConfigError(f"{recipe}: {error}" if recipe else str(error)) from error
+
+
+def _check_wishes(config: "SuiteConfig", model: Path) -> None:
+    """Refuses what the model does not have before anything is made.
+
+    Raises:
+        UsageError: an entry point or a size of images that it lacks.
+    """
+    from stargan_deploy.backends.registry import read_card_of
+    from stargan_deploy.benchmarking.suite.candidates import choose_points, choose_sizes
+
+    if config.inference:
+        card = read_card_of(model)
+        choose_sizes(card, choose_points(card, config.entry_points), config.sizes)
+
+
+def _measure(config: "SuiteConfig", model: Path) -> "Results":
+    from stargan_deploy.benchmarking.suite.suite import run_suite
+    from stargan_deploy.devices import pick_device
+
+    device = str(pick_device(config.device or None))
+    return run_suite(config, model, checkpoint=_checkpoint_of(model), device=device, say=_say())
+
+
+def _find(model: str) -> Path:
+    from stargan_deploy.benchmarking.suite.untrained import NAME, untrained_checkpoint
+
+    if model == NAME:
+        say("model: the paper's full-size networks with random weights, 128x128")
+        return untrained_checkpoint()
+    return find_model(Path(model) if model else None)
+
+
+def _checkpoint_of(model: Path) -> Path:
+    """The model itself, or what an artefact was made from."""
+    from stargan_deploy.backends.registry import CHECKPOINT_SUFFIX, read_card_of
+    from stargan_deploy.export.proof.verify import find_checkpoint
+
+    if model.suffix.lower() == CHECKPOINT_SUFFIX:
+        return model
+    return find_checkpoint(read_card_of(model), known_checkpoints())
+
+
+def _say() -> Callable[[str], None]:
+    return (lambda _: None) if is_quiet() else say
+
+
+@contextmanager
+def _result_folder(folder: Path) -> Iterator[None]:
+    """Makes a folder before minutes of measuring; takes it away where nothing came of them.
+
+    Raises:
+        UsageError: the folder is a file.
+        OutputError: it cannot be made.
+    """
+    from stargan_deploy.files.atomic import make_folder, missing_folders, remove_empty
+
+    if folder.is_file():
+        raise UsageError(f"--out {folder} is a file; name a folder")
+    made = missing_folders(folder)
+    make_folder(folder)
+    try:
+        yield
+    except BaseException:
+        remove_empty(made)
+        raise
+
+
+def _save(results: "Results", folder: Path) -> None:
+    from stargan_deploy.benchmarking.report.page import REPORT_NAME, write_report
+    from stargan_deploy.benchmarking.report.tables import MARKDOWN_NAME, write_markdown
+    from stargan_deploy.benchmarking.results import RESULTS_NAME, save_results
+    from stargan_deploy.benchmarking.spreadsheet import CSV_NAME, write_csv
+
+    save_results(results, folder / RESULTS_NAME)
+    write_csv(results, folder / CSV_NAME)
+    write_markdown(results, folder / MARKDOWN_NAME)
+    write_report(results, folder / REPORT_NAME)
+
+
+def _show(results: "Results") -> None:
+    from rich.console import Console
+
+    from stargan_deploy.benchmarking.report.tables import show_results
+
+    show_results(results, Console())
+    if not (results.rows or results.training or results.batch):
+        show("nothing was measured")
+
+
+def _words(text: str | None) -> list[str] | None:
+    return None if text is None else [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _numbers(option: str, text: str | None) -> list[int] | None:
+    words = _words(text)
+    if words is None:
+        return None
+    if not words or not all(word.isdecimal() for word in words):
+        raise UsageError(f"{option} takes whole numbers with commas between, not {text!r}")
+    return [int(word) for word in words]

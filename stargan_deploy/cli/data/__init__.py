@@ -1,0 +1,1 @@
+"""`data check` and `data download`."""

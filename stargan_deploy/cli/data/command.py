@@ -1,0 +1,178 @@
+"""`stargan-deploy data`: what a data folder holds, and fetching one."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from stargan_deploy.cli.console import say, show, show_json
+from stargan_deploy.cli.options import Json, Quiet
+
+if TYPE_CHECKING:
+    from stargan_deploy.data.inspect.check import FolderReport, Part, Size
+
+data = typer.Typer(
+    help="Checks a folder of images and labels, or fetches one.", no_args_is_help=True
+)
+
+LAYOUTS = {
+    "celeba": "CelebA's layout (images and an attribute list)",
+    "csv": "images and a CSV of attributes",
+    "folders": "a folder of images per domain",
+    "images": "images without labels",
+    "idx": "MNIST's IDX files (data.kind = idx)",
+    "plain": "images without labels (data.kind = plain)",
+    "paired": "pairs of images side by side (data.kind = paired)",
+    "unpaired": "two domains without pairs (data.kind = unpaired)",
+}
+MAX_COLUMNS = 8
+"""Labels in the table of co-occurrence, which is as wide as their names."""
+
+MAX_NAMED = 3
+"""Broken images that the error names."""
+
+MAX_LISTED = 20
+"""Broken images that the report names."""
+
+
+@data.command()
+def check(
+    folder: Annotated[Path, typer.Argument(help="Folder of the data set, or its CSV file.")],
+    attrs: Annotated[
+        str | None,
+        typer.Option(help="Labels to count, or the two domains: A,B,...", show_default="all"),
+    ] = None,
+    kind: Annotated[
+        Literal["auto", "celeba", "csv", "folders", "idx", "plain", "paired", "unpaired"],
+        typer.Option(help="What the folder is, as data.kind of a recipe; auto looks."),
+    ] = "auto",
+    json_output: Json = False,
+    quiet: Quiet = False,  # noqa: ARG001 - its callback silences
+) -> None:
+    """Says what a data folder holds: layout, images, sizes, labels, broken files."""
+    from stargan_deploy.cli.progress import progress
+    from stargan_deploy.config import to_mapping
+    from stargan_deploy.data.inspect.check import check_folder
+
+    names = [name.strip() for name in (attrs or "").split(",") if name.strip()]
+    with progress("images") as on_progress:
+        report = check_folder(folder, kind=kind, attributes=names, progress=on_progress)
+    if json_output:
+        show_json(to_mapping(report))
+    else:
+        show("\n".join(_lines(report)))
+    _refuse_faults(report)
+
+
+@data.command()
+def download(
+    name: Annotated[Literal["celeba"], typer.Argument(help="Data set: celeba.")],
+    folder: Annotated[Path, typer.Argument(help="A new folder for it.")],
+    quiet: Quiet = False,  # noqa: ARG001 - its callback silences
+) -> None:
+    """Fetches a data set: CelebA through torchvision, about 1.4 GB from Google Drive."""
+    from stargan_deploy.data.inspect.download import download_celeba
+
+    say(f"{name}: for non-commercial research only, by the terms of its makers")
+    number = download_celeba(folder)
+    show(f"{number:,} images in {folder}")
+    say(f"next: stargan-deploy train train/celeba128.toml --data {folder}")
+
+
+def _refuse_faults(report: "FolderReport") -> None:
+    from stargan_deploy.errors import DataError
+
+    faults = list(report.problems)
+    if report.broken:
+        named = "; ".join(image.reason for image in report.broken[:MAX_NAMED])
+        number = f"{len(report.broken)} of {report.num_images}"
+        faults.append(f"{number} images in {report.root} are broken: {named}")
+    if faults:
+        raise DataError("; ".join(faults))
+
+
+def _lines(report: "FolderReport") -> list[str]:
+    """The report as a person reads it."""
+    lines = [
+        f"layout   {LAYOUTS[report.layout]}",
+        f"{_noun(report):8} {report.num_images:,}: {report.num_colour:,} in colour, "
+        f"{report.num_grey:,} grey, {len(report.broken):,} broken",
+        *_size_lines(report),
+        *(_part_line(part, _noun(report)) for part in report.parts),
+        *(f"remark   {remark}" for remark in report.remarks),
+        *(f"problem  {problem}" for problem in report.problems),
+        *_broken_lines(report),
+    ]
+    if report.labels:
+        lines += ["", *_count_lines(report)]
+    if len(report.labels) > 1 and not _excludes_itself(report):
+        lines += ["", *_table_lines(report)]
+    return lines
+
+
+def _noun(report: "FolderReport") -> str:
+    return "pairs" if report.layout == "paired" else "images"
+
+
+def _part_line(part: "Part", noun: str) -> str:
+    """A split, or a domain of one."""
+    domain = f"{part.domain} ({Path(part.folder).name}): " if part.domain else ""
+    sizes = ", ".join(f"{_size(size)} ({size.num_images:,})" for size in part.sizes)
+    broken = f", {part.num_broken:,} broken" if part.num_broken else ""
+    return f"{part.split:8} {domain}{part.num_images:,} {noun}{broken}: {sizes or 'none readable'}"
+
+
+def _broken_lines(report: "FolderReport") -> list[str]:
+    more = len(report.broken) - MAX_LISTED
+    hint = [f"         (and {more:,} more: see --json)"] if more > 0 else []
+    return [f"broken   {image.reason}" for image in report.broken[:MAX_LISTED]] + hint
+
+
+def _size_lines(report: "FolderReport") -> list[str]:
+    if report.smallest is None or report.largest is None:
+        return []
+    common = ", ".join(f"{_size(size)} ({size.num_images:,})" for size in report.sizes)
+    title = "halves" if report.layout == "paired" else "sizes"
+    return [
+        f"{title:8} {common}",
+        f"         smallest {_size(report.smallest)}, largest {_size(report.largest)}",
+    ]
+
+
+def _size(size: "Size") -> str:
+    return f"{size.width}x{size.height}"
+
+
+def _count_lines(report: "FolderReport") -> list[str]:
+    width = max(map(len, report.labels))
+    lines = [
+        f"{name:{width}}  {count:9,}  {count / report.num_images:6.1%}"
+        + "".join(f"  {part.labels[name]:9,}" for part in report.parts)
+        for name, count in report.labels.items()
+    ]
+    head = f"{'':{width}}  {'all':>9}  {'':6}" + "".join(f"  {p.split:>9}" for p in report.parts)
+    return [head, *lines] if report.parts else lines
+
+
+def _excludes_itself(report: "FolderReport") -> bool:
+    """Whether no image carries two labels, as with domains."""
+    pairs = ((a, b) for a in report.labels for b in report.labels if a != b)
+    return not any(report.together[a][b] for a, b in pairs)
+
+
+def _table_lines(report: "FolderReport") -> list[str]:
+    """How many images carry two labels at once: those that a training takes, or the first ones."""
+    from stargan_deploy.data.layouts.celeba import PAPER_ATTRIBUTES
+
+    of_paper = len(report.labels) > MAX_COLUMNS and set(PAPER_ATTRIBUTES) <= set(report.labels)
+    names = list(PAPER_ATTRIBUTES if of_paper else report.labels)[:MAX_COLUMNS]
+    first = max(len("together"), *map(len, names))
+    head = f"{'together':{first}}" + "".join(f"  {name:>7}" for name in names)
+    rows = [
+        f"{row:{first}}"
+        + "".join(f"  {report.together[row][name]:>{max(7, len(name))},}" for name in names)
+        for row in names
+    ]
+    more = len(report.labels) - len(names)
+    hint = [f"({more} more labels: choose with --attrs A,B, or see --json)"] if more else []
+    return [head, *rows, *hint]

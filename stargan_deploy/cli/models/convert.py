@@ -1,0 +1,64 @@
+"""`stargan-deploy convert`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stargan_deploy.cli.console import say, show, show_json
+from stargan_deploy.cli.options import Json, Quiet
+
+
+def convert(
+    generator: Annotated[
+        Path, typer.Argument(metavar="G.ckpt", help="Official generator checkpoint.")
+    ],
+    attrs: Annotated[
+        str, typer.Option(help="Attribute names in the order of training: Black_Hair,...,Young")
+    ],
+    discriminator: Annotated[
+        Path | None, typer.Option(help="Official discriminator checkpoint (D.ckpt).")
+    ] = None,
+    image_size: Annotated[
+        int | None,
+        typer.Option(help="Side of the training images.", show_default="read off D, else 128"),
+    ] = None,
+    crop_size: Annotated[
+        int, typer.Option(help="Side of the centre crop of training, in pixels; 0 for none.")
+    ] = 178,
+    domains: Annotated[
+        bool, typer.Option("--domains", help="The labels are one-hot domains, as of RaFD.")
+    ] = False,
+    out: Annotated[Path, typer.Option(help="Where the checkpoint goes.")] = Path(
+        "model.safetensors"
+    ),
+    json_output: Json = False,
+    quiet: Quiet = False,  # noqa: ARG001 - its callback silences
+) -> None:
+    """Turns an official StarGAN checkpoint into one of ours."""
+    from stargan_deploy.errors import UsageError
+    from stargan_deploy.families.convert import convert_official
+
+    if image_size is not None and image_size < 1:
+        raise UsageError(f"--image-size must be at least 1, not {image_size}")
+    if out.resolve() in {p.resolve() for p in (generator, discriminator) if p}:
+        raise UsageError(f"--out {out} would overwrite the checkpoint that is converted")
+    card = convert_official(
+        generator,
+        out,
+        names=[name.strip() for name in attrs.split(",") if name.strip()],
+        discriminator_path=discriminator,
+        image_size=image_size,
+        crop_size=crop_size or None,
+        domains=domains,
+    )
+    size = card.preprocessing.image_size
+    if discriminator is None:
+        say("no discriminator given: the source labels of photos cannot be predicted")
+        if image_size is None:
+            say(f"image size: {size} (the official default; --image-size changes it)")
+    if json_output:
+        show_json({"checkpoint": str(out), "network": card.network})
+    else:
+        labels = ", ".join(card.labels.names)
+        show(f"wrote {out}: {size}x{size}, labels {labels}")

@@ -1,0 +1,180 @@
+"""`stargan-deploy export`."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stargan_deploy.cli.console import say, show, show_json
+from stargan_deploy.cli.find import EXPORTS, find_model
+from stargan_deploy.cli.models.export_options import (
+    CalibrationPhotos,
+    Checkpoint,
+    Format,
+    ImageIO,
+    MaxBatch,
+    MaxSize,
+    OptBatch,
+    OptimizationLevel,
+    Out,
+    Precision,
+    ProofDevice,
+    ProofImages,
+    Provider,
+    Report,
+    Stochastic,
+)
+from stargan_deploy.cli.options import DryRun, Json, Quiet, Weights
+from stargan_deploy.files.atomic import size_bytes
+
+if TYPE_CHECKING:
+    from stargan_deploy.export.export import ExportResult
+    from stargan_deploy.export.plan import ExportOptions, ExportPlan
+
+
+def export(
+    checkpoint: Checkpoint = None,
+    format_: Format = "onnx",
+    precision: Precision = None,
+    out: Out = None,
+    io: ImageIO = "uint8",
+    stochastic: Stochastic = False,
+    weights: Weights = None,
+    max_batch: MaxBatch = None,
+    max_size: MaxSize = None,
+    calibration: CalibrationPhotos = None,
+    device: ProofDevice = None,
+    images: ProofImages = None,
+    report: Report = None,
+    provider: Provider = "auto",
+    opt_batch: OptBatch = None,
+    optimization_level: OptimizationLevel = None,
+    dry_run: DryRun = False,
+    json_output: Json = False,
+    quiet: Quiet = False,  # noqa: ARG001 - its callback silences
+) -> None:
+    """Exports a checkpoint, and proves the result equal to PyTorch before it appears.
+
+    \b
+    --format    --precision         makes
+    onnx        fp32 fp16      int8 NAME.onnx
+    trt         fp32 fp16           NAME.engine (TensorRT), NAME.engine.json
+    openvino    fp32      bf16 int8 NAME.xml, NAME.bin
+    pt2         fp32 fp16 bf16      NAME.pt2 (torch.export, AOTInductor)
+    triton      fp32 fp16      int8 NAME/ (in a Triton model repository)
+
+    There are no other combinations. INT8 is calibrated on photos.
+    """  # noqa: D301 - backspace is how typer is told to keep the lines
+    from stargan_deploy.backends.formats import EngineOptions
+    from stargan_deploy.export.plan import ExportOptions
+
+    engine = EngineOptions(
+        provider=provider, opt_batch=opt_batch, optimization_level=optimization_level
+    )
+    options = ExportOptions(
+        format=format_,
+        precision=precision,
+        weights=weights,
+        io=io,
+        device=device,
+        max_batch=max_batch,
+        max_size=max_size,
+        calibration=calibration,
+        images=images,
+        stochastic=stochastic,
+        engine=engine,
+    )
+    plan = _plan(find_model(checkpoint), out, options)
+    _say_what_is_taken(plan)
+    if dry_run:
+        _show_plan(plan, json_output)
+    else:
+        _carry_out(plan, report, json_output)
+
+
+def _plan(checkpoint: Path, out: str | None, options: "ExportOptions") -> "ExportPlan":
+    from stargan_deploy.backends.formats import choose_precision, load_format
+    from stargan_deploy.export.plan import default_name, plan_export
+
+    choose_precision(options.format, options.precision)
+    suffix = load_format(options.format).SUFFIX
+    path = _destination(out, default_name(checkpoint) + suffix, is_folder=not suffix)
+    return plan_export(checkpoint, out=path, options=options)
+
+
+def _destination(out: str | None, name: str, *, is_folder: bool) -> Path:
+    """Where the main file goes; of a format that makes folders, the user names their parent."""
+    if is_folder:
+        return Path(EXPORTS / "triton" if out is None else out) / name
+    if out is None:
+        return EXPORTS / name
+    return Path(out) / name if out.endswith(("/", os.sep)) or Path(out).is_dir() else Path(out)
+
+
+def _carry_out(plan: "ExportPlan", report: Path | None, json_output: bool) -> None:
+    from stargan_deploy.export.export import carry_out
+
+    replaced = {path for path in plan.files.values() if path.exists()}
+    result = carry_out(plan, report=report)
+    if json_output:
+        show_json({**_facts(plan), **_outcome(plan, result)})
+    else:
+        _show_result(plan, result, replaced)
+    if report is not None:
+        say(f"the worst pictures are in {report}")
+
+
+def _say_what_is_taken(plan: "ExportPlan") -> None:
+    io = plan.options.io
+    images = {"uint8": "uint8 pixels in and out", "float": "float images in [-1, 1]"}[io]
+    say(
+        f"export: {plan.checkpoint.name}, {plan.card.weights} weights of step {plan.card.step}, "
+        f"to {plan.format} at {plan.precision} with {images} (--io {io})"
+    )
+
+
+def _show_plan(plan: "ExportPlan", json_output: bool) -> None:
+    if json_output:
+        files = [{"path": str(p), "entry_point": name} for name, p in plan.files.items()]
+        show_json({**_facts(plan), "dry_run": True, "files": files})
+        return
+    for name, path in plan.files.items():
+        does = "would replace" if path.exists() else "would write"
+        show(f"{does} {path} ({name})")
+
+
+def _show_result(plan: "ExportPlan", result: "ExportResult", replaced: set[Path]) -> None:
+    from stargan_deploy.cli.models.verdicts import show_verdicts
+
+    for name, path in plan.files.items():
+        did = "replaced" if path in replaced else "wrote"
+        show(f"{did} {path} ({name}, {size_bytes(path) / 1e6:.1f} MB)")
+    for note in result.card.notes:
+        show(note)
+    show_verdicts(result.verdicts, unverified=result.card.unverified)
+
+
+def _facts(plan: "ExportPlan") -> dict[str, Any]:
+    return {
+        "checkpoint": str(plan.checkpoint),
+        "format": plan.format,
+        "precision": plan.precision,
+        "io": plan.options.io,
+        "weights": plan.card.weights,
+        "step": plan.card.step,
+    }
+
+
+def _outcome(plan: "ExportPlan", result: "ExportResult") -> dict[str, Any]:
+    from stargan_deploy.config import to_mapping
+
+    files = [
+        {"path": str(path), "entry_point": name, "size_bytes": size_bytes(path)}
+        for name, path in plan.files.items()
+    ]
+    return {
+        "files": files,
+        "measured_precision": dict(result.card.precision),
+        "notes": list(result.card.notes),
+        "verdicts": [to_mapping(verdict) for verdict in result.verdicts],
+        "unverified": result.card.unverified,
+    }

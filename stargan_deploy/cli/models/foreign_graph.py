@@ -1,0 +1,78 @@
+"""What an ONNX file that this tool did not make says of itself."""
+
+from pathlib import Path
+from typing import Any
+
+
+def read_foreign_graph(path: Path) -> dict[str, Any] | None:
+    """Reads a whole ONNX file that carries no card, be its weights inside it or beside it.
+
+    Returns:
+        Plain values, as JSON holds them; None of any other file.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+    from stargan_deploy.card.card import CARD_KEY
+
+    try:
+        model = onnx.load_model(path, load_external_data=False)
+    except (DecodeError, OSError):
+        return None
+    if not model.graph.node or any(entry.key == CARD_KEY for entry in model.metadata_props):
+        return None
+    weights = {tensor.name for tensor in model.graph.initializer}
+    return {
+        "made_by": f"{_text(model.producer_name)} {_text(model.producer_version)}".strip(),
+        "ir_version": model.ir_version,
+        "opsets": {_text(entry.domain) or "ai.onnx": entry.version for entry in model.opset_import},
+        "num_operators": len(model.graph.node),
+        "inputs": [_tensor(value) for value in model.graph.input if value.name not in weights],
+        "outputs": [_tensor(value) for value in model.graph.output],
+    }
+
+
+def _tensor(value: Any) -> dict[str, Any]:
+    """Name, type and shape of an ONNX graph's input or output; None for what it leaves open."""
+    from onnx import TensorProto
+
+    kind = value.type.WhichOneof("value") or "unknown type"
+    if kind != "tensor_type":
+        return {"name": _text(value.name), "dtype": kind.removesuffix("_type"), "shape": None}
+    tensor = value.type.tensor_type
+    names = {number: name.lower() for name, number in TensorProto.DataType.items()}
+    dims = [_size(dim) for dim in tensor.shape.dim] if tensor.HasField("shape") else None
+    dtype = names.get(tensor.elem_type, f"type {tensor.elem_type}")
+    return {"name": _text(value.name), "dtype": dtype, "shape": dims}
+
+
+def _size(dim: Any) -> int | str | None:
+    """A fixed size, the name of a free one, or None."""
+    if dim.HasField("dim_value"):
+        return int(dim.dim_value)
+    return _text(dim.dim_param) or None
+
+
+def _text(value: str | bytes) -> str:
+    """A protobuf string, which is bytes where they are not UTF-8."""
+    return value if isinstance(value, str) else value.decode(errors="replace")
+
+
+def graph_lines(graph: dict[str, Any]) -> list[tuple[str, str]]:
+    """What `read_foreign_graph` found, as a person reads it: what, and words."""
+    opsets = ", ".join(f"{domain} {version}" for domain, version in graph["opsets"].items())
+    lines = [
+        ("card", "none: this ONNX file was not made by this tool; its graph says of itself:"),
+        ("made by", graph["made_by"] or "not stated"),
+        ("opset", f"{opsets or 'not stated'}; IR version {graph['ir_version']}"),
+        ("operators", f"{graph['num_operators']:,}"),
+    ]
+    for what in ("input", "output"):
+        lines += [(what, _words_of(tensor)) for tensor in graph[f"{what}s"]]
+    return lines
+
+
+def _words_of(tensor: dict[str, Any]) -> str:
+    sizes = ["?" if size is None else str(size) for size in tensor["shape"] or []]
+    shape = "of any shape" if tensor["shape"] is None else " x ".join(sizes) or "scalar"
+    return f"{tensor['name']}: {tensor['dtype']}, {shape}"

@@ -1,0 +1,27 @@
+"""Words for what a proof showed."""
+
+from collections.abc import Iterable
+
+from stargan_deploy.card.card import MAIN_ENTRY_POINTS, Verdict
+from stargan_deploy.cli.console import show
+
+
+def show_verdicts(verdicts: Iterable[Verdict], *, unverified: str | None = None) -> None:
+    """Prints a line for each verdict, the main entry point's first.
+
+    Args:
+        verdicts: what was found.
+        unverified: why the artefact itself could not run; the verdicts are its source graph's.
+    """
+    from stargan_deploy.export.proof.compare import describe
+
+    for verdict in sorted(verdicts, key=lambda v: v.entry_point not in MAIN_ENTRY_POINTS):
+        where = f"{verdict.entry_point} on {verdict.runtime} ({verdict.device})"
+        proven = "its source graph equals PyTorch" if unverified else "proven equal to PyTorch"
+        opening = proven if verdict.passed else "out of tolerance"
+        show(f"{opening}: {where}: {describe(verdict)}")
+    if unverified:
+        show(
+            f"unverified: {unverified}; where it can run, add the verdict with: stargan-deploy "
+            "verify"
+        )

@@ -1,0 +1,86 @@
+"""`stargan-deploy verify`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stargan_deploy.cli.console import say, show_json
+from stargan_deploy.cli.find import known_checkpoints
+from stargan_deploy.cli.options import Device, Json, Quiet
+from stargan_deploy.errors import ModelError
+
+if TYPE_CHECKING:
+    from stargan_deploy.export.proof.verify import Verification
+
+
+def verify(
+    artefact: Annotated[Path, typer.Argument(help="An exported file: .onnx, .xml, .engine, .pt2.")],
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            help="What it was exported from.",
+            show_default="found by content beside the file, in ./runs, or in the package",
+        ),
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Photos to compare on.", show_default="synthetic faces"),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Save the worst picture beside its amplified difference."),
+    ] = None,
+    device: Device = None,
+    json_output: Json = False,
+    quiet: Quiet = False,  # noqa: ARG001 - its callback silences
+) -> None:
+    """Compares an artefact with PyTorch on this machine, and adds the verdict to its card.
+
+    For an engine that was built where it could not run, or a file that came from another machine.
+    The exit code is 6 where it does not equal PyTorch.
+    """
+    from stargan_deploy.backends.registry import read_card_of
+    from stargan_deploy.export.proof.compare import check_passed
+    from stargan_deploy.export.proof.verify import find_checkpoint, verify
+    from stargan_deploy.export.proof.worst_images import save_worst
+
+    _check_is_file(artefact)
+    source = find_checkpoint(read_card_of(artefact), _candidates(artefact, checkpoint))
+    say(f"comparing {artefact} with {source}")
+    found = verify(artefact, checkpoint=source, device=device, images=images)
+    if report is not None:
+        save_worst(report, found.comparisons)
+    _show(artefact, found, json_output)
+    check_passed(found.comparisons)
+
+
+def _check_is_file(artefact: Path) -> None:
+    if artefact.is_dir():
+        raise ModelError(
+            f"{artefact} is a folder, not an artefact; a Triton model is proven by its export"
+        )
+
+
+def _candidates(artefact: Path, checkpoint: Path | None) -> Iterator[Path]:
+    """Where the checkpoint may be; what the user names is the only candidate."""
+    if checkpoint is not None:
+        if not checkpoint.is_file():
+            raise ModelError(f"no such checkpoint: {checkpoint}")
+        yield checkpoint
+        return
+    yield from sorted(artefact.parent.glob("*.safetensors"))
+    yield from known_checkpoints()
+
+
+def _show(artefact: Path, found: "Verification", json_output: bool) -> None:
+    from stargan_deploy.cli.models.verdicts import show_verdicts
+    from stargan_deploy.config import to_mapping
+
+    verdicts = [comparison.verdict for comparison in found.comparisons]
+    if json_output:
+        show_json({"artefact": str(artefact), "verdicts": [to_mapping(v) for v in verdicts]})
+        return
+    show_verdicts(verdicts)
+    say(f"the verdict is now in the card of {artefact}")

@@ -1,0 +1,279 @@
+"""From an image source to batches, in an order that depends on nothing but (seed, step).
+
+Shape legend: B batch, C channels, H height, W width, D label width.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from stargan_deploy.data.batches.order import JointOrder, Place, Steps, StreamOrder, spread_order
+from stargan_deploy.data.batches.prepared import SKIPPING, PreparedImages, prepare_item, set_ranges
+from stargan_deploy.data.layouts.joint import set_sizes
+from stargan_deploy.data.layouts.unpaired import UnpairedDomains
+from stargan_deploy.data.source import DataConfig, ImageSource
+from stargan_deploy.errors import DataError, ImageError
+from stargan_deploy.files.images import Pixels
+
+Batch = dict[str, Tensor]
+"""Named tensors: images are uint8, and nothing else is."""
+
+
+WINDOW_STREAM = 0x57494E44
+"""Tells the draws of windows from those of orders, which come from the same seed."""
+
+
+class Loader(Protocol):
+    """Batches from any step on."""
+
+    notice: str
+    """A line about images that were left out, or nothing."""
+
+    def batches(self, first_step: int) -> Iterator[Batch]:
+        """Batches from a step on, without end."""
+
+
+def open_loader(
+    source: ImageSource,
+    config: DataConfig,
+    *,
+    batch_size: int,
+    seed: int,
+    round_steps: int = 1,
+    part: slice = slice(None),
+) -> Loader:
+    """The loader that fits a source; for the arguments see `BatchLoader`."""
+    loaders = {
+        name: BatchLoader(
+            own,
+            config,
+            batch_size=batch_size,
+            seed=seed,
+            round_steps=round_steps,
+            part=part,
+            first_stream=stream,
+        )
+        for stream, (name, own) in enumerate(_domains(source).items())
+    }
+    return loaders["image"] if "image" in loaders else UnpairedLoader(loaders)
+
+
+def image_names(source: ImageSource) -> tuple[str, ...]:
+    """Names of the images in a batch of a source."""
+    domains = _domains(source)
+    return source.panels if "image" in domains else tuple(domains)
+
+
+def epoch_length(source: ImageSource) -> int:
+    """Rows in a pass over a source; with an image of each domain in a row, those of the largest."""
+    return max(map(len, _domains(source).values()))
+
+
+def _domains(source: ImageSource) -> Mapping[str, ImageSource]:
+    """The sources whose images come in orders of their own, by the names of their images."""
+    return source.domains if isinstance(source, UnpairedDomains) else {"image": source}
+
+
+class BatchLoader:
+    """Batches of prepared images with their labels, from any step on.
+
+    Every image is decoded once here, so that a broken one is named before the first step. Where
+    the prepared set fits into memory it is kept, and no worker processes are needed. Of several
+    sets, each batch holds images of one.
+
+    Args:
+        source: the images.
+        config: how to prepare them.
+        batch_size: images a batch.
+        seed: decides order and mirroring.
+        round_steps: batches from one move of the slowest player to the next.
+        part: the rows of a batch whose images are wanted, where several processes share it.
+        first_stream: tells the order of the first set from that of other loaders.
+
+    Raises:
+        DataError: images that cannot be read, with their names, or no images.
+    """
+
+    def __init__(
+        self,
+        source: ImageSource,
+        config: DataConfig,
+        *,
+        batch_size: int,
+        seed: int,
+        round_steps: int = 1,
+        part: slice = slice(None),
+        first_stream: int = 0,
+    ) -> None:
+        if not all(set_sizes(source)):
+            raise DataError("the data set holds no images")
+        self._prepared = PreparedImages(source, config)
+        self._windows = Windows(
+            config.image_size, batch_size, jitter=config.jitter, seed=(seed, first_stream)
+        )
+        self.notice = self._prepared.notice
+        """A line about images that were left out, or nothing."""
+        self._labels = torch.from_numpy(source.labels)
+        self._part = part
+        streams = [
+            StreamOrder(
+                end - start,
+                batch_size=batch_size,
+                seed=seed,
+                flip=config.flip,
+                stream=stream,
+                left_out=self._prepared.broken_of(start, end),
+            )
+            for stream, (start, end) in enumerate(set_ranges(source), first_stream)
+        ]
+        self._order = JointOrder(streams, round_steps=round_steps)
+        self._num_workers = 0 if self._prepared.is_cached else config.num_workers
+
+    def batches(self, first_step: int) -> Iterator[Batch]:
+        """Batches from a step on, without end.
+
+        Yields:
+            image (B, 3, H, W) uint8, and the other panels' images by their names; label (B, D)
+            float32. The images are the part of the batch that was asked for, the labels always
+            all of it.
+        """
+        loader = DataLoader(
+            _Rows(self._prepared, self._labels, self._part),
+            batch_sampler=Steps(self._order, first_step),
+            collate_fn=_as_it_is,
+            num_workers=self._num_workers,
+            prefetch_factor=4 if self._num_workers else None,
+            pin_memory=torch.cuda.is_available(),
+        )
+        for step, batch in enumerate(loader, first_step):
+            yield self._windows.cut(step, batch, self._part)
+
+
+class UnpairedLoader:
+    """Several loaders side by side, whose images have names of their own; satisfies `Loader`.
+
+    Args:
+        loaders: by the name that their images get.
+    """
+
+    def __init__(self, loaders: Mapping[str, BatchLoader]) -> None:
+        self._loaders = loaders
+        self.notice = "; ".join(loader.notice for loader in loaders.values() if loader.notice)
+
+    def batches(self, first_step: int) -> Iterator[Batch]:
+        """Batches from a step on, without end: images by name, and a label without columns."""
+        streams = [loader.batches(first_step) for loader in self._loaders.values()]
+        while True:
+            batches = [next(stream) for stream in streams]
+            images = {n: b["image"] for n, b in zip(self._loaders, batches, strict=True)}
+            yield {**images, "label": batches[0]["label"]}
+
+
+class Windows:
+    """Cuts the training images out of larger ones, at places drawn from (seed, step).
+
+    Args:
+        size: side of a window in pixels.
+        batch_size: rows of the whole batch.
+        jitter: pixels by which the images are larger.
+        seed: of the draws.
+    """
+
+    def __init__(self, size: int, batch_size: int, *, jitter: int, seed: Sequence[int]) -> None:
+        self._size = size
+        self._shape = (batch_size, 2)
+        self._jitter = jitter
+        self._seed = tuple(seed)
+
+    def cut(self, step: int, batch: Batch, part: slice) -> Batch:
+        """A batch with windows in place of images; all images of an item at the same place."""
+        if not self._jitter:
+            return batch
+        draws = np.random.default_rng([*self._seed, step, WINDOW_STREAM])
+        corners = draws.integers(0, self._jitter, self._shape, endpoint=True)[part].tolist()
+        return {
+            name: self._cut(tensor, corners) if tensor.dtype == torch.uint8 else tensor
+            for name, tensor in batch.items()
+        }
+
+    def _cut(self, image_BCHW: Tensor, corners: Sequence[tuple[int, int]]) -> Tensor:
+        size = self._size
+        pairs = zip(image_BCHW, corners, strict=True)
+        return torch.stack([x[:, top : top + size, left : left + size] for x, (top, left) in pairs])
+
+
+class _Rows(Dataset[Batch]):
+    """Prepared images by place, a whole batch at a time."""
+
+    def __init__(self, prepared: PreparedImages, labels: Tensor, part: slice) -> None:
+        self._prepared = prepared
+        self._labels = labels
+        self._part = part
+
+    def __getitems__(self, places: Sequence[Place]) -> Batch:
+        items = [self._upright_or_mirrored(place) for place in places[self._part]]
+        images = _to_tensors(items, self._prepared.panels)
+        return {**images, "label": self._labels[[index for index, _ in places]]}
+
+    def _upright_or_mirrored(self, place: Place) -> Pixels:
+        index, is_mirrored = place
+        pixels = self._prepared.pixels(index)
+        return pixels[:, :, ::-1] if is_mirrored else pixels
+
+
+def to_model_range(image_BCHW: Tensor) -> Tensor:
+    """Pixels in [0, 255] to float32 in [-1, 1]."""
+    return image_BCHW.to(torch.float32) / 127.5 - 1.0
+
+
+def first_images(source: ImageSource, config: DataConfig, count: int) -> Batch:
+    """A few images spread over a source, prepared and unmirrored, for sample grids.
+
+    Returns:
+        image (B, 3, H, W) uint8 and label (B, D) float32, of several sets in turn; panels and
+        domains by their names, of the domains as many as the smallest has.
+
+    Raises:
+        DataError: an image cannot be read, and is not to be left out; or there is no other.
+    """
+    domains = _domains(source)
+    if "image" in domains:
+        return _first_of(source, config, count)
+    firsts = {name: _first_of(own, config, count) for name, own in domains.items()}
+    least = min(len(first["label"]) for first in firsts.values())
+    images = {name: first["image"][:least] for name, first in firsts.items()}
+    return {**images, "label": torch.zeros(least, 0)}
+
+
+def _first_of(source: ImageSource, config: DataConfig, count: int) -> Batch:
+    rows: list[int] = []
+    images: list[Pixels] = []
+    for index in spread_order(set_sizes(source), count):
+        if len(rows) == count:
+            break
+        try:
+            images.append(prepare_item(source, index, config, config.image_size))
+        except ImageError as error:
+            if not config.skip_broken:
+                raise DataError(f"{error} ({SKIPPING})") from error
+        else:
+            rows.append(index)
+    if not rows:
+        raise DataError(f"no image of {source.description} can be read")
+    images_by_name = _to_tensors(images, source.panels)
+    return {**images_by_name, "label": torch.from_numpy(source.labels[rows])}
+
+
+def _to_tensors(items: Sequence[Pixels], names: Sequence[str]) -> Batch:
+    """Several items (P, H, W, 3) as a tensor (B, 3, H, W) uint8 for each panel."""
+    stacked = np.stack(items).transpose(1, 0, 4, 2, 3)
+    panels = zip(names, stacked, strict=True)
+    return {name: torch.from_numpy(np.ascontiguousarray(panel)) for name, panel in panels}
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch

@@ -1,0 +1,127 @@
+"""Two domains of images without pairs, as CycleGAN learns from."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from stargan_deploy.card.labels import NO_LABELS
+from stargan_deploy.data.layouts.folders import files_by_domain, split_folder
+from stargan_deploy.data.layouts.table import FileTable
+from stargan_deploy.data.source import ImageSource, Split, found_at, image_files
+from stargan_deploy.errors import DataError, LabelError, unknown_name
+
+NUM_DOMAINS = 2
+
+LETTERS = {"trainA": "A", "trainB": "B"}
+"""Domains by the folders that CycleGAN's own data sets have for them."""
+
+HOW_TO_NAME = "name A and B with --attrs A,B"
+
+
+class UnpairedDomains:
+    """Domains A and B, each in an order of its own; satisfies `ImageSource`.
+
+    As one source it is all images of A, then all of B; `domains` are what batches are made of.
+
+    Args:
+        root: folders `trainA`, `trainB`, `testA` and `testB`; or a folder a domain, also below
+            `train` and `test`.
+        domains: names of the folders of A and B; empty takes the only two there are. Of a root
+            with `trainA` or `trainB` and without folders of these names they are mere names.
+        split: "train" or "test"; without such folders all images serve both.
+
+    Raises:
+        DataError: a domain is missing or holds no images, or it is open which two are meant.
+        LabelError: one domain is named as both.
+    """
+
+    panels: tuple[str, ...] = ("image",)
+
+    def __init__(self, root: Path, *, domains: Sequence[str] = (), split: Split = "train") -> None:
+        folders = domain_folders(Path(root), domains, split)
+        self.domains: dict[str, ImageSource] = {
+            f"image_{letter}": open_domain(folder)
+            for letter, folder in zip("ab", folders, strict=True)
+        }
+        self.label_space = NO_LABELS
+        self.labels = np.zeros((len(self), 0), np.float32)
+        names = " and ".join(folder.name for folder in folders)
+        self.description = f"{Path(root).resolve().name} ({names})"
+
+    def __len__(self) -> int:
+        return sum(len(source) for source in self.domains.values())
+
+    def load(self, index: int) -> Image.Image:
+        """Decodes one image to RGB."""
+        source, own = self._find(index)
+        return source.load(own)
+
+    def name(self, index: int) -> str:
+        """The image's name in its domain."""
+        source, own = self._find(index)
+        return source.name(own)
+
+    def _find(self, index: int) -> tuple[ImageSource, int]:
+        first, second = self.domains.values()
+        return (first, index) if index < len(first) else (second, index - len(first))
+
+
+def open_domain(folder: Path) -> FileTable:
+    """Opens the images of one domain.
+
+    Raises:
+        DataError: there is no such folder, or no image in it.
+    """
+    if not folder.is_dir():
+        raise DataError(f"there is no folder {folder}; two domains are needed, A and B")
+    files = image_files(folder)
+    if not files:
+        raise DataError(f"{folder} holds no images; two domains are needed, one a folder")
+    names = [str(path.relative_to(folder)) for path in files]
+    labels = np.zeros((len(files), 0), np.float32)
+    return FileTable(folder, names, labels, label_space=NO_LABELS, description=folder.name)
+
+
+def has_lettered_folders(root: Path, split: Split = "train") -> bool:
+    """Whether there is a folder `trainA` or `trainB`, as in CycleGAN's own data sets."""
+    return any((root / f"{split}{letter}").is_dir() for letter in "AB")
+
+
+def domain_folders(root: Path, domains: Sequence[str], split: Split) -> list[Path]:
+    """The folders of A and B; of folders called by these letters one may not be there.
+
+    Raises:
+        DataError: it is open which two are meant, or one that is named has no images.
+        LabelError: one domain is named as both.
+    """
+    if domains and len(domains) != NUM_DOMAINS:
+        raise DataError(f"two domains are needed, A and B, not {len(domains)}: {list(domains)}")
+    if len(set(domains)) < len(domains):
+        raise LabelError(f"two domains are needed, and {domains[0]!r} is named twice")
+    if letters := _letters(root, domains):
+        stem = split if has_lettered_folders(root, split) else "train"
+        return [root / f"{stem}{letter}" for letter in letters]
+    base = split_folder(root, split)
+    known = files_by_domain(base)
+    if not domains and len(known) != NUM_DOMAINS:
+        raise DataError(
+            f"two domains are needed, one a folder, and {base} has {len(known)} "
+            f"({', '.join(known) or 'none'}); {HOW_TO_NAME}"
+        )
+    for name in domains:
+        if name not in known:
+            complaint = unknown_name("domain", name, known, where=str(base))
+            raise DataError(f"{complaint}; {HOW_TO_NAME}")
+    return [base / name for name in domains or known]
+
+
+def _letters(root: Path, domains: Sequence[str]) -> list[str]:
+    """The letters of the domains in their order; none where other folders are meant."""
+    if not has_lettered_folders(root):
+        return []
+    if domains and set(domains) == set(LETTERS):
+        return [LETTERS[name] for name in domains]
+    is_there = any(name in LETTERS or found_at(root / name) == "folder" for name in domains)
+    return [] if is_there else list(LETTERS.values())

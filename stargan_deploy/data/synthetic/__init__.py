@@ -1,0 +1,1 @@
+"""Synthetic faces, drawn without any data."""

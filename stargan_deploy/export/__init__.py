@@ -1,0 +1,1 @@
+"""Exports: planned, written, proven, cached."""

@@ -1,0 +1,143 @@
+"""Artefacts that are made once for a checkpoint and kept in the user's cache.
+
+A folder is named after the checkpoint's content and what was made of it, so that a changed
+checkpoint, another version of this tool, or other options never meet an old artefact. Where the
+folder outgrows its limit, what was not used for longest goes first.
+"""
+
+import functools
+import os
+import shutil
+from pathlib import Path
+from typing import Literal
+
+from stargan_deploy import __version__
+from stargan_deploy.backends.formats import choose_precision, load_format
+from stargan_deploy.backends.registry import read_card_of
+from stargan_deploy.card.card import Precision
+from stargan_deploy.errors import ModelError, StarganDeployError, UsageError
+from stargan_deploy.export.export import export
+from stargan_deploy.export.plan import ExportOptions
+from stargan_deploy.files.atomic import cache_folder, file_sha256, size_bytes
+
+LIMIT_BYTES = 4_000_000_000
+"""Greatest size of all cached artefacts; the variable STARGAN_DEPLOY_CACHE_BYTES changes it."""
+
+LIMIT_VARIABLE = "STARGAN_DEPLOY_CACHE_BYTES"
+
+NAME = "model"
+"""What artefacts in the cache are called."""
+
+Weights = Literal["ema", "raw"]
+
+
+def cached_artefacts(checkpoint: Path, *, weights: Weights | None = None) -> list[Path]:
+    """The main files of all whole artefacts in the cache that were made from a checkpoint."""
+    folder = _checkpoint_folder(checkpoint, weights)
+    files = (path for path in folder.glob(f"*/{NAME}.*") if path.stem == NAME and _is_whole(path))
+    return sorted(files)
+
+
+def cached_path(
+    checkpoint: Path,
+    format: str,
+    precision: Precision | None = None,
+    *,
+    weights: Weights | None = None,
+) -> Path:
+    """Where an artefact stands in the cache, or would stand.
+
+    Raises:
+        UsageError: no such format, or the format does not exist at the precision.
+        ModelError: not a checkpoint.
+    """
+    chosen = choose_precision(format, precision)
+    folder = _checkpoint_folder(checkpoint, weights) / f"{format}-{chosen}"
+    return folder / f"{NAME}{load_format(format).SUFFIX}"
+
+
+def is_cached(path: Path) -> bool:
+    """Whether a whole artefact stands at a path in the cache."""
+    return path.is_file() and _is_whole(path)
+
+
+def make_cached(
+    checkpoint: Path,
+    format: str,
+    precision: Precision | None = None,
+    *,
+    weights: Weights | None = None,
+    device: str | None = None,
+) -> Path:
+    """An artefact from the cache, which is made and proven where it is not there.
+
+    Returns:
+        Its main file.
+
+    Raises:
+        ExportError: the export failed, or does not equal PyTorch.
+        BackendError: a library that the format needs is missing.
+        OutputError: the cache cannot be written; the variable XDG_CACHE_HOME moves it.
+    """
+    path = cached_path(checkpoint, format, precision, weights=weights)
+    if not is_cached(path):
+        options = ExportOptions(format=format, precision=precision, weights=weights, device=device)
+        export(checkpoint, out=path, options=options)
+    os.utime(path.parent)
+    prune_cache(_limit_bytes(), keep=path.parent)
+    return path
+
+
+def checkpoint_sha256(checkpoint: Path) -> str:
+    """SHA-256 of a checkpoint, which is read once as long as it does not change.
+
+    Raises:
+        ModelError: no such file.
+    """
+    try:
+        status = checkpoint.stat()
+    except OSError as error:
+        raise ModelError(f"no such checkpoint: {checkpoint}") from error
+    return _sha256_of_state(checkpoint, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=8)
+def _sha256_of_state(checkpoint: Path, *_state: int) -> str:
+    return file_sha256(checkpoint)
+
+
+def prune_cache(limit_bytes: int, *, keep: Path) -> None:
+    """Removes what was not used for longest until the rest fits; never `keep`."""
+    folders = [f for f in _artefacts_folder().glob("*/*") if f.is_dir() and f != keep]
+    total = size_bytes(keep) + sum(map(size_bytes, folders))
+    for folder in sorted(folders, key=lambda folder: folder.stat().st_mtime):
+        if total <= limit_bytes:
+            return
+        total -= size_bytes(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _artefacts_folder() -> Path:
+    return cache_folder() / "artefacts"
+
+
+def _checkpoint_folder(checkpoint: Path, weights: Weights | None) -> Path:
+    kind = weights or read_card_of(checkpoint).weights
+    name = f"{checkpoint_sha256(checkpoint)[:24]}-{kind}-{__version__}"
+    return _artefacts_folder() / name
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a file is the main one of an artefact: a card can be read, and names it."""
+    try:
+        card = read_card_of(path)
+    except StarganDeployError:
+        return False
+    return any(point.file == path.name for point in card.entry_points.values())
+
+
+def _limit_bytes() -> int:
+    text = os.environ.get(LIMIT_VARIABLE, str(LIMIT_BYTES))
+    if not text.isdecimal():
+        raise UsageError(f"{LIMIT_VARIABLE} is {text!r}; give a number of bytes")
+    return int(text)

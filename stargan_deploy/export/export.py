@@ -1,0 +1,199 @@
+"""Exports a checkpoint of any family: every entry point of its card, proven, or nothing at all."""
+
+import dataclasses
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from stargan_deploy.backends.difference import TOLERANCES, Tolerance
+from stargan_deploy.backends.formats import Format, GraphRequest, WrittenGraph, load_format
+from stargan_deploy.backends.onnx import exporter as to_onnx
+from stargan_deploy.backends.pixel_graph import PixelModule
+from stargan_deploy.card.card import EntryPoint, ModelCard, Precision, Verdict, library_versions
+from stargan_deploy.errors import OutputError
+from stargan_deploy.export.plan import ExportOptions, ExportPlan, plan_export
+from stargan_deploy.export.proof.calibration import make_calibration
+from stargan_deploy.export.proof.compare import check_passed
+from stargan_deploy.export.proof.proof import Proof, prove_artefact
+from stargan_deploy.export.proof.worst_images import save_worst
+from stargan_deploy.families.registry import load_family
+from stargan_deploy.files.atomic import make_folder
+
+SOURCE_FOLDER = "source"
+"""Where, inside the hidden folder, the ONNX graph stands that other formats are made from."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExportResult:
+    """A finished export."""
+
+    card: ModelCard
+    files: tuple[Path, ...]
+    """The main file of each entry point, the main one's first."""
+    verdicts: tuple[Verdict, ...]
+    """All passed; of the source graph, where the card says why the artefact is unverified."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Task:
+    """Files to be written in one format."""
+
+    target: Format
+    files: Mapping[str, Path]
+    precision: Precision
+    source: Mapping[str, Path]
+    """The ONNX graphs that they are made from."""
+
+
+def export(
+    checkpoint: Path,
+    *,
+    out: Path,
+    options: ExportOptions | None = None,
+    tolerance: Tolerance | None = None,
+    report: Path | None = None,
+) -> ExportResult:
+    """Exports a checkpoint and proves the result against eager FP32 PyTorch.
+
+    Args, Raises: as `plan_export` and `carry_out`.
+    """
+    return carry_out(
+        plan_export(checkpoint, out=out, options=options), tolerance=tolerance, report=report
+    )
+
+
+def carry_out(
+    plan: ExportPlan, *, tolerance: Tolerance | None = None, report: Path | None = None
+) -> ExportResult:
+    """Writes the files under the final names in a hidden folder, proves them, and moves them out.
+
+    Args:
+        plan: what `plan_export` settled.
+        tolerance: how far the result may be from PyTorch's; None takes the precision's.
+        report: folder for the worst picture beside its difference, saved also on failure.
+
+    Raises:
+        ExportError: the model cannot be expressed in the format.
+        ParityError: the result is out of tolerance. Nothing is left behind then.
+        BackendError: a library that the format needs does not fit the machine.
+        OutputError: the files cannot be written.
+    """
+    target = load_format(plan.format)
+    main, *_ = plan.files.values()
+    with _staging(main) as folder:
+        source = _write_source(plan, target, folder / SOURCE_FOLDER)
+        staged = {name: folder / path.name for name, path in plan.files.items()}
+        task = _Task(target=target, files=staged, precision=plan.precision, source=source)
+        card = _write(plan, task, plan.card)
+        files = source if target.RUNS_SOURCE and source else staged
+        proof = prove_artefact(plan, target, files, source, tolerance or TOLERANCES[plan.precision])
+        if report is not None:
+            save_worst(report, proof.comparisons)
+        check_passed(proof.comparisons)
+        card = _with_proof(card, proof)
+        for path in staged.values():
+            target.attach_card(path, card)
+        shutil.rmtree(folder / SOURCE_FOLDER, ignore_errors=True)
+        _publish(folder, main)
+    return ExportResult(card=card, files=tuple(plan.files.values()), verdicts=card.verdicts)
+
+
+def _with_proof(card: ModelCard, proof: Proof) -> ModelCard:
+    verdicts = tuple(comparison.verdict for comparison in proof.comparisons)
+    return dataclasses.replace(card, verdicts=verdicts, unverified=proof.unverified)
+
+
+def _write_source(plan: ExportPlan, target: Format, folder: Path) -> dict[str, Path]:
+    """Writes the ONNX graphs that the format is made from, with cards of their own."""
+    precision = target.source_precision(plan.precision)
+    if precision is None:
+        return {}
+    folder.mkdir()
+    files = {name: folder / f"{name}{to_onnx.SUFFIX}" for name in plan.files}
+    points = {
+        name: dataclasses.replace(point, file=files[name].name)
+        for name, point in plan.card.entry_points.items()
+    }
+    card = dataclasses.replace(plan.card, entry_points=points)
+    _write(plan, _Task(target=to_onnx, files=files, precision=precision, source={}), card)
+    return files
+
+
+def _write(plan: ExportPlan, task: _Task, card: ModelCard) -> ModelCard:
+    """Writes all entry points with a card that has their hashes and precision, but no verdict."""
+    points, written = dict(card.entry_points), list[WrittenGraph]()
+    for name, path in task.files.items():
+        written.append(task.target.write_graph(_request(plan, task, name, points[name]), path))
+        points[name] = dataclasses.replace(points[name], payload_sha256=written[-1].payload_sha256)
+    packages = {package for graph in written for package in graph.versions}
+    card = dataclasses.replace(
+        card,
+        entry_points=points,
+        precision=_joined(graph.precision for graph in written),
+        notes=tuple(dict.fromkeys((*card.notes, *(n for graph in written for n in graph.notes)))),
+        versions={**card.versions, **library_versions(*sorted(packages))},
+    )
+    for path in task.files.values():
+        task.target.attach_card(path, card)
+    return card
+
+
+def _request(plan: ExportPlan, task: _Task, name: str, point: EntryPoint) -> GraphRequest:
+    network = load_family(plan.card.family).entry_module(plan.networks, name)
+    calibration = None
+    if task.precision == "int8" and not task.target.RUNS_SOURCE:
+        calibration = make_calibration(point, plan.card, plan.calibration_faces)
+    return GraphRequest(
+        module=PixelModule(network, plan.points[name], plan.options.io).eval(),
+        point=point,
+        precision=task.precision,
+        image_size=plan.card.preprocessing.image_size,
+        device=plan.options.device or "cpu",
+        graph=task.source.get(name),
+        calibration=calibration,
+        engine=plan.options.engine,
+    )
+
+
+def _joined(precisions: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """The precisions of several graphs by kind of layer."""
+    joined: dict[str, set[str]] = {}
+    for precision in precisions:
+        for kind, names in precision.items():
+            joined.setdefault(kind, set()).update(names.split("+"))
+    return {kind: "+".join(sorted(names)) for kind, names in joined.items()}
+
+
+@contextmanager
+def _staging(main: Path) -> Iterator[Path]:
+    """A hidden folder beside the destination, on the same file system, gone afterwards."""
+    make_folder(main.parent)
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=f".{main.stem[:80]}.", dir=main.parent))
+    except OSError as error:
+        raise OutputError(
+            f"cannot write to {main.parent}: {error.strerror}; choose another folder with --out"
+        ) from error
+    try:
+        yield folder
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {main}: {error.strerror or error}; free space or choose another folder"
+        ) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _publish(folder: Path, main: Path) -> None:
+    """Moves everything to its place, the main file last: where it is, the others are too."""
+    for path in (path for path in folder.rglob("*") if path.is_file()):
+        with open(path, "rb+") as stream:
+            os.fsync(stream.fileno())
+    for path in sorted(folder.iterdir(), key=lambda path: path.name == main.name):
+        place = main.parent / path.name
+        if path.is_dir() and place.is_dir():
+            place.rename(folder / f"{path.name}.replaced")
+        path.replace(place)

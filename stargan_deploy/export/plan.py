@@ -1,0 +1,305 @@
+"""Settles an export before anything is written: names, card, and that all of it can be."""
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from torch import nn
+
+from stargan_deploy.backends.formats import EngineOptions, choose_precision, load_format
+from stargan_deploy.backends.pixel_graph import PixelIO, with_io
+from stargan_deploy.backends.registry import CHECKPOINT_SUFFIX
+from stargan_deploy.card.card import (
+    Dim,
+    EntryPoint,
+    ModelCard,
+    Precision,
+    TensorSpec,
+    library_versions,
+)
+from stargan_deploy.devices import is_cuda_usable
+from stargan_deploy.errors import ModelError, OutputError, UsageError
+from stargan_deploy.export.proof.images import Faces, photo_faces, synthetic_face
+from stargan_deploy.families.checkpoint import build_model, load_checkpoint
+from stargan_deploy.files.atomic import file_sha256
+
+COMPANION_NAMES = {"classify": "classifier"}
+"""What is put into the file names of other entry points, where it is not their own name."""
+
+ENGINE_MAX_BATCH = 16
+"""Greatest batch of a TensorRT engine, which must have one, where the user names none."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """What a user can say of an export, besides where it comes from and where it goes."""
+
+    format: str = "onnx"
+    """A name in `FORMATS`."""
+    precision: str | None = None
+    """What the convolutions compute in; None takes the format's default."""
+    weights: Literal["ema", "raw"] | None = None
+    """Moving average or last weights; None takes the card's choice."""
+    io: PixelIO = "uint8"
+    """What the graph takes and gives as images, see `backends.pixel_graph`."""
+    device: str | None = None
+    """Where to prove the result, and what to compile for; None takes all that are usable."""
+    max_batch: int | None = None
+    """Greatest batch that the graph must take; None leaves it open, except in an engine."""
+    max_size: int | None = None
+    """Greatest height and width in pixels; None leaves them open; an engine's are then fixed at
+    the size of training."""
+    calibration: Path | None = None
+    """Folder of photos to quantise with; None takes synthetic faces."""
+    images: Path | None = None
+    """Folder of photos to prove the result on; None takes those of `calibration` that are not
+    quantised with, or synthetic faces."""
+    stochastic: bool = False
+    """Whether entry points that take the masks of dropout are exported, instead of the others."""
+    engine: EngineOptions = dataclasses.field(default_factory=EngineOptions)
+    """For TensorRT."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExportPlan:
+    """An export that can be made: the checkpoint is loaded and the names are settled."""
+
+    checkpoint: Path
+    options: ExportOptions
+    precision: Precision
+    files: Mapping[str, Path]
+    """Where each entry point goes, the main one first."""
+    card: ModelCard
+    """The artefact's card, still without hashes and verdicts."""
+    networks: Mapping[str, nn.Module]
+    points: Mapping[str, EntryPoint]
+    """The checkpoint's own entry points, as its networks take and give images."""
+    proof_faces: Faces
+    calibration_faces: Faces
+
+    @property
+    def format(self) -> str:
+        """Name of the format."""
+        return self.options.format
+
+
+def plan_export(checkpoint: Path, *, out: Path, options: ExportOptions | None = None) -> ExportPlan:
+    """Loads what is to be exported and settles the files' names; writes nothing.
+
+    Args:
+        checkpoint: a file that `save_checkpoint` wrote.
+        out: the main file (or folder, of a format that makes folders); those of the other entry
+            points come beside it.
+        options: what is wished.
+
+    Raises:
+        UsageError: an unknown format or one that does not exist at the precision, options that do
+            not go with the format, weights that are not there, or an output that cannot be.
+        ModelError: not a whole checkpoint.
+        DataError: folders without photos.
+        OutputError: the output's folder cannot be written.
+        BackendError: a library that the format needs is missing.
+    """
+    options = _with_device(options or ExportOptions())
+    precision = choose_precision(options.format, options.precision)
+    _check_options(options, precision)
+    suffix = load_format(options.format).SUFFIX
+    if out.suffix.lower() != suffix and suffix:
+        raise UsageError(f"--out {out} must end in {suffix}, or in / where it is a folder")
+    _check_is_checkpoint(checkpoint)
+    content = load_checkpoint(checkpoint)
+    card = _with_wanted_points(content.card, options)
+    networks = build_model(content, weights=options.weights)
+    files = _name_files(card, out, suffix)
+    _check_destinations(checkpoint, files, is_folder=not suffix)
+    proof_faces, calibration_faces = _faces(options, card)
+    return ExportPlan(
+        checkpoint=checkpoint,
+        options=options,
+        precision=precision,
+        files=files,
+        card=_artefact_card(card, files, checkpoint, options),
+        networks=networks,
+        points=card.entry_points,
+        proof_faces=proof_faces,
+        calibration_faces=calibration_faces,
+    )
+
+
+def _with_wanted_points(card: ModelCard, options: ExportOptions) -> ModelCard:
+    """The card with the entry points that are to be exported."""
+    points = card.entry_points.items()
+    wanted = {name: p for name, p in points if p.is_stochastic == options.stochastic}
+    if not wanted:
+        raise UsageError("this model drops nothing at inference, so --stochastic does nothing here")
+    if options.max_size is not None:
+        _check_size_is_open(wanted)
+    return dataclasses.replace(card, entry_points=wanted)
+
+
+def _check_size_is_open(points: Mapping[str, EntryPoint]) -> None:
+    """Refuses a limit to the sizes of a model that has but one.
+
+    Raises:
+        UsageError: its sizes are fixed.
+    """
+    sides = [point.sides for point in points.values() if point.makes_pictures]
+    if not any(isinstance(side, Dim) for own in sides for side in own):
+        sizes = " and ".join(dict.fromkeys("x".join(map(str, own)) for own in sides))
+        raise UsageError(
+            f"--max-size limits sizes that are open, and this model's is fixed at {sizes}; "
+            "leave it out"
+        )
+
+
+def default_name(checkpoint: Path) -> str:
+    """What an artefact is called after: the run that the checkpoint stands in, else the file."""
+    folder = checkpoint.resolve().parent
+    return folder.parent.name if folder.name == "checkpoints" else checkpoint.stem
+
+
+def _with_device(options: ExportOptions) -> ExportOptions:
+    """A package is compiled for one device, so that one is settled; others are tried on all."""
+    if options.format != "pt2" or options.device is not None:
+        return options
+    return dataclasses.replace(options, device="cuda" if is_cuda_usable() else "cpu")
+
+
+def _check_options(options: ExportOptions, precision: Precision) -> None:
+    """Refuses options that would have no effect."""
+    if options.format != "trt" and options.engine != EngineOptions():
+        raise UsageError(
+            "--provider, --opt-batch and --optimization-level steer TensorRT's builder; they do "
+            f"nothing for --format {options.format}"
+        )
+    if options.calibration is not None and precision != "int8":
+        raise UsageError(
+            f"--calibration is for --precision int8; {precision} is not calibrated (to prove the "
+            "export on these photos: --images)"
+        )
+    if options.format == "trt":
+        from stargan_deploy.backends.trt.exporter import check_options
+
+        check_options(options.engine)
+    if options.max_batch is not None and options.max_batch < 1:
+        raise UsageError(f"--max-batch {options.max_batch} is no batch; give 1 or more")
+
+
+def _check_is_checkpoint(path: Path) -> None:
+    if path.suffix.lower() != CHECKPOINT_SUFFIX and path.is_file():
+        raise ModelError(
+            f"{path} is not a checkpoint (*{CHECKPOINT_SUFFIX}), and only these can be exported: "
+            "give the one that an artefact was made from; an official .ckpt becomes one with: "
+            "stargan-deploy convert"
+        )
+
+
+def _name_files(card: ModelCard, out: Path, suffix: str) -> dict[str, Path]:
+    """The main file and its companions; without a suffix, folders whose names may hold dots."""
+    stem = out.name.removesuffix(out.suffix) if suffix else out.name
+    files = {card.main_entry_point: out}
+    for name in card.entry_points:
+        if name not in files:
+            files[name] = out.with_name(f"{stem}.{COMPANION_NAMES.get(name, name)}{suffix}")
+    return files
+
+
+def _check_destinations(checkpoint: Path, files: Mapping[str, Path], *, is_folder: bool) -> None:
+    for path in files.values():
+        if path.is_dir() and not is_folder:
+            raise UsageError(f"{path} is a folder; write {path}/ to export into it")
+        if is_folder:
+            _check_replaceable(path)
+        if path.exists() and path.samefile(checkpoint):
+            raise UsageError(f"{path} is the checkpoint itself; choose another --out")
+    folder = next(iter(files.values())).absolute().parent
+    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise OutputError(f"{existing} is not a folder one can write to; choose another --out")
+
+
+def _check_replaceable(folder: Path) -> None:
+    """Refuses to replace a folder that holds more than one version of a Triton model."""
+    if folder.is_dir() and any(folder.iterdir()):
+        if not (folder / "config.pbtxt").is_file():
+            raise UsageError(f"{folder} holds other things than a model; choose another --out")
+        others = sorted(p.name for p in folder.iterdir() if p.name not in ("config.pbtxt", "1"))
+        if others:
+            raise UsageError(
+                f"{folder} also holds {', '.join(others[:5])}, which an export would remove; "
+                "choose another --out"
+            )
+
+
+def _faces(options: ExportOptions, card: ModelCard) -> tuple[Faces, Faces]:
+    """What to prove with and what to quantise with: never the same photos."""
+    faces: Faces = synthetic_face
+    if options.calibration is not None:
+        faces = photo_faces(options.calibration, card.preprocessing)
+    proof = _apart(faces, 0)
+    if options.images is not None:
+        proof = photo_faces(options.images, card.preprocessing)
+    return proof, _apart(faces, 1)
+
+
+def _apart(faces: Faces, part: int) -> Faces:
+    """Every other face."""
+    return lambda number, height, width: faces(2 * number + part, height, width)
+
+
+def _artefact_card(
+    card: ModelCard, files: Mapping[str, Path], checkpoint: Path, options: ExportOptions
+) -> ModelCard:
+    points = {
+        name: dataclasses.replace(
+            _limited(with_io(card.entry_points[name], options.io), card, options),
+            file=path.name,
+            payload_sha256="",
+        )
+        for name, path in files.items()
+    }
+    return dataclasses.replace(
+        card,
+        weights=options.weights or card.weights,
+        entry_points=points,
+        parents={"checkpoint": file_sha256(checkpoint)},
+        precision={},
+        verdicts=(),
+        unverified="not compared yet",
+        versions=library_versions("torch"),
+    )
+
+
+def _limited(point: EntryPoint, card: ModelCard, options: ExportOptions) -> EntryPoint:
+    """An entry point whose dimensions keep to the limits."""
+    return dataclasses.replace(
+        point,
+        inputs=tuple(_limited_spec(spec, card, options) for spec in point.inputs),
+        outputs=tuple(_limited_spec(spec, card, options) for spec in point.outputs),
+    )
+
+
+def _limited_spec(spec: TensorSpec, card: ModelCard, options: ExportOptions) -> TensorSpec:
+    dims = zip(spec.layout, spec.shape, strict=True)
+    shape = tuple(_limited_dim(letter, dim, card, options) for letter, dim in dims)
+    return dataclasses.replace(spec, shape=shape)
+
+
+def _limited_dim(letter: str, dim: int | Dim, card: ModelCard, options: ExportOptions) -> int | Dim:
+    if isinstance(dim, int):
+        return dim
+    is_engine = options.format == "trt"
+    if letter == "N":
+        limit = options.max_batch or (ENGINE_MAX_BATCH if is_engine else None)
+        return limit if limit == dim.min else dataclasses.replace(dim, max=limit)
+    if letter not in "HW":
+        return dim
+    if options.max_size is None:
+        return card.preprocessing.image_size if is_engine else dim
+    least = max(dim.min, dim.multiple)
+    if options.max_size < least:
+        raise UsageError(f"--max-size {options.max_size} is too small; the least is {least}")
+    most = options.max_size // dim.multiple * dim.multiple
+    return most if most == least else dataclasses.replace(dim, max=most)

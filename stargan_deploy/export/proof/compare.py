@@ -1,0 +1,266 @@
+"""Proves an artefact: the same faces and labels through it and through eager FP32 PyTorch.
+
+Every entry point runs at batch 1, at an odd batch, at the greatest one, and where its images may
+have other sizes, at a second size that is not square, so that a baked size and swapped sides show.
+"""
+
+import dataclasses
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stargan_deploy.backends.base import Runtime
+from stargan_deploy.backends.difference import (
+    FP32,
+    TOLERANCES,
+    Difference,
+    Tolerance,
+    compare_logits,
+    compare_pictures,
+    is_within,
+    limits_for,
+    overall,
+    precision_of,
+)
+from stargan_deploy.card.card import EntryPoint, Verdict, library_versions
+from stargan_deploy.devices import machine_name
+from stargan_deploy.errors import BackendError, ExportError, ParityError
+from stargan_deploy.export.proof.cases import Case, make_cases
+from stargan_deploy.export.proof.images import Faces, synthetic_face
+from stargan_deploy.files.images import Pixels, as_pixels
+
+_WORDING = {
+    "max_difference": "max difference {:.0f} of 255",
+    "mean_difference": "mean {:.2g}",
+    "psnr_db": "PSNR {:.1f} dB",
+    "logit_difference": "max difference of logits {:.1e}",
+    "relative_difference": "relative {:.1e}",
+    "label_agreement": "same labels {:.1%}",
+}
+
+_LIBRARIES = (
+    "torch",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "openvino",
+    "tensorrt",
+    "tensorrt-rtx",
+)
+"""Packages whose versions a verdict names, where they are installed."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WorstPicture:
+    """The picture that came out worst."""
+
+    source: Pixels | None
+    """The face that went in, (H, W, 3); None where none did."""
+    expected: Pixels
+    """PyTorch's picture."""
+    actual: Pixels
+    """The artefact's picture."""
+    place: str
+    """Such as "batch 3 at 64x64, image 1 to Blond_Hair"."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """What comparing one entry point showed."""
+
+    verdict: Verdict
+    worst: WorstPicture | None
+    """None where the entry point gives no pictures."""
+
+    @property
+    def complaint(self) -> str:
+        """The figures out of tolerance, and where it was worst."""
+        verdict = self.verdict
+        wrong = [
+            f"{name} is {verdict.measured[name]:.4g} (limit {limit:g})"
+            for name, limit in verdict.tolerance.items()
+            if not is_within(name, verdict.measured[name], limit)
+        ]
+        return (
+            f"{verdict.entry_point!r} on {verdict.runtime} does not equal PyTorch: "
+            f"{', '.join(wrong)}, worst at {verdict.worst_image}"
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Finding:
+    """What one output of one case showed."""
+
+    case: Case
+    difference: Difference
+    worst: WorstPicture | None
+
+
+def tolerance_for(precision: Mapping[str, str]) -> Tolerance:
+    """The limits that go with the precision that a card measured."""
+    return TOLERANCES[precision_of(precision)]
+
+
+def prove(
+    reference: Runtime,
+    candidate: Runtime,
+    tolerance: Tolerance = FP32,
+    faces: Faces = synthetic_face,
+) -> tuple[Verdict, ...]:
+    """Compares all entry points of an artefact with PyTorch's.
+
+    Returns:
+        One verdict an entry point; all of them passed.
+
+    Args, Raises: as `compare`, and
+        ParityError: an entry point is out of tolerance.
+    """
+    comparisons = compare(reference, candidate, tolerance, faces)
+    check_passed(comparisons)
+    return tuple(comparison.verdict for comparison in comparisons)
+
+
+def compare(
+    reference: Runtime,
+    candidate: Runtime,
+    tolerance: Tolerance = FP32,
+    faces: Faces = synthetic_face,
+) -> tuple[Comparison, ...]:
+    """Compares all entry points of an artefact with PyTorch's, passed or not.
+
+    Args:
+        reference: the checkpoint in eager FP32, entered.
+        candidate: the artefact in the runtime that will run it, entered.
+        tolerance: the limits.
+        faces: what to translate.
+
+    Raises:
+        ParityError: the candidate fails, or gives numbers that cannot be compared.
+        ExportError: the checkpoint itself gives no finite numbers.
+    """
+    return tuple(
+        _compare_entry_point(name, reference, candidate, tolerance, faces)
+        for name in candidate.card.entry_points
+    )
+
+
+def check_passed(comparisons: Iterable[Comparison]) -> None:
+    """Complains about what is out of tolerance.
+
+    Raises:
+        ParityError: an entry point did not pass.
+    """
+    failed = [found.complaint for found in comparisons if not found.verdict.passed]
+    if failed:
+        raise ParityError("; ".join(failed))
+
+
+def describe(verdict: Verdict) -> str:
+    """A verdict's figures in a line, and where the greatest difference stood."""
+    figures = [_WORDING[name].format(value) for name, value in verdict.measured.items()]
+    if verdict.speedup is not None:
+        figures.append(f"{verdict.speedup:.1f}x as fast as eager")
+    return f"{', '.join(figures)}; worst: {verdict.worst_image}"
+
+
+def _compare_entry_point(
+    name: str, reference: Runtime, candidate: Runtime, tolerance: Tolerance, faces: Faces
+) -> Comparison:
+    point = candidate.card.entry_points[name]
+    cases = make_cases(point, candidate.card, faces)
+    findings = [finding for case in cases for finding in _try(name, case, reference, candidate)]
+    measured = overall(finding.difference for finding in findings)
+    limits = limits_for(measured, tolerance)
+    worst = max(findings, key=lambda finding: finding.difference.badness)
+    verdict = Verdict(
+        entry_point=name,
+        runtime=candidate.backend,
+        device=candidate.device,
+        passed=all(is_within(key, measured[key], limit) for key, limit in limits.items()),
+        tolerance=limits,
+        measured=measured,
+        cases=tuple(case.name for case in cases),
+        worst_image=_place(worst.case, worst.difference.worst_row, point),
+        speedup=_speedup(name, cases[-1], reference, candidate),
+        machine=machine_name(candidate.device),
+        versions=library_versions(*_LIBRARIES),
+    )
+    return Comparison(verdict=verdict, worst=worst.worst)
+
+
+def _speedup(entry_point: str, case: Case, reference: Runtime, candidate: Runtime) -> float:
+    """Host to host, on a batch that both have run before; a rough figure, to choose by."""
+    slow, fast = (_seconds(runtime, entry_point, case) for runtime in (reference, candidate))
+    return float(f"{slow / fast:.3g}")
+
+
+def _seconds(runtime: Runtime, entry_point: str, case: Case) -> float:
+    inputs = case.inputs(runtime.card.entry_point(entry_point))
+    start = time.perf_counter()
+    runtime.run(inputs, entry_point=entry_point)
+    return time.perf_counter() - start
+
+
+def _try(
+    entry_point: str, case: Case, reference: Runtime, candidate: Runtime
+) -> Iterator[_Finding]:
+    wanted = _run(reference, entry_point, case)
+    try:
+        found = _run(candidate, entry_point, case)
+    except BackendError as error:
+        raise ParityError(f"it does not run at {case.name}: {error}") from error
+    point = reference.card.entry_point(entry_point)
+    for spec in point.outputs:
+        expected, actual = wanted[spec.name], found[spec.name]
+        _check_finite(entry_point, case, expected, actual)
+        if spec.kind == "image":
+            expected, actual = as_pixels(expected), as_pixels(actual)
+            _check_same_shape(case, expected, actual)
+            difference = compare_pictures(expected, actual)
+            worst = _worst_picture(case, point, difference.worst_row, expected, actual)
+            yield _Finding(case=case, difference=difference, worst=worst)
+        else:
+            difference = compare_logits(expected, actual, reference.card.labels)
+            yield _Finding(case=case, difference=difference, worst=None)
+
+
+def _run(runtime: Runtime, entry_point: str, case: Case) -> dict[str, npt.NDArray[Any]]:
+    inputs = case.inputs(runtime.card.entry_point(entry_point))
+    return runtime.run(inputs, entry_point=entry_point)
+
+
+def _check_finite(
+    entry_point: str, case: Case, expected: npt.NDArray[Any], actual: npt.NDArray[Any]
+) -> None:
+    if not np.isfinite(expected).all():
+        raise ExportError(
+            f"the checkpoint's own {entry_point!r} gives numbers that are not finite: its "
+            "training diverged; export an earlier checkpoint"
+        )
+    if not np.isfinite(actual).all():
+        raise ParityError(f"{entry_point!r} gives numbers that are not finite at {case.name}")
+
+
+def _check_same_shape(case: Case, expected: Pixels, actual: Pixels) -> None:
+    if expected.shape != actual.shape:
+        raise ParityError(f"pictures of {actual.shape} instead of {expected.shape} at {case.name}")
+
+
+def _worst_picture(
+    case: Case, point: EntryPoint, row: int, expected: Pixels, actual: Pixels
+) -> WorstPicture:
+    return WorstPicture(
+        source=case.pixels[row] if point.input("image") else None,
+        expected=expected[row],
+        actual=actual[row],
+        place=_place(case, row, point),
+    )
+
+
+def _place(case: Case, row: int, point: EntryPoint) -> str:
+    words = f" to {case.targets[row]}" if point.input("label") else ""
+    return f"{case.name}, image {row + 1}{words}"

@@ -1,0 +1,82 @@
+"""Proves an artefact on every device of its backend here; where there is none, its source graph."""
+
+import dataclasses
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+from stargan_deploy.backends.base import OpenOptions
+from stargan_deploy.backends.difference import Tolerance
+from stargan_deploy.backends.eager.runtime import EagerRuntime
+from stargan_deploy.backends.formats import Format
+from stargan_deploy.backends.registry import open_runtime
+from stargan_deploy.devices import is_cuda_usable
+from stargan_deploy.errors import BackendError
+from stargan_deploy.export.plan import ExportPlan
+from stargan_deploy.export.proof.compare import Comparison, compare
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Proof:
+    """What comparing showed, passed or not."""
+
+    comparisons: tuple[Comparison, ...]
+    unverified: str | None = None
+    """Why the artefact itself could not be run here; the comparisons are its source graph's."""
+
+
+def prove_artefact(
+    plan: ExportPlan,
+    target: Format,
+    files: Mapping[str, Path],
+    source: Mapping[str, Path],
+    tolerance: Tolerance,
+) -> Proof:
+    """Compares an export with PyTorch where it can run, and says where it cannot.
+
+    Args:
+        plan: what was exported.
+        target: its format.
+        files: the files of each entry point, the main one first.
+        source: the ONNX files that they were made from; empty where there are none.
+        tolerance: the limits.
+
+    Raises:
+        ParityError: the artefact fails, or gives numbers that cannot be compared.
+        BackendError: a device that the user named is not usable, or there is nothing to compare.
+    """
+    main, *_ = files.values()
+    found, reasons = list[Comparison](), list[str]()
+    for device in _devices(plan, target):
+        try:
+            found += _compare(plan, main, target.BACKEND, device, tolerance)
+        except BackendError as error:
+            reasons.append(str(error))
+    if found:
+        for reason in reasons:
+            _log.warning("proven on the CPU only: %s", reason)
+        return Proof(comparisons=tuple(found))
+    reason = "; ".join(reasons)
+    if not source or target.RUNS_SOURCE:
+        raise BackendError(f"cannot prove the export: {reason}")
+    first, *_ = source.values()
+    comparisons = _compare(plan, first, "onnx", "cpu", tolerance)
+    return Proof(comparisons=tuple(comparisons), unverified=reason)
+
+
+def _devices(plan: ExportPlan, target: Format) -> tuple[str, ...]:
+    if plan.options.device is not None:
+        return (plan.options.device,)
+    usable = tuple(d for d in target.DEVICES if d == "cpu" or is_cuda_usable())
+    return usable or target.DEVICES
+
+
+def _compare(
+    plan: ExportPlan, path: Path, backend: str, device: str, tolerance: Tolerance
+) -> tuple[Comparison, ...]:
+    options = OpenOptions(device=device, weights=plan.card.weights)
+    candidate = open_runtime(path, backend=backend, device=device)
+    with candidate, EagerRuntime(plan.checkpoint, options) as reference:
+        return compare(reference, candidate, tolerance, plan.proof_faces)

@@ -1,1 +1,0 @@
-"""Turns checkpoints into artefacts, and proves each artefact against PyTorch before it appears."""

@@ -1,0 +1,1 @@
+"""Model families: networks, entry points, objectives and presets."""

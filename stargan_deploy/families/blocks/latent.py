@@ -1,0 +1,80 @@
+"""The entry point `sample`: pictures from a latent, and from a class where there are some.
+
+Outside of a family all pictures are RGB, so that every door takes them: a grey network repeats its
+channel here.
+
+Shape legend: B batch, C channels, H height, W width, Z latent width.
+"""
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from stargan_deploy.card.card import Dim, EntryPoint, TensorSpec
+
+SAMPLE = "sample"
+
+NUM_COLOURS = 3
+
+
+class Sampler(nn.Module):
+    """A generator whose pictures are RGB, also where its own are grey."""
+
+    def __init__(self, generator: nn.Module) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Pictures (B, 3, H, W) in [-1, 1] from the generator's inputs."""
+        return as_rgb(self.generator(*inputs)).clamp(-1.0, 1.0)
+
+
+def as_rgb(image_BCHW: Tensor) -> Tensor:
+    """Grey images with their channel three times; colour images as they are."""
+    return image_BCHW.expand(-1, NUM_COLOURS, -1, -1)
+
+
+def as_channels(image_BCHW: Tensor, channels: int) -> Tensor:
+    """RGB images with as many channels as a network has: 3, or 1 for their mean."""
+    if image_BCHW.shape[1] == channels:
+        return image_BCHW
+    return image_BCHW.mean(dim=1, keepdim=True)
+
+
+def sample_point(*, latent_width: int, image_size: int, num_classes: int = 0) -> EntryPoint:
+    """`sample`: latent (B, Z) from N(0, 1), and class_index (B,) of that many classes, if any."""
+    batch = Dim(symbol="batch")
+    latent = TensorSpec(
+        name="latent", kind="latent", dtype="float32", layout="NZ", shape=(batch, latent_width)
+    )
+    class_index = TensorSpec(
+        name="class_index",
+        kind="class_index",
+        dtype="int64",
+        layout="N",
+        shape=(batch,),
+        value_range=(0.0, float(num_classes - 1)),
+    )
+    picture = TensorSpec(
+        name="image",
+        kind="image",
+        dtype="float32",
+        layout="NCHW",
+        shape=(batch, NUM_COLOURS, image_size, image_size),
+        value_range=(-1.0, 1.0),
+    )
+    inputs = (latent, class_index) if num_classes else (latent,)
+    return EntryPoint(file="", payload_sha256="", inputs=inputs, outputs=(picture,))
+
+
+def entry_module(
+    networks: Mapping[str, nn.Module],
+    entry_point: str,  # noqa: ARG001 - there is `sample` alone
+) -> nn.Module:
+    """The generator in eval mode, its pictures in RGB."""
+    return Sampler(networks["generator"]).eval()
+
+
+def entry_network(entry_point: str) -> str:  # noqa: ARG001 - there is `sample` alone
+    """The generator's role."""
+    return "generator"

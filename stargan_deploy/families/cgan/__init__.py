@@ -1,0 +1,1 @@
+"""Conditional GAN (2014)."""

@@ -1,0 +1,1 @@
+"""CycleGAN (ICCV 2017)."""

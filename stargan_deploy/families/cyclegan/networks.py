@@ -1,0 +1,171 @@
+"""CycleGAN's networks (Zhu et al., ICCV 2017): two generators of residual blocks, two PatchGANs.
+
+A generator goes down twice, through residual blocks, and up twice, with reflection padding and
+instance norm without scale and shift, which always uses the image's own statistics. The paper
+takes 6 blocks for images up to 128x128 and 9 from 256x256 on. Layers are those of the authors'
+PyTorch version (junyanz/pytorch-CycleGAN-and-pix2pix); their first one (junyanz/CycleGAN) has
+scales and shifts.
+
+Shape legend: B batch, C channels, H height, W width.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from stargan_deploy.card.card import EntryPoint, ModelCard
+from stargan_deploy.config import from_mapping
+from stargan_deploy.families.blocks.image_to_image import check_sides, image_point
+from stargan_deploy.families.blocks.initialisation import draw_weights
+from stargan_deploy.families.blocks.patchgan import PatchDiscriminator, check_patches, create_norm
+from stargan_deploy.families.defaults import notes, relabel
+
+__all__ = [
+    "build_networks",
+    "entry_module",
+    "entry_network",
+    "entry_points",
+    "notes",
+    "relabel",
+]
+
+DIRECTIONS = ("a2b", "b2a")
+"""Roles of the generators, and the entry points."""
+
+NUM_DOWNSAMPLINGS = 2
+
+LEAST_SIDE = 8
+"""Below it, reflection padding would reach past the other side of the inner features."""
+
+LARGE_SIDE = 256
+"""From this size of training on, a generator has more blocks."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CycleGANNetwork:
+    """Everything that rebuilds the networks; the card's `network` table."""
+
+    generator_conv_dim: int = 64
+    """Features of a generator's first layer."""
+    generator_blocks: int = 6
+    """Residual blocks of a generator."""
+    discriminator_conv_dim: int = 64
+    """Features of a discriminator's first layer."""
+    discriminator_halvings: int = 3
+    """Stride-2 layers of a discriminator; 3 judges patches of 70x70 pixels."""
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions with instance norm, added to their input."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.main = nn.Sequential(
+            nn.ReflectionPad2d(1),
+            nn.Conv2d(channels, channels, 3),
+            create_norm("instance", channels),
+            nn.ReLU(inplace=True),
+            nn.ReflectionPad2d(1),
+            nn.Conv2d(channels, channels, 3),
+            create_norm("instance", channels),
+        )
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """Features (B, C, H, W) of the same shape."""
+        out: Tensor = x_BCHW + self.main(x_BCHW)
+        return out
+
+
+class Generator(nn.Module):
+    """Image to image: 7,837,699 parameters with 6 blocks, 11,378,179 with 9, at 64 features."""
+
+    def __init__(self, *, conv_dim: int = 64, num_blocks: int = 6) -> None:
+        super().__init__()
+        widths = [conv_dim * 2**i for i in range(NUM_DOWNSAMPLINGS + 1)]
+        layers = [nn.ReflectionPad2d(3), *_normed(nn.Conv2d(3, conv_dim, 7), conv_dim)]
+        for wide_in, wide_out in itertools.pairwise(widths):
+            down = nn.Conv2d(wide_in, wide_out, 3, stride=2, padding=1)
+            layers += _normed(down, wide_out)
+        layers += [ResidualBlock(widths[-1]) for _ in range(num_blocks)]
+        for wide_in, wide_out in itertools.pairwise(widths[::-1]):
+            up = nn.ConvTranspose2d(wide_in, wide_out, 3, stride=2, padding=1, output_padding=1)
+            layers += _normed(up, wide_out)
+        last = [nn.ReflectionPad2d(3), nn.Conv2d(conv_dim, 3, 7), nn.Tanh()]
+        self.main = nn.Sequential(*layers, *last)
+
+    def forward(self, image_BCHW: Tensor) -> Tensor:
+        """Translates images (B, 3, H, W) in [-1, 1].
+
+        Raises:
+            UsageError: sides that are no multiples of 4 from 8 on.
+        """
+        if not torch.compiler.is_compiling():
+            check_sides(*image_BCHW.shape[2:], multiple=2**NUM_DOWNSAMPLINGS, least=LEAST_SIDE)
+        out: Tensor = self.main(image_BCHW)
+        return out
+
+
+def paper_blocks(image_size: int) -> int:
+    """The paper's number of residual blocks for images of a side in pixels (appendix 7.2).
+
+    It names 128 and "256 or higher"; sizes between them are taken for the smaller one.
+    """
+    return 9 if image_size >= LARGE_SIDE else 6
+
+
+def check_training_size(image_size: int, *, discriminator_halvings: int) -> None:
+    """Refuses a size of training, in pixels, that one of the networks cannot halve that often.
+
+    The card does not know this size, because the generators take others too.
+
+    Raises:
+        UsageError: no multiple of 4 from 8 on, or too small for the discriminators.
+    """
+    check_sides(image_size, image_size, multiple=2**NUM_DOWNSAMPLINGS, least=LEAST_SIDE)
+    check_patches(image_size, discriminator_halvings)
+
+
+def build_networks(network: Mapping[str, Any]) -> dict[str, nn.Module]:
+    """Both generators and both discriminators with fresh weights."""
+    config = from_mapping(CycleGANNetwork, network)
+    networks: dict[str, nn.Module] = {
+        role: Generator(conv_dim=config.generator_conv_dim, num_blocks=config.generator_blocks)
+        for role in DIRECTIONS
+    }
+    for domain in "ab":
+        networks[f"discriminator_{domain}"] = PatchDiscriminator(
+            channels=3,
+            conv_dim=config.discriminator_conv_dim,
+            num_halvings=config.discriminator_halvings,
+            norm="instance",
+        )
+    for player in networks.values():
+        draw_weights(player)
+    return networks
+
+
+def entry_points(
+    networks: Mapping[str, nn.Module],  # noqa: ARG001 - the protocol
+    card: ModelCard,  # noqa: ARG001
+) -> dict[str, EntryPoint]:
+    """`a2b` and `b2a`."""
+    point = image_point(multiple=2**NUM_DOWNSAMPLINGS, least=LEAST_SIDE)
+    return dict.fromkeys(DIRECTIONS, point)
+
+
+def entry_module(networks: Mapping[str, nn.Module], entry_point: str) -> nn.Module:
+    """The generator of a direction in eval mode."""
+    return networks[entry_point].eval()
+
+
+def entry_network(entry_point: str) -> str:
+    """A direction's generator has its name."""
+    return entry_point
+
+
+def _normed(convolution: nn.Module, channels: int) -> list[nn.Module]:
+    return [convolution, create_norm("instance", channels), nn.ReLU(inplace=True)]

@@ -1,0 +1,1 @@
+"""What an objective is, and the parts that several of them share."""

@@ -1,0 +1,1 @@
+"""Progressive GAN (ICLR 2018)."""

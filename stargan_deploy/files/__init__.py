@@ -1,0 +1,1 @@
+"""Files: written atomically, read as images, hashed, and found again."""

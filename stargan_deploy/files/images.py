@@ -1,0 +1,260 @@
+"""Pixels in and out: decoding any photo to RGB, the two value ranges, and writing files.
+
+Two forms of an image occur: *pixels*, uint8 in [0, 255], (H, W, 3) or (N, H, W, 3); and *tensors*,
+float32 in [-1, 1], (N, 3, H, W). They map by x / 127.5 - 1, and back with rounding and clamping.
+"""
+
+import io
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
+
+from stargan_deploy.errors import ImageError
+from stargan_deploy.files.atomic import write_bytes
+
+Pixels = npt.NDArray[np.uint8]
+
+IMAGE_SUFFIXES = frozenset(
+    (
+        ".jpg",
+        ".jpeg",
+        ".jfif",
+        ".png",
+        ".webp",
+        ".avif",
+        ".bmp",
+        ".gif",
+        ".tif",
+        ".tiff",
+        ".ppm",
+        ".pgm",
+    )
+)
+"""Endings, in lower case, of the files that are taken for images."""
+
+KEPT_FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".jfif": "JPEG", ".png": "PNG", ".webp": "WEBP"}
+"""Formats that an output keeps from its input; all others become PNG."""
+
+JPEG_QUALITY = 95
+
+_ENCODER_OPTIONS: dict[str, dict[str, Any]] = {
+    "JPEG": {"quality": JPEG_QUALITY, "subsampling": 0},
+    "WEBP": {"quality": 95},
+    "PNG": {},
+}
+
+MAX_CROP_RATIO = 2
+"""A photo whose shorter side is more than this many crop sizes is not one like the training's."""
+
+
+def load_image(path: Path) -> Image.Image:
+    """Decodes a file to an upright RGB image.
+
+    EXIF orientation is applied, transparency laid over white, 16-bit and float grey scaled to
+    8 bits, CMYK and palettes converted, and of an animation the first frame taken.
+
+    Raises:
+        ImageError: there is no such file, or it is not an image, truncated, or unreasonably large.
+    """
+    with image_errors(path), Image.open(path) as image:
+        return to_rgb(image)
+
+
+@contextmanager
+def image_errors(path: Path) -> Iterator[None]:
+    """Runs a block that decodes a file; hides Pillow's warnings.
+
+    Args:
+        path: of the file, for the message.
+
+    Raises:
+        ImageError: whatever the decoder raised.
+    """
+    try:
+        with _quiet_decoders:
+            yield
+    except ImageError:
+        raise
+    except FileNotFoundError as error:
+        raise ImageError(f"no such image: {path}") from error
+    except UnidentifiedImageError as error:
+        raise ImageError(f"{path} is not an image that can be read") from error
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"{path} is too large: {error}") from error
+    except Exception as error:  # a decoder raises whatever hostile bytes make it trip over
+        raise ImageError(f"{path} is broken: {str(error) or type(error).__name__}") from error
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """An upright RGB copy of any image."""
+    image.load()
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode.startswith("I;16") or upright.mode in ("I", "F"):
+        upright = _grey_to_8_bit(upright)
+    if upright.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in upright.info:
+        layer = upright.convert("RGBA")
+        white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
+        upright = Image.alpha_composite(white, layer)
+    return upright.convert("RGB")
+
+
+def to_pixels(image: Image.Image) -> Pixels:
+    """RGB pixels (H, W, 3), uint8."""
+    return np.asarray(to_rgb(image), dtype=np.uint8)
+
+
+def pixels_to_tensor(pixels: Pixels) -> npt.NDArray[np.float32]:
+    """Pixels (N, H, W, 3) in [0, 255] to a tensor (N, 3, H, W) in [-1, 1]."""
+    scaled = pixels.astype(np.float32) / np.float32(127.5) - np.float32(1.0)
+    return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
+
+
+def as_pixels(image: npt.NDArray[np.generic]) -> Pixels:
+    """Either form of a batch of images as pixels (N, H, W, 3)."""
+    return image if image.dtype == np.uint8 else tensor_to_pixels(image)  # type: ignore[arg-type, return-value]
+
+
+def tensor_to_pixels(tensor: npt.NDArray[np.floating]) -> Pixels:
+    """A tensor (N, 3, H, W) in [-1, 1] to pixels (N, H, W, 3) in [0, 255], rounded and clamped."""
+    scaled = np.rint((tensor.astype(np.float32) + 1.0) * np.float32(127.5))
+    return np.ascontiguousarray(scaled.clip(0, 255).astype(np.uint8).transpose(0, 2, 3, 1))
+
+
+def output_suffix(path: Path) -> str:
+    """The ending that a translated file gets: its own where the format is kept, else `.png`."""
+    return path.suffix if path.suffix.lower() in KEPT_FORMATS else ".png"
+
+
+def save_image(image: Image.Image, path: Path) -> None:
+    """Encodes by the file's ending and writes atomically.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    write_bytes(path, encode_image(image, format_of(path)))
+
+
+def format_of(path: Path) -> str:
+    """The format that a file's ending stands for, as Pillow names it."""
+    return KEPT_FORMATS.get(path.suffix.lower(), "PNG")
+
+
+def encode_image(
+    image: Image.Image,
+    file_format: str,
+    *,
+    exif: bytes | None = None,
+    icc_profile: bytes | None = None,
+    xmp: str | None = None,
+) -> bytes:
+    """The bytes of an image file.
+
+    Args:
+        image: RGB.
+        file_format: one of `KEPT_FORMATS`' formats.
+        exif: EXIF data, as Pillow has it.
+        icc_profile: an ICC profile.
+        xmp: an XMP packet.
+    """
+    buffer = io.BytesIO()
+    options: dict[str, Any] = dict(_ENCODER_OPTIONS[file_format])
+    options |= {"exif": exif} if exif else {}
+    options |= {"icc_profile": icc_profile} if icc_profile else {}
+    if xmp and file_format == "PNG":
+        options["pnginfo"] = PngInfo()
+        options["pnginfo"].add_itxt("XML:com.adobe.xmp", xmp)
+    elif xmp:
+        options["xmp"] = xmp.encode()
+    image.save(buffer, file_format, **options)
+    return buffer.getvalue()
+
+
+def is_beyond_crop(photo: Image.Image, crop_size: int | None) -> bool:
+    """Whether a training's crop would cut a scrap out of a photo far larger than the training's.
+
+    A crop of 178 pixels is most of a CelebA picture, but a cheek in a camera's.
+    """
+    return crop_size is not None and min(photo.size) > MAX_CROP_RATIO * crop_size
+
+
+def prepare_photo(photo: Image.Image, *, crop_size: int | None, size: int) -> Image.Image:
+    """A photo as a model's training prepared its own; of one far larger, the largest square."""
+    crop = None if is_beyond_crop(photo, crop_size) else crop_size
+    return centre_crop_resize(photo, crop_size=crop, size=size)
+
+
+def centre_crop_resize(image: Image.Image, *, crop_size: int | None, size: int) -> Image.Image:
+    """Centre square, then an antialiased bilinear resize, as the official code does.
+
+    Args:
+        image: any RGB image.
+        crop_size: side of the centre square in pixels; None takes the largest that fits.
+            Where the image is smaller than `crop_size`, the largest square that fits is taken.
+        size: side of the result in pixels.
+    """
+    return centre_crop(image, crop_size).resize((size, size), Image.Resampling.BILINEAR)
+
+
+def centre_crop(image: Image.Image, crop_size: int | None) -> Image.Image:
+    """The centre square of a side in pixels, or the largest that fits if that is less or None."""
+    side = min(image.size) if crop_size is None else min(crop_size, *image.size)
+    left = round((image.width - side) / 2)
+    top = round((image.height - side) / 2)
+    return image.crop((left, top, left + side, top + side))
+
+
+class _QuietDecoders:
+    """Hides Pillow's warnings while any thread decodes.
+
+    `warnings.catch_warnings` changes the filters of the whole process: threads that leave it in
+    another order than they entered it would leave the filters changed. So the first one in saves
+    them and the last one out restores them.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._depth = 0
+        self._saved = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._depth == 0:
+                self._saved = warnings.catch_warnings()
+                self._saved.__enter__()
+                warnings.filterwarnings("ignore", module="PIL")
+            self._depth += 1
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with self._lock:
+            self._depth -= 1
+            if self._depth == 0:
+                self._saved.__exit__(kind, error, traceback)
+
+
+_quiet_decoders = _QuietDecoders()
+
+
+def _grey_to_8_bit(image: Image.Image) -> Image.Image:
+    """16-bit grey divided by 257; 32-bit by its content: [0, 1], [0, 255] or [0, 65535]."""
+    with np.errstate(invalid="ignore"):
+        values = np.nan_to_num(np.asarray(image).astype(np.float64))
+    top = values.max(initial=0.0)
+    if image.mode.startswith("I;16") or top > 255:
+        values = values / 257.0
+    elif image.mode == "F" and top <= 1:
+        values = values * 255.0
+    return Image.fromarray(np.rint(values.clip(0, 255)).astype(np.uint8))

@@ -1,0 +1,1 @@
+"""Choosing a model and running it on images in memory."""

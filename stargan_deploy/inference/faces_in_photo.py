@@ -1,0 +1,47 @@
+"""Photos that nobody cropped: their faces found, aligned, and blended back when translated."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from stargan_deploy.faces.alignment import CELEBA, CELEBA_HQ, align_face
+from stargan_deploy.faces.blending import blend_faces
+from stargan_deploy.faces.detection import FaceDetector
+from stargan_deploy.files.images import Pixels
+from stargan_deploy.inference.framing import Framed
+
+
+@dataclass(frozen=True, kw_only=True)
+class FacesInPhoto:
+    """One tile a face; the picture is the whole photo."""
+
+    detector: FaceDetector
+    which: Literal["largest", "all"]
+    crop_size: int | None
+    """Side of the training's crop in pixels, which tells that the model was trained on pictures
+    aligned as CelebA's are; None for square pictures, which are taken for CelebA-HQ's."""
+    size: int
+    """Side S in pixels."""
+    num_ahead: int = 4
+    """Whole photos are held, so that few may be decoded ahead."""
+
+    def frame(self, photo: Image.Image) -> Framed:
+        """Cuts the faces out of an RGB photo; none is no tile."""
+        found = self.detector.find(photo)[: 1 if self.which == "largest" else None]
+        template = CELEBA_HQ if self.crop_size is None else CELEBA
+        faces = [
+            align_face(photo, face, crop_size=self.crop_size, size=self.size, template=template)
+            for face in found
+        ]
+        no_tiles = np.empty((0, self.size, self.size, 3), np.uint8)
+
+        def compose(tiles: Pixels) -> Image.Image:
+            return blend_faces(photo, list(zip(faces, tiles, strict=True)))
+
+        return Framed(
+            tiles=np.stack([face.pixels for face in faces]) if faces else no_tiles,
+            compose=compose,
+            held_bytes=photo.width * photo.height * 3,
+        )

@@ -1,0 +1,104 @@
+"""How a photo becomes squares for the network, and how translated squares become its picture.
+
+Shapes: F squares (tiles) of one photo, S their side.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from PIL import Image
+
+from stargan_deploy.files.images import Pixels, prepare_photo
+
+Fit = Literal["crop", "pad", "stretch"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Framed:
+    """One photo as the network takes it."""
+
+    tiles: Pixels
+    """(F, S, S, 3) in [0, 255]; none where the photo holds nothing to translate."""
+    compose: Callable[[Pixels], Image.Image]
+    """Makes the RGB picture from the translated tiles (F, S, S, 3)."""
+    held_bytes: int = 0
+    """Memory that `compose` holds on to."""
+
+
+class Framing(Protocol):
+    """A way from photos to tiles and back; may be used by several threads at once."""
+
+    @property
+    def num_ahead(self) -> int:
+        """Photos that may be decoded before they are needed."""
+        ...
+
+    def frame(self, photo: Image.Image) -> Framed:
+        """Cuts an RGB photo of any size into tiles."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class WholePhoto:
+    """One tile a photo: its centre square, or all of it."""
+
+    fit: Fit = "crop"
+    """"crop": the centre square, as in training. "pad": all of it, on a square whose rest repeats
+    the border and is cut off the picture. "stretch": all of it, pressed into a square, and pulled
+    back to the photo's shape."""
+    crop_size: int | None
+    """Side of the training's crop in pixels, or None for the largest square."""
+    size: int
+    """Side S in pixels."""
+    num_ahead: int = 64
+
+    def frame(self, photo: Image.Image) -> Framed:
+        """Cuts an RGB photo of any size into one tile."""
+        if self.fit == "pad":
+            return _padded(photo, self.size)
+        if self.fit == "stretch":
+            return _stretched(photo, self.size)
+        square = prepare_photo(photo, crop_size=self.crop_size, size=self.size)
+        return _framed(square, Image.fromarray)
+
+
+def _padded(photo: Image.Image, size: int) -> Framed:
+    width, height = fitted_size(photo.size, size)
+    small = np.asarray(photo.resize((width, height), Image.Resampling.BILINEAR))
+    left, top = (size - width) // 2, (size - height) // 2
+    sides = ((top, size - height - top), (left, size - width - left), (0, 0))
+    return _framed(
+        Image.fromarray(np.pad(small, sides, mode="edge")),
+        lambda tile: Image.fromarray(tile[top : top + height, left : left + width]),
+    )
+
+
+def _stretched(photo: Image.Image, size: int) -> Framed:
+    shape = fitted_size(photo.size, size)
+    return _framed(
+        photo.resize((size, size), Image.Resampling.BILINEAR),
+        lambda tile: Image.fromarray(tile).resize(shape, Image.Resampling.BICUBIC),
+    )
+
+
+def _framed(square: Image.Image, finish: Callable[[Pixels], Image.Image]) -> Framed:
+    return Framed(tiles=np.asarray(square)[None], compose=lambda tiles: finish(tiles[0]))
+
+
+def fitted_size(shape: tuple[int, int], size: int) -> tuple[int, int]:
+    """Width and height of a photo made to fit a square of a side in pixels."""
+    scale = size / max(shape)
+    width, height = (max(1, round(side * scale)) for side in shape)
+    return width, height
+
+
+def side_by_side(images: Sequence[Image.Image]) -> Image.Image:
+    """RGB images of one height in a row."""
+    strip = Image.new("RGB", (sum(image.width for image in images), images[0].height))
+    left = 0
+    for image in images:
+        strip.paste(image, (left, 0))
+        left += image.width
+    return strip

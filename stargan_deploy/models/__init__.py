@@ -1,1 +1,0 @@
-"""Networks, one family a file, and the checkpoints that hold them."""

@@ -1,1 +1,0 @@
-"""Engines that run an artefact, all behind `runtimes.base.Runtime`."""

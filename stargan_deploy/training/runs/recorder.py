@@ -1,0 +1,227 @@
+"""What a training leaves behind, written when it is due: metrics, pictures, checkpoints, report."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from stargan_deploy.card.card import ModelCard
+from stargan_deploy.config import to_mapping
+from stargan_deploy.data.batches.loading import Batch, first_images, to_model_range
+from stargan_deploy.data.source import ImageSource
+from stargan_deploy.families.checkpoint import deployable, save_checkpoint
+from stargan_deploy.families.objectives.base import (
+    JudgesItself,
+    LabelTranslation,
+    Objective,
+    Tensors,
+)
+from stargan_deploy.files.images import tensor_to_pixels
+from stargan_deploy.presentation.grids import picture_grid
+from stargan_deploy.training.evaluation import evaluate, score
+from stargan_deploy.training.metrics import EVALUATION_PREFIX
+from stargan_deploy.training.recipe import Recipe
+from stargan_deploy.training.runs.run import Run
+from stargan_deploy.training.state import TrainingState
+
+MODEL_DTYPES = {"fp32": torch.float32, "fp16": torch.float16}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a training is."""
+
+    step: int
+    num_steps: int
+    steps_per_s: float
+    images_per_s: float
+    eta_s: float
+    losses: Mapping[str, float]
+
+
+class Recorder:
+    """Writes a run's files; only one process of a training has to.
+
+    Args:
+        run: where to write.
+        recipe: what is due when.
+        objective: makes samples and judges them.
+        state: what checkpoints hold.
+        sample_source: held-out images.
+        card: makes the card of the present step.
+        device: where the networks are.
+        num_steps: length of the whole training, at whose end everything is due.
+        report: called after each line of metrics.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        recipe: Recipe,
+        objective: Objective,
+        state: TrainingState,
+        *,
+        sample_source: ImageSource,
+        card: Callable[[], ModelCard],
+        device: torch.device,
+        num_steps: int,
+        report: Callable[[Progress], None],
+    ) -> None:
+        self._run = run
+        self._recipe = recipe
+        self._output = recipe.output
+        self._objective = objective
+        self._state = state
+        self._card = card
+        self._device = device
+        self._report = report
+        self._samples = first_images(sample_source, recipe.data, recipe.output.num_samples)
+        self._held_out = first_images(sample_source, recipe.data, recipe.output.num_evaluated)
+        self._clock = _Clock()
+        self._num_steps = num_steps
+        self._best = float("-inf")
+
+    def begin(self, step: int) -> None:
+        """Writes settings and surroundings."""
+        self._run.begin(
+            self._recipe, device=str(self._device), first_step=step, num_steps=self._num_steps
+        )
+        self._best = self._run.best_score(step)
+
+    def start_clock(self, step: int) -> None:
+        """Speed is measured from here."""
+        self._clock.start(step)
+
+    def logs_at(self, step: int) -> bool:
+        """Whether a line of metrics is due."""
+        return self._is_due(step, self._output.log_every)
+
+    def saves_at(self, step: int) -> bool:
+        """Whether a checkpoint is due."""
+        return self._is_due(step, self._output.checkpoint_every)
+
+    def write_due(self, step: int, terms: Mapping[str, Tensor]) -> None:
+        """Writes all that a step owes, in the order in which it is used up."""
+        if self.logs_at(step):
+            self._log(step, terms)
+        evaluates = bool(self._output.evaluate_every) and self._is_due(
+            step, self._output.evaluate_every
+        )
+        samples = self._is_due(step, self._output.sample_every)
+        result = self._evaluate(step) if evaluates else None
+        if samples:
+            self._save_sample(step)
+        if self.saves_at(step) or self._is_best(result):
+            self._save(step, result)
+        if samples:
+            self._run.write_report()
+        if evaluates or samples or self.saves_at(step):
+            self._clock.start(step)
+
+    def stop(self, step: int) -> None:
+        """Saves a training that is asked to stop, unless this step was saved already."""
+        if not self._run.checkpoint_path(step).exists():
+            self._save(step, None)
+        self._run.write_report()
+
+    def finish(self, step: int) -> None:
+        """Writes the finished model: what a checkpoint holds, without what training needs."""
+        if step == self._num_steps:
+            dtype = MODEL_DTYPES[self._output.model_precision]
+            tensors = deployable(self._state.tensors(), dtype=dtype)
+            save_checkpoint(self._run.model_path, self._card(), tensors)
+        self._run.write_report()
+
+    def _is_due(self, step: int, every: int) -> bool:
+        return step % every == 0 or step == self._num_steps
+
+    def _log(self, step: int, terms: Mapping[str, Tensor]) -> None:
+        values = {name: float(term) for name, term in terms.items()}
+        steps_per_s = self._clock.steps_per_s(step)
+        rates = {f"lr_{name}": rate for name, rate in self._state.learning_rates.items()}
+        self._run.log(step, {**values, **rates, "steps_per_s": steps_per_s})
+        self._report(
+            Progress(
+                step=step,
+                num_steps=self._num_steps,
+                steps_per_s=steps_per_s,
+                images_per_s=steps_per_s * self._recipe.train.batch_size,
+                eta_s=(self._num_steps - step) / steps_per_s,
+                losses=values,
+            )
+        )
+
+    def _evaluate(self, step: int) -> float | None:
+        """Judges the networks on held-out images, where the family can; returns the score."""
+        if isinstance(self._objective, LabelTranslation):
+            values = evaluate(
+                self._objective,
+                self._state.best_networks(),
+                self._held_out,
+                self._objective.labels,
+                device=self._device,
+            )
+        elif isinstance(self._objective, JudgesItself):
+            values = self._evaluate_itself(self._objective)
+        else:
+            return None
+        self._run.log(step, values)
+        return score(values)
+
+    @torch.no_grad()
+    def _evaluate_itself(self, objective: JudgesItself) -> dict[str, float]:
+        held_out = to_device(self._held_out, self._device)
+        figures = objective.evaluate(self._state.best_networks(), held_out)
+        return {f"{EVALUATION_PREFIX}{name}": value for name, value in figures.items()}
+
+    def _is_best(self, result: float | None) -> bool:
+        return self._output.keep_best and result is not None and result > self._best
+
+    @torch.no_grad()
+    def _save_sample(self, step: int) -> None:
+        batch = to_device(self._samples, self._device)
+        samples = self._objective.sample(self._state.best_networks(), batch)
+        rows = [tensor_to_pixels(row.cpu().numpy()) for row in samples.images]
+        pictures = [[Image.fromarray(pixels) for pixels in row] for row in rows]
+        self._run.save_sample(step, picture_grid(pictures, samples.headings))
+
+    def _save(self, step: int, result: float | None) -> None:
+        """Writes a checkpoint, keeps it if it is the best, and deletes the ones too old."""
+        path, tensors = self._run.checkpoint_path(step), self._state.tensors()
+        save_checkpoint(path, self._card(), tensors, recipe=to_mapping(self._recipe))
+        if result is not None and self._is_best(result):
+            self._best = result
+            self._run.keep_as_best(step, result)
+        self._run.drop_old_checkpoints(self._output.keep_checkpoints)
+
+
+def to_device(batch: Batch, device: torch.device, *, channels_last: bool = False) -> Tensors:
+    """A batch on the device, its images in [-1, 1] and in the memory layout wanted."""
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    named = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
+    return {
+        name: to_model_range(tensor).contiguous(memory_format=layout)
+        if tensor.dtype == torch.uint8
+        else tensor
+        for name, tensor in named.items()
+    }
+
+
+class _Clock:
+    """Speed since the last look."""
+
+    def __init__(self) -> None:
+        self.start(0)
+
+    def start(self, step: int) -> None:
+        self._step, self._time_s = step, time.perf_counter()
+
+    def steps_per_s(self, step: int) -> float:
+        """Steps per second since the last call."""
+        now_s = time.perf_counter()
+        speed = max(step - self._step, 1) / max(now_s - self._time_s, 1e-9)
+        self._step, self._time_s = step, now_s
+        return speed

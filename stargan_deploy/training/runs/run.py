@@ -1,0 +1,231 @@
+"""The folder of one training run and everything in it.
+
+<run>/recipe.toml              the resolved settings; `train <run>/recipe.toml` repeats them
+<run>/environment.json         versions, device, git revision
+<run>/metrics.jsonl            a line every `log_every` steps
+<run>/report.html              curves, sample grids, accuracy and settings in one file
+<run>/samples/step-0001000.jpg
+<run>/checkpoints/step-0001000.safetensors, best.safetensors
+<run>/model.safetensors        the finished model: weights and card alone
+<run>/tensorboard/             where tensorboard is installed
+"""
+
+import contextlib
+import json
+import math
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from stargan_deploy.card.card import library_versions
+from stargan_deploy.config import to_mapping, to_toml
+from stargan_deploy.errors import OutputError, TrainingError
+from stargan_deploy.families.checkpoint import newest_whole
+from stargan_deploy.files.atomic import (
+    copy_file,
+    make_folder,
+    missing_folders,
+    remove_empty,
+    write_text,
+)
+from stargan_deploy.files.images import save_image
+from stargan_deploy.training.recipe import Recipe
+from stargan_deploy.training.runs.report import write_report
+
+RUNS = Path("runs")
+
+
+class Run:
+    """Where a run's files stand, and how they are written."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+        self.checkpoints = self.folder / "checkpoints"
+        self._metrics = self.folder / "metrics.jsonl"
+        self._board: Any = None
+        self._made: list[Path] = []
+        """Folders that were not there before, the inner ones first."""
+
+    def make(self) -> None:
+        """Makes the folder, unless there is one.
+
+        Raises:
+            OutputError: it cannot be made; nothing is left of it then.
+        """
+        self._made += missing_folders(self.checkpoints)
+        with self.taken_away_on_failure():
+            make_folder(self.checkpoints)
+
+    @contextlib.contextmanager
+    def taken_away_on_failure(
+        self, *, unless: Callable[[], bool] = lambda: False
+    ) -> Iterator[None]:
+        """Deletes the folder if the block fails, but only one that `make` made.
+
+        Args:
+            unless: asked after a failure: whether there is something worth keeping by now.
+        """
+        try:
+            yield
+        except BaseException:
+            if not unless():
+                self._take_away()
+            raise
+
+    def begin(self, recipe: Recipe, *, device: str, first_step: int, num_steps: int) -> None:
+        """Writes settings and surroundings, and drops metrics from after the first step.
+
+        Raises:
+            OutputError: the folder cannot be written.
+        """
+        self.make()
+        write_text(self.folder / "recipe.toml", to_toml(to_mapping(recipe)))
+        versions = library_versions("torch", "torchvision", "numpy", "pillow", "safetensors")
+        surroundings = {
+            "versions": versions,
+            "device": device,
+            "git_revision": git_revision(),
+            "num_steps": num_steps,
+        }
+        write_text(self.folder / "environment.json", json.dumps(surroundings, indent=2))
+        self._keep_metrics_before(first_step)
+        self._board = _board_writer(self.folder / "tensorboard", first_step)
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        """Appends a line of metrics."""
+        line = json.dumps({"step": step} | dict(values))
+        try:
+            with open(self._metrics, "a", encoding="utf-8") as stream:
+                stream.write(f"{line}\n")
+        except OSError as error:
+            raise OutputError(f"cannot write {self._metrics}: {error.strerror}") from error
+        if self._board is not None:
+            with self._board_errors():
+                for name, value in values.items():
+                    self._board.add_scalar(name, value, step)
+
+    def save_sample(self, step: int, grid: Image.Image) -> Path:
+        """Writes a sample grid."""
+        path = self.folder / "samples" / f"step-{step:07d}.jpg"
+        save_image(grid, path)
+        if self._board is not None:
+            with self._board_errors():
+                self._board.add_image("samples", np.asarray(grid), step, dataformats="HWC")
+        return path
+
+    def checkpoint_path(self, step: int) -> Path:
+        """Where the checkpoint of a step stands."""
+        return self.checkpoints / f"step-{step:07d}.safetensors"
+
+    @property
+    def model_path(self) -> Path:
+        """Where the finished model stands."""
+        return self.folder / "model.safetensors"
+
+    def newest_checkpoint(self) -> Path | None:
+        """The newest whole checkpoint, or None."""
+        return newest_whole(self.checkpoints.glob("step-*.safetensors"))
+
+    def drop_old_checkpoints(self, keep: int) -> None:
+        """Deletes all but the newest checkpoints; keep = 0 deletes none."""
+        old = sorted(self.checkpoints.glob("step-*.safetensors"))[:-keep] if keep else []
+        for path in old:
+            path.unlink(missing_ok=True)
+
+    def write_report(self) -> None:
+        """Makes `report.html` from what the folder holds."""
+        write_report(self.folder)
+
+    def keep_as_best(self, step: int, score: float) -> None:
+        """Keeps a step's checkpoint as the best one, with its score beside it."""
+        copy_file(self.checkpoint_path(step), self.checkpoints / "best.safetensors")
+        best = {"step": step, "score": score}
+        write_text(self.checkpoints / "best.json", json.dumps(best))
+
+    def best_score(self, last_step: int) -> float:
+        """The score of the best checkpoint up to a step; minus infinity where there is none."""
+        try:
+            best = json.loads((self.checkpoints / "best.json").read_text(encoding="utf-8"))
+            return float(best["score"]) if best["step"] <= last_step else -math.inf
+        except (OSError, ValueError, KeyError, TypeError):
+            return -math.inf
+
+    def close(self) -> None:
+        """Finishes what is written in the background."""
+        if self._board is not None:
+            with self._board_errors():
+                self._board.close()
+
+    def _take_away(self) -> None:
+        if self.folder in self._made:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        remove_empty(path for path in self._made if path.exists())
+        self._made = []
+
+    @contextlib.contextmanager
+    def _board_errors(self) -> Iterator[None]:
+        """TensorBoard writes in a thread, whose errors come out of a later call."""
+        try:
+            yield
+        except OSError as error:
+            reason = error.strerror or error
+            raise OutputError(f"cannot write {self.folder / 'tensorboard'}: {reason}") from error
+
+    def _keep_metrics_before(self, first_step: int) -> None:
+        if not self._metrics.exists():
+            return
+        kept = []
+        for line in self._metrics.read_text(encoding="utf-8").splitlines():
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                if json.loads(line)["step"] <= first_step:
+                    kept.append(line)
+        write_text(self._metrics, "".join(f"{line}\n" for line in kept))
+
+
+def new_run_folder(name: str) -> Path:
+    """A folder under `runs` that does not exist yet, named by recipe and time."""
+    stem = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    candidates = (RUNS / f"{stem}{suffix}" for suffix in ("", *(f"-{i}" for i in range(2, 1000))))
+    return next(path for path in candidates if not path.exists())
+
+
+def newest_run_folder() -> Path | None:
+    """The folder under `runs` that was written last, or None."""
+    folders = [path.parent for path in RUNS.glob("*/recipe.toml")]
+    return max(folders, key=lambda folder: folder.stat().st_mtime, default=None)
+
+
+def check_new_folder(folder: Path) -> None:
+    """Refuses a folder that already holds a run.
+
+    Raises:
+        TrainingError: there are checkpoints in it.
+    """
+    if any(folder.glob("checkpoints/step-*.safetensors")):
+        raise TrainingError(
+            f"{folder} already holds a run; go on with --resume --out {folder}, or choose another"
+        )
+
+
+def git_revision() -> str:
+    """The commit of the folder that the package stands in, or an empty string."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip()
+
+
+def _board_writer(folder: Path, first_step: int) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(folder), purge_step=first_step + 1)

@@ -1,1 +1,0 @@
-"""Translating images: in memory, by the folder, and as pages to look at."""

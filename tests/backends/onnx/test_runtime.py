@@ -1,0 +1,285 @@
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from stargan_deploy.backends.base import OpenOptions
+from stargan_deploy.backends.eager.runtime import EagerRuntime
+from stargan_deploy.backends.onnx import runtime as onnxrt
+from stargan_deploy.backends.onnx.runtime import OnnxRuntime, read_card
+from stargan_deploy.card.card import CARD_KEY
+from stargan_deploy.errors import BackendError, CardError, ModelError, UsageError
+from stargan_deploy.files.images import pixels_to_tensor, tensor_to_pixels
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3)).astype(np.uint8)
+LABEL = np.eye(5, dtype=np.float32)[:3]
+
+
+@pytest.fixture
+def copied(artefact: Path, tmp_path: Path) -> Path:
+    """A copy of the artefact that a test may spoil."""
+    for path in (artefact, artefact.with_suffix(".classifier.onnx")):
+        shutil.copy(path, tmp_path)
+    return tmp_path / artefact.name
+
+
+def without_card(path: Path) -> onnx.ModelProto:
+    model = onnx.load(path)
+    del model.metadata_props[:]
+    return model
+
+
+def save_with_card(model: onnx.ModelProto, card: str, path: Path) -> None:
+    del model.metadata_props[:]
+    model.metadata_props.add(key=CARD_KEY, value=card)
+    onnx.save(model, path)
+
+
+def forge_hash(path: Path, model: onnx.ModelProto) -> None:
+    """Writes a changed graph whose card claims that it is the right one."""
+    card = read_card(path)
+    forged = onnxrt.payload_sha256(onnxrt.graph_bytes(model))
+    old = card.entry_points["translate"].payload_sha256
+    save_with_card(model, card.to_json().replace(old, forged), path)
+
+
+def test_it_gives_what_pytorch_gives(artefact, checkpoint):
+    image = pixels_to_tensor(PIXELS)
+    with EagerRuntime(checkpoint, OpenOptions(device="cpu")) as eager:
+        pictures = tensor_to_pixels(eager.run({"image": image, "label": LABEL})["translated"])
+        logits = eager.run({"image": image}, entry_point="classify")["logits"]
+    with OnnxRuntime(artefact, OpenOptions(device="cpu")) as runtime:
+        assert runtime.device == "cpu"
+        found = runtime.run({"image": PIXELS, "label": LABEL})["translated"]
+        found_logits = runtime.run({"image": PIXELS}, entry_point="classify")["logits"]
+    assert found.dtype == np.uint8
+    assert np.abs(found.astype(int) - pictures).max() <= 1
+    np.testing.assert_allclose(found_logits, logits, atol=1e-5)
+
+
+def test_nothing_runs_before_it_is_entered_or_after(artefact):
+    runtime = OnnxRuntime(artefact, OpenOptions(device="cpu"))
+    inputs = {"image": PIXELS, "label": LABEL}
+    with pytest.raises(UsageError, match="closed"):
+        runtime.run(inputs)
+    with runtime:
+        runtime.run(inputs)
+    with pytest.raises(UsageError, match="closed"):
+        runtime.run(inputs)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "complaint"),
+    [
+        ({"image": PIXELS}, "inputs must be"),
+        ({"image": PIXELS[:, :30], "label": LABEL}, "multiple of 4"),
+        ({"image": PIXELS.astype(np.float32), "label": LABEL}, "must be uint8"),
+        ({"image": PIXELS, "label": LABEL[:, :4]}, "'label' must be float32 batchx5"),
+        ({"image": PIXELS, "label": LABEL[:2]}, "same number of rows"),
+    ],
+)
+def test_wrong_inputs_are_refused(artefact, inputs, complaint):
+    with (
+        OnnxRuntime(artefact, OpenOptions(device="cpu")) as runtime,
+        pytest.raises(UsageError, match=complaint),
+    ):
+        runtime.run(inputs)
+
+
+def test_an_unknown_entry_point_is_refused(artefact):
+    runtime = OnnxRuntime(artefact, OpenOptions(device="cpu"))
+    with runtime, pytest.raises(CardError, match="did you mean 'classify'"):
+        runtime.run({"image": PIXELS}, entry_point="clasify")
+
+
+def test_a_renamed_file_is_told_by_its_graph(copied):
+    renamed = copied.rename(copied.with_name("other.onnx"))
+    with OnnxRuntime(renamed, OpenOptions(device="cpu")) as runtime:
+        runtime.run({"image": PIXELS, "label": LABEL})
+        runtime.run({"image": PIXELS}, entry_point="classify")
+
+
+def test_the_classifiers_file_opens_the_whole_artefact(copied):
+    with OnnxRuntime(copied.with_suffix(".classifier.onnx"), OpenOptions(device="cpu")) as runtime:
+        runtime.run({"image": PIXELS}, entry_point="classify")
+        runtime.run({"image": PIXELS, "label": LABEL})
+
+
+def test_a_missing_companion_is_missed_when_it_is_needed(copied):
+    copied.with_suffix(".classifier.onnx").unlink()
+    with OnnxRuntime(copied, OpenOptions(device="cpu")) as runtime:
+        runtime.run({"image": PIXELS, "label": LABEL})
+        with pytest.raises(ModelError, match=r"tiny\.classifier\.onnx, which is not beside it"):
+            runtime.run({"image": PIXELS}, entry_point="classify")
+
+
+def test_changed_weights_are_refused(copied):
+    card, model = read_card(copied).to_json(), onnx.load(copied)
+    weights = model.graph.initializer[0]
+    values = onnx.numpy_helper.to_array(weights) * 1.01
+    weights.CopyFrom(onnx.numpy_helper.from_array(values, weights.name))
+    save_with_card(model, card, copied)
+    with pytest.raises(CardError, match="changed"), OnnxRuntime(copied, OpenOptions(device="cpu")):
+        pass
+
+
+def test_a_companion_of_another_export_is_refused(copied):
+    shutil.copy(copied, copied.with_suffix(".classifier.onnx"))
+    with (
+        OnnxRuntime(copied, OpenOptions(device="cpu")) as runtime,
+        pytest.raises(CardError, match="another"),
+    ):
+        runtime.run({"image": PIXELS}, entry_point="classify")
+
+
+def test_a_verdict_added_later_leaves_the_hash_alone(copied):
+    card, model = read_card(copied), onnx.load(copied)
+    save_with_card(model, card.to_json().replace('"step": 0', '"step": 7'), copied)
+    with OnnxRuntime(copied, OpenOptions(device="cpu")) as runtime:
+        assert runtime.card.step == 7
+
+
+def test_inputs_other_than_the_cards_are_refused(copied):
+    model = without_card(copied)
+    model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 32
+    forge_hash(copied, model)
+    with (
+        pytest.raises(CardError, match="the inputs of"),
+        OnnxRuntime(copied, OpenOptions(device="cpu")),
+    ):
+        pass
+
+
+def test_a_graph_that_onnxruntime_refuses_is_named(copied):
+    model = without_card(copied)
+    model.graph.node[-1].op_type = "NoSuchOperator"
+    forge_hash(copied, model)
+    with (
+        pytest.raises(ModelError, match="onnxruntime cannot load"),
+        OnnxRuntime(copied, OpenOptions(device="cpu")),
+    ):
+        pass
+
+
+def test_a_foreign_onnx_is_refused(copied):
+    onnx.save(without_card(copied), copied)
+    with pytest.raises(CardError, match="not exported by this tool"):
+        OnnxRuntime(copied)
+
+
+def test_weights_in_other_files_are_refused(copied):
+    onnx.save(onnx.load(copied), copied, save_as_external_data=True, size_threshold=0)
+    with pytest.raises(ModelError, match="other files"):
+        OnnxRuntime(copied)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"\x08\x0a", b"PK\x03\x04" + bytes(64)])
+def test_what_is_not_onnx_is_refused(tmp_path, content):
+    path = tmp_path / "bad.onnx"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"bad\.onnx is not"):
+        read_card(path)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ModelError, match="no such artefact"):
+        read_card(tmp_path / "gone.onnx")
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_a_damaged_file_is_refused_or_unharmed(artefact, tmp_path, data):
+    """Bytes cut off or overwritten anywhere never give other pictures, and never a traceback."""
+    content = bytearray(artefact.read_bytes())
+    if data.draw(st.booleans()):
+        del content[data.draw(st.integers(0, len(content) - 1)) :]
+    else:
+        place = data.draw(st.integers(0, len(content) - 1) | st.integers(0, 3000))
+        content[place] = data.draw(st.integers(0, 255))
+    damaged = tmp_path / "damaged.onnx"
+    damaged.write_bytes(content)
+    inputs = {"image": PIXELS, "label": LABEL}
+    with OnnxRuntime(artefact, OpenOptions(device="cpu")) as runtime:
+        expected = runtime.run(inputs)["translated"]
+    try:
+        with OnnxRuntime(damaged, OpenOptions(device="cpu")) as runtime:
+            found = runtime.run(inputs)["translated"]
+    except (ModelError, UsageError):
+        return
+    np.testing.assert_array_equal(found, expected)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_refused(tmp_path_factory, content):
+    path = tmp_path_factory.getbasetemp() / "random.onnx"
+    path.write_bytes(content)
+    with pytest.raises(ModelError):
+        read_card(path)
+
+
+def test_nothing_is_printed_on_success(artefact, capfd):
+    with OnnxRuntime(artefact, OpenOptions(device="cpu")) as runtime:
+        runtime.run({"image": PIXELS, "label": LABEL})
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_gpu_that_onnxruntime_cannot_use_is_refused_with_what_is_missing(
+    artefact, monkeypatch, capfd
+):
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        pytest.skip("needs onnxruntime-gpu")
+    if torch.cuda.is_available():
+        pytest.skip("needs a machine without a GPU")
+    monkeypatch.setattr(onnxrt, "pick_device", lambda name: torch.device("cuda:0"))
+    with pytest.raises(BackendError, match=r"onnxruntime cannot use cuda:0: .*--device cpu"):
+        OnnxRuntime(artefact, OpenOptions(device="cuda")).__enter__()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_gpu_that_nobody_asked_for_falls_back_with_a_warning(artefact, monkeypatch, caplog):
+    if torch.cuda.is_available():
+        pytest.skip("needs a machine without a GPU")
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        pytest.skip("needs onnxruntime-gpu")
+    monkeypatch.setattr(onnxrt, "pick_device", lambda name: torch.device("cuda:0"))
+    with OnnxRuntime(artefact) as runtime:
+        assert runtime.device == "cpu"
+    assert "computing on the CPU" in caplog.text
+
+
+def test_an_onnxruntime_without_cuda_says_how_to_get_it(artefact, monkeypatch):
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    monkeypatch.setattr(onnxrt, "pick_device", torch.device)
+    with pytest.raises(BackendError, match="onnxruntime-gpu"):
+        OnnxRuntime(artefact, OpenOptions(device="cuda:0")).__enter__()
+    with pytest.raises(BackendError, match="mps"):
+        OnnxRuntime(artefact, OpenOptions(device="mps")).__enter__()
+    with OnnxRuntime(artefact) as runtime:
+        assert runtime.device == "cpu"
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(
+    not (
+        torch.cuda.is_available()
+        and "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+    ),
+    reason="needs a GPU and onnxruntime-gpu",
+)
+def test_a_gpu_gives_the_same_pictures(artefact):
+    inputs = {"image": PIXELS, "label": LABEL}
+    with (
+        OnnxRuntime(artefact, OpenOptions(device="cpu")) as cpu,
+        OnnxRuntime(artefact, OpenOptions(device="cuda")) as gpu,
+    ):
+        assert gpu.device == "cuda:0"
+        expected, found = (runtime.run(inputs)["translated"] for runtime in (cpu, gpu))
+    assert np.abs(expected.astype(int) - found).max() <= 1

@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+import torch
+
+from stargan_deploy.errors import LabelError, ModelError, UsageError
+from stargan_deploy.families.checkpoint import build_model, load_checkpoint
+from stargan_deploy.families.convert import convert_official
+
+NAMES = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young")
+
+
+@pytest.mark.parametrize("name", ["tiny-G", "tiny-2018-G", "tiny-legacy-G"])
+def test_a_converted_checkpoint_gives_the_official_outputs(official, tmp_path, name):
+    out = tmp_path / "model.safetensors"
+    card = convert_official(
+        official / f"{name}.ckpt", out, names=NAMES, discriminator_path=official / "tiny-D.ckpt"
+    )
+    assert card.preprocessing.image_size == 32
+    assert card.network["generator_conv_dim"] == 8
+    assert card.network["generator_blocks"] == 2
+    assert card.network["discriminator_layers"] == 3
+    assert set(card.entry_points) == {"translate", "classify"}
+    assert len(card.parents) == 2
+    networks = build_model(load_checkpoint(out))
+    expected = np.load(official / "forward.npz")
+    with torch.no_grad():
+        image, label = (torch.from_numpy(expected[key]) for key in ("image", "label"))
+        translated = networks["generator"](image, label)
+        _, logits = networks["discriminator"](image)
+    assert np.abs(translated.numpy() - expected["output"]).max() < 1e-5
+    assert np.abs(logits.numpy() - expected["d_cls"]).max() < 1e-5
+
+
+def test_without_a_discriminator_the_size_is_the_official_one(official, tmp_path):
+    card = convert_official(official / "tiny-G.ckpt", tmp_path / "g.safetensors", names=NAMES)
+    assert card.preprocessing.image_size == 128
+    assert set(card.entry_points) == {"translate"}
+
+
+def test_domains_become_one_hot_labels(official, tmp_path):
+    card = convert_official(
+        official / "tiny-G.ckpt", tmp_path / "g.safetensors", names=tuple("abcde"), domains=True
+    )
+    assert card.labels.sets[0].kind == "onehot"
+
+
+def test_too_few_names_are_refused(official, tmp_path):
+    with pytest.raises(LabelError, match="5 labels, but 2 names"):
+        convert_official(official / "tiny-G.ckpt", tmp_path / "x.safetensors", names=NAMES[:2])
+
+
+def test_a_contradicting_image_size_is_refused(official, tmp_path):
+    with pytest.raises(UsageError, match="contradicts"):
+        convert_official(
+            official / "tiny-G.ckpt",
+            tmp_path / "x.safetensors",
+            names=NAMES,
+            discriminator_path=official / "tiny-D.ckpt",
+            image_size=128,
+        )
+
+
+def test_generator_and_discriminator_mixed_up(official, tmp_path):
+    with pytest.raises(ModelError, match="does not hold an official StarGAN generator"):
+        convert_official(official / "tiny-D.ckpt", tmp_path / "x.safetensors", names=NAMES)
+    with pytest.raises(ModelError, match="does not hold an official StarGAN discriminator"):
+        convert_official(
+            official / "tiny-G.ckpt",
+            tmp_path / "x.safetensors",
+            names=NAMES,
+            discriminator_path=official / "tiny-G.ckpt",
+        )
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04 torn"])
+def test_a_foreign_file_is_refused(tmp_path, content):
+    (tmp_path / "foreign.ckpt").write_bytes(content)
+    with pytest.raises(ModelError, match="not an official StarGAN checkpoint"):
+        convert_official(tmp_path / "foreign.ckpt", tmp_path / "x.safetensors", names=NAMES)
+
+
+def test_a_pickle_that_runs_code_is_refused(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (print, ("owned",))
+
+    torch.save({"x": Evil()}, tmp_path / "evil.ckpt")
+    with pytest.raises(ModelError, match="not an official StarGAN checkpoint"):
+        convert_official(tmp_path / "evil.ckpt", tmp_path / "x.safetensors", names=NAMES)

@@ -1,0 +1,132 @@
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from stargan_deploy.errors import ImageError
+from stargan_deploy.files.images import (
+    centre_crop_resize,
+    load_image,
+    pixels_to_tensor,
+    save_image,
+    tensor_to_pixels,
+    to_pixels,
+)
+
+RED = (200, 30, 40)
+
+
+def test_every_level_survives_the_way_to_the_model_and_back():
+    pixels = np.arange(256, dtype=np.uint8).repeat(3).reshape(1, 16, 16, 3)
+    tensor = pixels_to_tensor(pixels)
+    assert tensor.shape == (1, 3, 16, 16)
+    assert tensor.min() == -1.0
+    assert tensor.max() == 1.0
+    assert np.array_equal(tensor_to_pixels(tensor), pixels)
+
+
+def test_values_outside_the_range_are_clamped():
+    assert tensor_to_pixels(np.full((1, 3, 1, 1), 5.0)).tolist() == [[[[255] * 3]]]
+    assert tensor_to_pixels(np.full((1, 3, 1, 1), -5.0)).tolist() == [[[[0] * 3]]]
+
+
+def test_exif_orientation_is_applied(tmp_path):
+    image = Image.new("RGB", (20, 10), RED)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image.save(tmp_path / "turned.jpg", exif=exif)
+    assert load_image(tmp_path / "turned.jpg").size == (10, 20)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "HSV"])
+def test_every_mode_becomes_rgb(mode):
+    source = Image.new("RGB", (4, 4), RED)
+    image = source.convert("LA").convert("PA") if mode == "PA" else source.convert(mode)
+    pixels = to_pixels(image)
+    assert pixels.shape == (4, 4, 3)
+    assert pixels.dtype == np.uint8
+
+
+def test_transparency_is_laid_over_white():
+    assert to_pixels(Image.new("RGBA", (1, 1), (0, 0, 0, 0))).tolist() == [[[255] * 3]]
+
+
+@pytest.mark.parametrize(("value", "level"), [(0, 0), (100, 0), (257, 1), (65535, 255)])
+def test_16_bit_grey_is_scaled(tmp_path, value, level):
+    Image.fromarray(np.full((2, 2), value, np.uint16)).save(tmp_path / "grey.png")
+    assert to_pixels(load_image(tmp_path / "grey.png"))[0, 0].tolist() == [level] * 3
+
+
+def test_of_an_animation_the_first_frame_is_taken(tmp_path):
+    frames = [Image.new("RGB", (4, 4), colour) for colour in (RED, (0, 255, 0))]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    assert to_pixels(load_image(tmp_path / "a.gif"))[0, 0].tolist() == list(RED)
+
+
+def test_broken_files_are_named(tmp_path):
+    good = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    Image.fromarray(noise).save(good, "JPEG")
+    for name, content in {
+        "empty.jpg": b"",
+        "text.jpg": b"hello",
+        "cut.jpg": good.getvalue()[: len(good.getvalue()) // 2],
+    }.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ImageError, match=name):
+            load_image(tmp_path / name)
+    with pytest.raises(ImageError, match="no such image"):
+        load_image(tmp_path / "none.jpg")
+
+
+def test_a_decompression_bomb_is_refused(tmp_path, monkeypatch):
+    Image.new("L", (100, 100)).save(tmp_path / "bomb.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)
+    with pytest.raises(ImageError, match="too large"):
+        load_image(tmp_path / "bomb.png")
+
+
+def test_crop_and_resize_take_the_centre():
+    pixels = np.zeros((40, 60, 3), np.uint8)
+    pixels[10:30, 20:40] = 255
+    image = Image.fromarray(pixels)
+    assert np.asarray(centre_crop_resize(image, crop_size=20, size=8)).min() == 255
+    assert centre_crop_resize(image, crop_size=None, size=8).size == (8, 8)
+    assert centre_crop_resize(image, crop_size=500, size=8).size == (8, 8)
+
+
+def test_the_resize_is_antialiased():
+    stripes = np.zeros((64, 64, 3), np.uint8)
+    stripes[:, ::2] = 255
+    small = np.asarray(centre_crop_resize(Image.fromarray(stripes), crop_size=None, size=8))
+    assert np.abs(small.astype(int) - 127).max() < 20
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".JPEG"])
+def test_saved_images_keep_their_format(tmp_path, suffix):
+    save_image(Image.new("RGB", (8, 8), RED), tmp_path / f"x{suffix}")
+    with Image.open(tmp_path / f"x{suffix}") as image:
+        assert image.format in ("JPEG", "PNG", "WEBP")
+        assert np.abs(np.asarray(image.convert("RGB")).astype(int) - RED).max() < 6
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_mutated_images_are_read_or_refused(tmp_path_factory, data):
+    file_format = data.draw(st.sampled_from(["JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF"]))
+    buffer = io.BytesIO()
+    Image.new("RGB", (16, 16), RED).save(buffer, file_format)
+    content = bytearray(buffer.getvalue())
+    for _ in range(data.draw(st.integers(1, 5))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path = tmp_path_factory.mktemp("mutated") / "x.img"
+    path.write_bytes(bytes(content[: data.draw(st.integers(1, len(content)))]))
+    try:
+        image = load_image(path)
+    except ImageError as error:
+        assert str(path) in str(error)
+    else:
+        assert image.mode == "RGB"
