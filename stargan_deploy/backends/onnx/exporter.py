@@ -56,7 +56,7 @@ def write_graph(request: GraphRequest, path: Path) -> WrittenGraph:
     """Writes one entry point as an ONNX file without a card; see `formats.Format`.
 
     In an FP16 graph, convolutions and linear layers have float16 weights and a Cast on either side;
-    norms and the graph's ends stay FP32, as they do in an INT8 graph (see `backends.onnx.quantize`).
+    norms and the graph's ends stay FP32, as they do in an INT8 graph (see `quantize`).
 
     Raises:
         ExportError: torch cannot express the module in ONNX with these dimensions, or not at the
