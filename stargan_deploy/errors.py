@@ -1,40 +1,53 @@
-"""Every error that a user can cause or mend, with the exit code of the command line.
+"""Every error that a user can cause or fix.
 
-    StarganDeployError          1
-    ├── UsageError              2   an option, a value or a combination that makes no sense
-    │   ├── ConfigError         2   a recipe or a `--set` that does not fit
-    │   └── LabelError          2   an attribute or domain that the model does not know
-    ├── DataError               3   a data set or a folder of images that cannot be used
-    │   └── ImageError          3   one image that cannot be read
-    ├── ModelError              4   a checkpoint or artefact that cannot be used
-    │   └── CardError           4   its model card is missing, damaged or contradicts the file
-    ├── ExportError             5   an export that could not be made
-    │   └── ParityError         6   an export that does not equal PyTorch within its tolerance
-    ├── BackendError            7   a runtime or device that is not usable on this machine
-    ├── TrainingError           8   a training that cannot start or go on
-    │   └── StoppedError    128+n   a training that a signal stopped, after it was saved
-    ├── OutputError             9   a file or folder that cannot be written
-    │   └── DiskFullError       9   because there is no space left
-    └── IncompleteError        10   the work ended, but some of its items failed
+    StarganDeployError
+    ├── UsageError              an option, a value or a combination that makes no sense
+    │   ├── ConfigError         a recipe or an override that does not fit
+    │   └── LabelError          an attribute or domain that the model does not know
+    ├── DataError               a data set or a folder of images that cannot be used
+    │   └── ImageError          one image that cannot be read
+    ├── ModelError              a checkpoint or artefact that cannot be used
+    │   └── CardError           its model card is missing, damaged or contradicts the file
+    ├── ExportError             an export that could not be made
+    │   └── ParityError         an export that does not equal PyTorch within its tolerance
+    ├── BackendError            a runtime or device that is not usable on this machine
+    ├── TrainingError           a training that cannot start or continue
+    ├── StoppedError            work that a signal stopped, after its state was saved
+    ├── OutputError             a file or folder that cannot be written
+    │   └── DiskFullError       because there is no space left
+    └── IncompleteError         the work ended, but some of its items failed
 
-A message says what is wrong, where, and what to do. The command line catches the base class in
-one place and prints one line; any other exception is a bug and shows its traceback.
+A message says what is wrong and where; the hint says what to do about it. Both name settings in
+backticks by their Python names, such as `max_batch`; the command line, which owns exit codes and
+flags (`cli.exit_codes`, `cli.flags`), shows them as options. It catches the base class in one place
+and prints one line; any other exception is a bug and shows its traceback.
 """
 
 import difflib
+import signal
 from collections.abc import Iterable
 
 
 class StarganDeployError(Exception):
-    """Base of every error that a user can cause or mend."""
+    """Base of every error that a user can cause or fix.
 
-    exit_code = 1
+    Args:
+        message: what is wrong, and where.
+        hint: what to do about it; empty where the message says all there is to say.
+    """
+
+    def __init__(self, message: str = "", *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        """Message and hint in one line."""
+        return f"{self.message}; {self.hint}" if self.hint else self.message
 
 
 class UsageError(StarganDeployError):
     """An option, a value or a combination of options that makes no sense."""
-
-    exit_code = 2
 
 
 class ConfigError(UsageError):
@@ -48,8 +61,6 @@ class LabelError(UsageError):
 class DataError(StarganDeployError):
     """A data set or a folder of images that cannot be used."""
 
-    exit_code = 3
-
 
 class ImageError(DataError):
     """One image that cannot be read."""
@@ -57,8 +68,6 @@ class ImageError(DataError):
 
 class ModelError(StarganDeployError):
     """A checkpoint or artefact that cannot be used."""
-
-    exit_code = 4
 
 
 class CardError(ModelError):
@@ -68,44 +77,35 @@ class CardError(ModelError):
 class ExportError(StarganDeployError):
     """An export that could not be made."""
 
-    exit_code = 5
-
 
 class ParityError(ExportError):
     """An export whose pictures differ from PyTorch's by more than the tolerance."""
-
-    exit_code = 6
 
 
 class BackendError(StarganDeployError):
     """A runtime or device that is not usable on this machine."""
 
-    exit_code = 7
-
 
 class TrainingError(StarganDeployError):
     """A training that cannot start or go on."""
 
-    exit_code = 8
 
-
-class StoppedError(TrainingError):
-    """A training that a signal stopped, after its state was saved.
+class StoppedError(StarganDeployError):
+    """Work that a signal stopped, after its state was saved.
 
     Args:
-        message: what was stopped, and how to go on.
-        exit_code: 128 plus the number of the signal, as shells have it.
+        message: what was stopped, and where.
+        signal: the signal that stopped it.
+        hint: how to continue.
     """
 
-    def __init__(self, message: str, *, exit_code: int) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
+    def __init__(self, message: str, *, signal: signal.Signals, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.signal = signal
 
 
 class OutputError(StarganDeployError):
     """A file or folder that cannot be written."""
-
-    exit_code = 9
 
 
 class DiskFullError(OutputError):
@@ -114,8 +114,6 @@ class DiskFullError(OutputError):
 
 class IncompleteError(StarganDeployError):
     """Work that ended while some of its items failed."""
-
-    exit_code = 10
 
 
 def brief(error: BaseException) -> str:

@@ -125,7 +125,7 @@ def _do(photos: Sequence[Photo], work: Work, manifest: ManifestWriter, tally: "_
         raise StoppedError(
             f"stopped by {stop.received.name} after {tally.num_ended} of {len(photos)} photos; go "
             "on with the same command and --resume",
-            exit_code=128 + stop.received,
+            signal=stop.received,
         )
 
 

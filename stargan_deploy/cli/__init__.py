@@ -4,22 +4,21 @@ import sys
 
 from stargan_deploy.errors import StarganDeployError
 
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it; typer returns it instead of raising."""
-
 
 def main() -> None:
     """Runs the command line; an error of ours becomes one line and its exit code."""
     from stargan_deploy.cli.app import app
     from stargan_deploy.cli.console import complain
+    from stargan_deploy.cli.exit_codes import INTERRUPTED, exit_code_of
+    from stargan_deploy.cli.flags import with_flags
 
     try:
         code = app(prog_name="stargan-deploy", standalone_mode=False)
         if code == INTERRUPTED:
             raise KeyboardInterrupt
     except StarganDeployError as error:
-        complain(str(error))
-        code = error.exit_code
+        complain(with_flags(str(error)))
+        code = exit_code_of(error)
     except KeyboardInterrupt:
         complain("interrupted")
         code = INTERRUPTED

@@ -168,7 +168,7 @@ class Trainer:
         raise StoppedError(
             f"stopped by {number.name} at step {self.step}; saved {path}; go on with: "
             f"stargan-deploy train --resume --out {self.run.folder}",
-            exit_code=128 + number,
+            signal=number,
         )
 
     def restore(self, checkpoint: Checkpoint) -> None:
