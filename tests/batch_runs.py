@@ -5,9 +5,9 @@ from pathlib import Path
 
 from stargan_deploy.batch.photos.naming import NameTemplate
 from stargan_deploy.batch.pipeline import Pipeline
-from stargan_deploy.batch.plan import BatchJob, PictureOptions, plan_batch
+from stargan_deploy.batch.plan import BatchJob, ImageOptions, plan_batch
 from stargan_deploy.batch.report import BatchReport
-from stargan_deploy.batch.run import Circumstances, run_batch
+from stargan_deploy.batch.run import BatchContext, run_batch
 from stargan_deploy.batch.session import make_framing, settings_of
 from stargan_deploy.batch.shard import WHOLE
 from stargan_deploy.files.atomic import write_bytes
@@ -26,21 +26,21 @@ def run(
     write=write_bytes,
     pictures=None,
     framing=None,
-    **circumstances,
+    **context,
 ) -> BatchReport:
     job = BatchJob(
         input=source,
         output=output,
         targets=name_targets(translator.card.labels, words or ("Blond_Hair",)),
         source=origin,
-        options=pictures or PictureOptions(),
+        options=pictures or ImageOptions(),
         naming=None if naming is None else NameTemplate(text=naming),
         shard=shard,
     )
     framing = framing or make_framing(job, translator.card)
     pipeline = Pipeline(job, translator, framing, write=write)
     settings = settings_of(job, translator, "fp32")
-    found = Circumstances(settings=settings, card=translator.card, **circumstances)
+    found = BatchContext(settings=settings, card=translator.card, **context)
     return run_batch(plan_batch(job), pipeline.work, found)
 
 

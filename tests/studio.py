@@ -9,17 +9,17 @@ from stargan_deploy.batch.manifest.lines import OutputRecord, PhotoRecord
 from stargan_deploy.batch.manifest.reader import place_below, read_manifests
 from stargan_deploy.batch.manifest.writer import ManifestWriter
 from stargan_deploy.batch.plan import Photo
-from stargan_deploy.batch.resume import Decision, Rerun, announced, decide
+from stargan_deploy.batch.resume import Decision, ResumePolicy, claim_in_groups, decide
 from stargan_deploy.batch.settings import Settings
 from stargan_deploy.batch.shard import WHOLE, Shard
 from stargan_deploy.files.atomic import remove_temporaries, write_bytes
 from tests.batch.test_settings import SETTINGS
 
 FOLDERS = ("Blond_Hair", "Male")
-RESUME = Rerun(resume=True)
-REDO = Rerun(resume=True, changed="redo")
-OVERWRITE = Rerun(overwrite=True)
-RESUME_OVERWRITE = Rerun(resume=True, overwrite=True)
+RESUME = ResumePolicy(resume=True)
+REDO = ResumePolicy(resume=True, changed="redo")
+OVERWRITE = ResumePolicy(overwrite=True)
+RESUME_OVERWRITE = ResumePolicy(resume=True, overwrite=True)
 
 
 @dataclass
@@ -58,23 +58,25 @@ class Studio:
             if self.shard.holds(name)
         ]
 
-    def decide(self, rerun: Rerun = RESUME) -> Decision:
+    def decide(self, policy: ResumePolicy = RESUME) -> Decision:
         return decide(
             self.photos(),
             output=self.output,
             earlier=read_manifests(self.output),
             settings=self.settings,
-            rerun=rerun,
+            policy=policy,
             shard=self.shard,
         )
 
-    def run(self, rerun: Rerun = RESUME, *, end: Callable[[Photo], None] = lambda _: None) -> None:
+    def run(
+        self, policy: ResumePolicy = RESUME, *, end: Callable[[Photo], None] = lambda _: None
+    ) -> None:
         """The order of things in a batch; `end` is called between pictures and record."""
         with ManifestWriter(self.output, shard=self.shard) as writer:
-            decision = self.decide(rerun)
+            decision = self.decide(policy)
             writer.begin(self.settings, read_manifests(self.output))
             remove_temporaries(path for photo in decision.to_do for path in photo.outputs)
-            for photo in announced(decision.to_do, writer, output=self.output):
+            for photo in claim_in_groups(decision.to_do, writer, output=self.output):
                 self.touched.append(photo.name.as_posix())
                 record = translate(photo, self.output)
                 end(photo)

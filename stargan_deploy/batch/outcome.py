@@ -11,7 +11,7 @@ from stargan_deploy.batch.report import Failure
 
 
 @dataclass(frozen=True, kw_only=True)
-class WrittenPicture:
+class WrittenImage:
     """One file that was written."""
 
     path: Path
@@ -31,7 +31,7 @@ class Outcome:
     input_sha256: str = ""
     """Empty where the photo could not be read."""
     input_bytes: int = 0
-    pictures: tuple[WrittenPicture, ...] = ()
+    pictures: tuple[WrittenImage, ...] = ()
     """One for each target; fewer where it failed."""
     traits: tuple[Trait, ...] = ()
     num_tiles: int = 0

@@ -20,8 +20,8 @@ from PIL import Image
 
 from stargan_deploy.batch.disk import is_disk_full
 from stargan_deploy.batch.manifest.lines import Result
-from stargan_deploy.batch.outcome import Outcome, WrittenPicture
-from stargan_deploy.batch.photos.photo_file import decode_photo, encode_picture, read_photo
+from stargan_deploy.batch.outcome import Outcome, WrittenImage
+from stargan_deploy.batch.photos.photo_file import decode_photo, encode_translated, read_photo
 from stargan_deploy.batch.photos.photo_remarks import Trait, photo_traits
 from stargan_deploy.batch.plan import BatchJob, Photo
 from stargan_deploy.card.labels import FloatArray
@@ -65,7 +65,7 @@ class _Open:
         return len(self.translated) == len(self.framed.tiles)
 
     def outcome(
-        self, result: Result, *, reason: str = "", pictures: Sequence[WrittenPicture] = ()
+        self, result: Result, *, reason: str = "", pictures: Sequence[WrittenImage] = ()
     ) -> Outcome:
         return Outcome(
             photo=self.photo,
@@ -211,7 +211,7 @@ class Pipeline:
 
     def _save(self, item: _Open) -> Outcome:
         """Composes, encodes and writes one photo's pictures; runs in a thread."""
-        written: list[WrittenPicture] = []
+        written: list[WrittenImage] = []
         has_face = len(item.framed.tiles) > 0
         if not has_face and self._job.options.without_face == "skip":
             return item.outcome("skipped", reason=NO_FACE)
@@ -226,11 +226,11 @@ class Pipeline:
             return item.outcome("translated", pictures=written)
         return item.outcome("copied", reason=NO_FACE, pictures=written)
 
-    def _write_pictures(self, item: _Open) -> Iterator[WrittenPicture]:
+    def _write_pictures(self, item: _Open) -> Iterator[WrittenImage]:
         pixels_FW = np.stack(item.translated)
         for index, path in enumerate(item.photo.outputs):
             picture = self._picture(item, pixels_FW, index)
-            yield self._publish(item, path, encode_picture(picture, path, item.metadata))
+            yield self._publish(item, path, encode_translated(picture, path, item.metadata))
 
     def _picture(self, item: _Open, pixels_FW: Pixels, target_index: int) -> Image.Image:
         """One target's picture; at several strengths a strip that begins with the photo."""
@@ -241,7 +241,7 @@ class Pipeline:
             return parts[0]
         return side_by_side([item.framed.compose(item.framed.tiles), *parts])
 
-    def _write_copies(self, item: _Open) -> Iterator[WrittenPicture]:
+    def _write_copies(self, item: _Open) -> Iterator[WrittenImage]:
         """The photo itself, as it is, or as a PNG where its format is not written."""
         file = read_photo(item.photo.path)
         for path in item.photo.outputs:
@@ -250,11 +250,11 @@ class Pipeline:
                 content = encode_image(decode_photo(file)[0], format_of(path))
             yield self._publish(item, path, content)
 
-    def _publish(self, item: _Open, path: Path, content: bytes) -> WrittenPicture:
+    def _publish(self, item: _Open, path: Path, content: bytes) -> WrittenImage:
         if item.photo.may_replace or not _stands_already(path, content):
             self._write(path, content)
         digest = hashlib.sha256(content).hexdigest()
-        return WrittenPicture(path=path, sha256=digest, size_bytes=len(content))
+        return WrittenImage(path=path, sha256=digest, size_bytes=len(content))
 
 
 def _stands_already(path: Path, content: bytes) -> bool:

@@ -8,7 +8,7 @@ from typing import Literal
 from stargan_deploy.batch.photos.listing import list_photos, printable
 from stargan_deploy.batch.photos.naming import (
     NameTemplate,
-    place_pictures,
+    place_images,
     plain_place,
     template_places,
 )
@@ -21,7 +21,7 @@ from stargan_deploy.inference.targets import NamedTarget
 
 
 @dataclass(frozen=True, kw_only=True)
-class PictureOptions:
+class ImageOptions:
     """How pictures are made, apart from their targets."""
 
     fit: Fit = "crop"
@@ -64,7 +64,7 @@ class BatchJob:
     """With several, each has its folder in `output`."""
     source: Literal["predict", "zeros"] | LabelTable = "predict"
     """Where the photos' own labels come from."""
-    options: PictureOptions = PictureOptions()
+    options: ImageOptions = ImageOptions()
     naming: NameTemplate | None = None
     """Names of the pictures; None keeps the photos', with a folder for each of several targets."""
     shard: Shard = WHOLE
@@ -131,7 +131,7 @@ def _places(
     folders = [PurePosixPath(n.folder) for n in job.targets] if several else [PurePosixPath()]
     return {
         name: tuple(folder / place for folder in folders)
-        for name, place in place_pictures(photos).items()
+        for name, place in place_images(photos).items()
     }
 
 

@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Literal
 
-from stargan_deploy.batch.manifest.lines import Begun, PhotoRecord
+from stargan_deploy.batch.manifest.lines import PhotoRecord, StartedRecord
 from stargan_deploy.batch.manifest.reader import Manifests, place_below
 from stargan_deploy.batch.manifest.writer import ManifestWriter
 from stargan_deploy.batch.plan import Photo
@@ -32,12 +32,12 @@ MAX_SHOWN_DIFFERENCES = 4
 
 UNKNOWN_SETTINGS = "unknown, as the line that told them is damaged"
 
-ANNOUNCED_AT_ONCE = 64
+CLAIMED_TOGETHER = 64
 """Photos whose beginning is noted with one waiting for the disk."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rerun:
+class ResumePolicy:
     """What the user wants where an earlier run has been."""
 
     resume: bool = False
@@ -71,7 +71,7 @@ def decide(
     output: Path,
     earlier: Manifests,
     settings: Settings,
-    rerun: Rerun,
+    policy: ResumePolicy,
     shard: Shard = WHOLE,
     on_progress: OnProgress | None = None,
 ) -> Decision:
@@ -85,7 +85,7 @@ def decide(
         output: the output folder.
         earlier: what its manifests tell.
         settings: those of this run.
-        rerun: what the user wants.
+        policy: what the user wants.
         shard: of this run; other shards of the same number may have work there.
         on_progress: told how far the comparing of photos is, which takes longest.
 
@@ -93,11 +93,11 @@ def decide(
         UsageError: there is work of an earlier run and the user does not say what to do with it;
             something changed since; or files are in the way that are not ours to replace.
     """
-    if rerun.resume:
-        return _Sorting(output, earlier, settings, rerun).decide(photos, on_progress)
-    if not rerun.overwrite:
+    if policy.resume:
+        return _Sorting(output, earlier, settings, policy).decide(photos, on_progress)
+    if not policy.overwrite:
         refuse_earlier_work(photos, earlier, shard)
-    return Decision(to_do=tuple(replace(photo, may_replace=rerun.overwrite) for photo in photos))
+    return Decision(to_do=tuple(replace(photo, may_replace=policy.overwrite) for photo in photos))
 
 
 def refuse_earlier_work(photos: Sequence[Photo], earlier: Manifests, shard: Shard) -> None:
@@ -119,7 +119,9 @@ def refuse_earlier_work(photos: Sequence[Photo], earlier: Manifests, shard: Shar
             raise UsageError(f"{_shown(file.path)} is of an earlier run on {num} photos{ways}")
 
 
-def announced(photos: Sequence[Photo], writer: ManifestWriter, *, output: Path) -> Iterator[Photo]:
+def claim_in_groups(
+    photos: Sequence[Photo], writer: ManifestWriter, *, output: Path
+) -> Iterator[Photo]:
     """Photos in groups, each noted in the manifest as begun before its first photo comes out.
 
     Args:
@@ -127,20 +129,24 @@ def announced(photos: Sequence[Photo], writer: ManifestWriter, *, output: Path) 
         writer: of the manifest.
         output: the output folder.
     """
-    for start in range(0, len(photos), ANNOUNCED_AT_ONCE):
-        group = photos[start : start + ANNOUNCED_AT_ONCE]
-        writer.announce(Begun(photo=_key(photo), outputs=_places(photo, output)) for photo in group)
+    for start in range(0, len(photos), CLAIMED_TOGETHER):
+        group = photos[start : start + CLAIMED_TOGETHER]
+        writer.claim(
+            StartedRecord(photo=_key(photo), outputs=_places(photo, output)) for photo in group
+        )
         yield from group
 
 
 class _Sorting:
     """One decision."""
 
-    def __init__(self, output: Path, earlier: Manifests, settings: Settings, rerun: Rerun) -> None:
+    def __init__(
+        self, output: Path, earlier: Manifests, settings: Settings, policy: ResumePolicy
+    ) -> None:
         self._output = output
         self._earlier = earlier
         self._settings = settings.to_mapping()
-        self._rerun = rerun
+        self._rerun = policy
         self._differences: dict[str, tuple[str, ...]] = {}
         self._in_flight = {place for places in earlier.in_flight.values() for place in places}
 

@@ -19,8 +19,8 @@ from stargan_deploy.batch.report import BatchReport, Failure, report_name
 from stargan_deploy.batch.resume import (
     HASHED_AT_ONCE,
     Decision,
-    Rerun,
-    announced,
+    ResumePolicy,
+    claim_in_groups,
     decide,
 )
 from stargan_deploy.batch.settings import Settings
@@ -36,12 +36,12 @@ OnProgress = Callable[[int, int], None]
 Work = Callable[[Iterator[Photo]], Generator[Outcome, None, None]]
 """Works through photos, here (`Pipeline.work`) or elsewhere, and tells the end of each."""
 
-COMPARED_A_LINE = 40 * HASHED_AT_ONCE
+COMPARED_PER_LINE = 40 * HASHED_AT_ONCE
 """Photos of earlier runs after which the user is told how far their comparing is."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Circumstances:
+class BatchContext:
     """What a run finds and how it is to deal with it."""
 
     settings: Settings
@@ -49,7 +49,7 @@ class Circumstances:
     card: ModelCard
     model: str = ""
     """Name of the model, for the report."""
-    rerun: Rerun = field(default_factory=Rerun)
+    policy: ResumePolicy = field(default_factory=ResumePolicy)
     """What to do about earlier runs."""
     covers_folder: bool = False
     """Whether the report tells of all photos that ever came to the output folder, and not only of
@@ -61,7 +61,7 @@ class Circumstances:
     on_progress: OnProgress = lambda _done, _all: None
 
 
-def run_batch(plan: BatchPlan, work: Work, circumstances: Circumstances) -> BatchReport:
+def run_batch(plan: BatchPlan, work: Work, context: BatchContext) -> BatchReport:
     """Translates a planned batch; writes pictures, manifest and report.
 
     A first report is written before the work starts, so that an unwritable folder is noticed then,
@@ -70,7 +70,7 @@ def run_batch(plan: BatchPlan, work: Work, circumstances: Circumstances) -> Batc
     Args:
         plan: what `plan_batch` made.
         work: does the photos it is given.
-        circumstances: settings, earlier runs, a full disk.
+        context: settings, earlier runs, a full disk.
 
     Raises:
         UsageError: another run is at work, or what earlier runs left does not fit.
@@ -78,10 +78,10 @@ def run_batch(plan: BatchPlan, work: Work, circumstances: Circumstances) -> Batc
         BackendError: the engine failed.
         StoppedError: a signal came; what was done is noted.
     """
-    shard, output, run = plan.job.shard, plan.job.output, circumstances
+    shard, output, run = plan.job.shard, plan.job.output, context
 
     def tell_compared(num_compared: int, num_all: int) -> None:
-        if num_compared % COMPARED_A_LINE == 0:
+        if num_compared % COMPARED_PER_LINE == 0:
             run.say(f"{num_compared} of {num_all} finished photos compared with their files")
 
     with ManifestWriter(output, shard=shard, guard=run.wait) as manifest:
@@ -91,7 +91,7 @@ def run_batch(plan: BatchPlan, work: Work, circumstances: Circumstances) -> Batc
             output=output,
             earlier=earlier,
             settings=run.settings,
-            rerun=run.rerun,
+            policy=run.policy,
             shard=shard,
             on_progress=tell_compared,
         )
@@ -113,7 +113,7 @@ def _do(photos: Sequence[Photo], work: Work, manifest: ManifestWriter, tally: "_
     output = tally.plan.job.output
     with (
         StopSignals() as stop,
-        closing(work(announced(photos, manifest, output=output))) as outcomes,
+        closing(work(claim_in_groups(photos, manifest, output=output))) as outcomes,
     ):
         for outcome in outcomes:
             manifest.append(_record(outcome, tally.plan))
@@ -153,7 +153,7 @@ class _Tally:
         plan: BatchPlan,
         decision: Decision,
         others: Sequence[PhotoRecord],
-        run: Circumstances,
+        run: BatchContext,
     ) -> None:
         self.plan = plan
         self.run = run

@@ -20,7 +20,7 @@ from stargan_deploy.inference.translator import ROWS_A_CALL, Translator
 
 
 @dataclass(frozen=True, kw_only=True)
-class EngineSpec:
+class RuntimeSpec:
     """What to open, and how; plain values that another process can be sent."""
 
     path: Path
@@ -33,7 +33,7 @@ class EngineSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OpenedEngine:
+class BatchSession:
     """A pipeline that is ready, and what it is set to."""
 
     pipeline: Pipeline
@@ -41,7 +41,7 @@ class OpenedEngine:
     translator: Translator
 
 
-def make_runtime(spec: EngineSpec) -> Runtime:
+def make_runtime(spec: RuntimeSpec) -> Runtime:
     """The runtime of a spec, to be entered by the caller.
 
     Raises:
@@ -58,9 +58,9 @@ def make_runtime(spec: EngineSpec) -> Runtime:
 
 
 @contextmanager
-def open_engine(
-    spec: EngineSpec, job: BatchJob, *, write: Write = write_bytes
-) -> Iterator[OpenedEngine]:
+def open_session(
+    spec: RuntimeSpec, job: BatchJob, *, write: Write = write_bytes
+) -> Iterator[BatchSession]:
     """Opens an engine for a job; closes it at the end of the block.
 
     Args:
@@ -81,7 +81,7 @@ def open_engine(
         )
         pipeline = Pipeline(job, translator, make_framing(job, runtime.card), write=write)
         settings = settings_of(job, translator, spec.precision or "fp32")
-        yield OpenedEngine(pipeline=pipeline, settings=settings, translator=translator)
+        yield BatchSession(pipeline=pipeline, settings=settings, translator=translator)
 
 
 def make_framing(job: BatchJob, card: ModelCard) -> Framing:
@@ -133,3 +133,7 @@ def settings_of(job: BatchJob, translator: Translator, precision: str) -> Settin
             "without_face": options.without_face,
         },
     )
+
+
+EngineSpec = RuntimeSpec  # for batch/ray, until it has the new names
+open_engine = open_session

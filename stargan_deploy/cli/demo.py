@@ -72,17 +72,17 @@ def _export(path: Path) -> "ExportResult":
 
 def _translate(out: Path, exported: "ExportResult", count: int) -> "BatchPlan":
     """Runs the batch job over the faces, to each hair colour and to the rest flipped."""
-    from stargan_deploy.batch.resume import Rerun
-    from stargan_deploy.batch.run import Circumstances, run_batch
-    from stargan_deploy.batch.session import EngineSpec, open_engine
+    from stargan_deploy.batch.resume import ResumePolicy
+    from stargan_deploy.batch.run import BatchContext, run_batch
+    from stargan_deploy.batch.session import RuntimeSpec, open_session
 
     plan = _plan(out, exported, count)
-    spec = EngineSpec(path=exported.files[0], backend="auto", device="cpu")
-    with open_engine(spec, plan.job) as engine:
-        circumstances = Circumstances(
-            settings=engine.settings, card=exported.card, rerun=Rerun(overwrite=True)
+    spec = RuntimeSpec(path=exported.files[0], backend="auto", device="cpu")
+    with open_session(spec, plan.job) as engine:
+        context = BatchContext(
+            settings=engine.settings, card=exported.card, policy=ResumePolicy(overwrite=True)
         )
-        report = run_batch(plan, engine.pipeline.work, circumstances)
+        report = run_batch(plan, engine.pipeline.work, context)
     if report.failures:
         raise IncompleteError(f"{report.num_failed} faces failed: {report.failures[0].reason}")
     say(f"  {report.num_pictures} pictures, {report.images_per_s:.1f} images/s")

@@ -10,7 +10,7 @@ from stargan_deploy.cli.find import EXPORTS
 from stargan_deploy.errors import BackendError, ExportError, UsageError
 
 if TYPE_CHECKING:
-    from stargan_deploy.batch.session import EngineSpec
+    from stargan_deploy.batch.session import RuntimeSpec
     from stargan_deploy.card.card import Precision
 
 FORMAT_FOR = {"onnx": "onnx", "openvino": "openvino", "pt2": "pt2", "trt": "trt"}
@@ -34,12 +34,12 @@ class Wish:
     """Backend and payload SHA-256 of the run that is gone on with."""
 
 
-def settle_engine(model: Path, wish: Wish, *, num_pictures: int, batch_size: int) -> "EngineSpec":
+def settle_engine(model: Path, wish: Wish, *, num_pictures: int, batch_size: int) -> "RuntimeSpec":
     """What to open for a model; as `settle_backend`, whose dry run names a file yet to be made."""
-    from stargan_deploy.batch.session import EngineSpec
+    from stargan_deploy.batch.session import RuntimeSpec
 
     path, backend = settle_backend(model, wish, num_pictures)
-    return EngineSpec(
+    return RuntimeSpec(
         path=path,
         backend=backend,
         device=wish.device,

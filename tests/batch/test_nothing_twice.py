@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stargan_deploy.batch.manifest.reader import read_manifests
-from stargan_deploy.batch.resume import Rerun
+from stargan_deploy.batch.resume import ResumePolicy
 from stargan_deploy.batch.shard import parse_shard
 from stargan_deploy.errors import UsageError
 from stargan_deploy.files.atomic import atomic_path
@@ -39,7 +39,7 @@ def test_leftovers_of_a_killed_run_go_and_others_stay(studio):
         path.unlink()
         leftover.with_suffix(".kept").rename(leftover)
     assert len(list(mine.parent.iterdir())) == 2
-    studio.run(Rerun())
+    studio.run(ResumePolicy())
     assert len(list(mine.parent.glob(".*"))) == 1
     assert mine.exists()
 
@@ -53,26 +53,26 @@ def test_shards_work_side_by_side_and_merge(studio):
     studio.add(*(f"many/{number}.jpg" for number in range(20)))
     parts = shards(studio, 3)
     for part in parts:  # each sees the finished work of those before it
-        part.run(Rerun())
+        part.run(ResumePolicy())
     manifests = sorted(path.name for path in studio.output.glob("*.jsonl"))
     assert manifests == [f"manifest.{number}-of-3.jsonl" for number in (1, 2, 3)]
     assert not studio.decide().to_do
     with pytest.raises(UsageError, match="exist already"):
-        parts[0].decide(Rerun())
+        parts[0].decide(ResumePolicy())
     assert len(studio.tree()) == 46
 
 
 def test_a_shards_own_work_is_found_without_its_pictures(studio):
     studio.add("c.jpg", "d.jpg", "e.jpg")
     first, second = shards(studio, 2)
-    second.run(Rerun())
+    second.run(ResumePolicy())
     for folder in FOLDERS:
         shutil.rmtree(studio.output / folder)
-    assert first.decide(Rerun()).to_do
+    assert first.decide(ResumePolicy()).to_do
     with pytest.raises(UsageError, match=r"manifest\.2-of-2\.jsonl is of an earlier run"):
-        second.decide(Rerun())
+        second.decide(ResumePolicy())
     with pytest.raises(UsageError, match=r"manifest\.2-of-2\.jsonl is of an earlier run"):
-        studio.decide(Rerun())
+        studio.decide(ResumePolicy())
 
 
 def test_other_shards_may_be_resumed_as_any_number(studio):
@@ -98,9 +98,9 @@ def test_no_manifest_makes_a_run_touch_anything_outside(content, precious):
         (studio.output / "manifest.jsonl").write_bytes(content)
         (studio.root / "x").write_bytes(precious)
         before = states([studio.input / "a.jpg", studio.root / "x"])
-        for rerun in (Rerun(), RESUME, RESUME_OVERWRITE, OVERWRITE):
+        for policy in (ResumePolicy(), RESUME, RESUME_OVERWRITE, OVERWRITE):
             try:
-                studio.run(rerun)
+                studio.run(policy)
             except UsageError as refusal:
                 assert "\n" not in str(refusal)
         assert states(before) == before
@@ -111,7 +111,7 @@ def test_no_manifest_makes_a_run_touch_anything_outside(content, precious):
 RUN = """
 import sys
 from pathlib import Path
-from stargan_deploy.batch.resume import Rerun
+from stargan_deploy.batch.resume import ResumePolicy
 from tests.studio import RESUME, Studio
 
 print("begun", flush=True)
@@ -124,7 +124,7 @@ def test_killed_at_any_moment_the_tree_ends_as_that_of_an_undisturbed_run(tmp_pa
     photos = [f"{number % 5}/{number}.jpg" for number in range(50)]
     whole.add(*photos)
     killed.add(*photos)
-    whole.run(Rerun())
+    whole.run(ResumePolicy())
     chance = random.Random(1)
     num_done = []
     for _ in range(5):

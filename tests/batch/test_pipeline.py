@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from stargan_deploy.batch.disk import DiskWait
-from stargan_deploy.batch.plan import PictureOptions
-from stargan_deploy.batch.resume import Rerun
+from stargan_deploy.batch.plan import ImageOptions
+from stargan_deploy.batch.resume import ResumePolicy
 from stargan_deploy.batch.shard import Shard
 from stargan_deploy.errors import DiskFullError, OutputError, StoppedError, UsageError
 from stargan_deploy.files.atomic import write_bytes
@@ -18,7 +18,7 @@ from stargan_deploy.files.images import load_image
 from stargan_deploy.inference.framing import Framed
 from tests.batch_runs import pictures, run, write_all
 
-RESUME = Rerun(resume=True)
+RESUME = ResumePolicy(resume=True)
 
 
 class Quarters:
@@ -50,7 +50,7 @@ def crowd(tmp_path):
     return folder
 
 
-FACES = PictureOptions(faces="all")
+FACES = ImageOptions(faces="all")
 
 
 def test_tiles_of_many_photos_share_calls_and_find_home(tmp_path, make_translator, crowd):
@@ -84,7 +84,7 @@ def test_large_photos_do_not_wait_for_a_full_call(tmp_path, make_translator, cro
 
 def test_photos_without_a_face_are_copied_on_demand(tmp_path, make_translator, crowd):
     Image.new("RGB", (20, 20)).save(crowd / "none.bmp")
-    options = PictureOptions(faces="all", without_face="copy")
+    options = ImageOptions(faces="all", without_face="copy")
     report = run(crowd, tmp_path / "out", make_translator(), pictures=options, framing=Quarters())
     assert report.without_face == ("00.png", "08.png", "none.bmp")
     assert report.num_failed == 0
@@ -95,7 +95,7 @@ def test_photos_without_a_face_are_copied_on_demand(tmp_path, make_translator, c
 
 def test_strengths_make_a_strip(tmp_path, make_translator, photos):
     translator = make_translator()
-    options = PictureOptions(strengths=(0.5, 1.0))
+    options = ImageOptions(strengths=(0.5, 1.0))
     run(photos / "sub/alpha.png", tmp_path / "out", translator, "flip:Young", pictures=options)
     run(photos / "sub/alpha.png", tmp_path / "one", translator, "flip:Young")
     strip = np.asarray(load_image(tmp_path / "out/alpha.png"))
@@ -109,7 +109,7 @@ def test_strengths_make_a_strip(tmp_path, make_translator, photos):
 @pytest.mark.parametrize("strengths", [(), (-0.1,), (1.6,), (float("nan"),)])
 def test_strengths_out_of_range(strengths):
     with pytest.raises(UsageError, match=r"--strength must be from 0 to 1\.5"):
-        PictureOptions(strengths=strengths)
+        ImageOptions(strengths=strengths)
 
 
 def inodes(folder):
@@ -120,7 +120,7 @@ def test_resuming_touches_no_finished_picture(tmp_path, make_translator, photos)
     first = run(photos, tmp_path / "out", make_translator())
     before = inodes(tmp_path / "out")
     (tmp_path / "out/plain.jpg").unlink()
-    second = run(photos, tmp_path / "out", make_translator(), rerun=RESUME)
+    second = run(photos, tmp_path / "out", make_translator(), policy=RESUME)
     assert (first.num_pictures, second.num_pictures, second.num_done_before) == (4, 1, 3)
     assert second.num_translated == 4
     after = inodes(tmp_path / "out")
@@ -134,12 +134,12 @@ def test_a_second_run_is_refused_and_changes_nothing(tmp_path, make_translator, 
     with pytest.raises(UsageError, match="--resume"):
         run(photos, tmp_path / "out", make_translator())
     assert (tmp_path / "out/report.json").read_bytes() == report
-    changed = {"rerun": RESUME}
+    changed = {"policy": RESUME}
     with pytest.raises(UsageError, match=r"batch_size: 4 -> 3.*--changed redo"):
         run(photos, tmp_path / "out", make_translator(batch_size=3), **changed)
-    redo = Rerun(resume=True, changed="redo")
+    redo = ResumePolicy(resume=True, changed="redo")
     assert (
-        run(photos, tmp_path / "out", make_translator(batch_size=3), rerun=redo).num_pictures == 4
+        run(photos, tmp_path / "out", make_translator(batch_size=3), policy=redo).num_pictures == 4
     )
 
 
@@ -163,7 +163,7 @@ def test_what_a_killed_run_wrote_and_did_not_note_is_taken(tmp_path, make_transl
     ends = [line for line in lines if b"input_sha256" in line]
     manifest.write_bytes(b"".join(line for line in lines if line not in ends[2:]) + ends[2][:40])
     (tmp_path / "out" / ".old.png.0123456789abcdef.0123456789ab.tmp").write_bytes(b"not ours")
-    report = run(photos, tmp_path / "out", make_translator(), rerun=RESUME)
+    report = run(photos, tmp_path / "out", make_translator(), policy=RESUME)
     assert (report.num_done_before, report.num_translated) == (2, 4)
     whole = {name: path.read_bytes() for name, path in pictures(tmp_path / "whole").items()}
     there = {name: path.read_bytes() for name, path in pictures(tmp_path / "out").items()}
@@ -180,7 +180,7 @@ def test_shards_share_the_photos_and_merge(tmp_path, make_translator, photos, go
     assert all(report.num_photos for report in reports)
     assert len(list((tmp_path / "out").glob("manifest.*-of-3.jsonl"))) == 3
     assert len(list((tmp_path / "out").glob("report.*-of-3.json"))) == 3
-    merged = run(photos, tmp_path / "out", make_translator(), rerun=RESUME)
+    merged = run(photos, tmp_path / "out", make_translator(), policy=RESUME)
     assert (merged.num_done_before, merged.num_pictures) == (16, 0)
     assert json.loads((tmp_path / "out/report.json").read_text())["num_translated"] == 16
 
@@ -228,7 +228,7 @@ def test_a_disk_that_stays_full_ends_the_run_which_can_be_resumed(
             write=lambda path, content: wait(lambda: write(path, content)),
             wait=wait,
         )
-    report = run(photos, tmp_path / "out", make_translator(batch_size=1), rerun=RESUME)
+    report = run(photos, tmp_path / "out", make_translator(batch_size=1), policy=RESUME)
     assert report.num_translated == 4
 
 
@@ -251,7 +251,7 @@ def test_a_signal_ends_the_run_after_what_was_begun_is_noted(tmp_path, make_tran
     with pytest.raises(StoppedError, match="stopped by SIGTERM after 1 of 4 photos") as caught:
         run(photos, tmp_path / "out", make_translator(batch_size=1), on_progress=stop_after_one)
     assert caught.value.signal == signal.SIGTERM
-    report = run(photos, tmp_path / "out", make_translator(batch_size=1), rerun=RESUME)
+    report = run(photos, tmp_path / "out", make_translator(batch_size=1), policy=RESUME)
     assert report.num_translated == 4
     assert report.num_done_before >= 1
 
@@ -262,7 +262,7 @@ def test_a_watched_folders_report_tells_of_all_that_ever_came(tmp_path, make_tra
     run(photos, output, make_translator())
     (photos / "sub/old.bmp").unlink()
     (photos / "bad.jpg").rename(tmp_path / "bad.jpg")
-    report = run(photos, output, make_translator(), rerun=RESUME, covers_folder=True)
+    report = run(photos, output, make_translator(), policy=RESUME, covers_folder=True)
     assert (report.num_photos, report.num_translated, report.num_failed) == (5, 4, 1)
     assert report.num_done_before == 4
     assert [failure.path for failure in report.failures] == ["bad.jpg"]
@@ -279,5 +279,5 @@ def test_pictures_before_a_failure_are_the_runs_own(tmp_path, make_translator, p
     words = ("Blond_Hair", "-Young")
     first = run(photos, tmp_path / "out", make_translator(), *words, write=write)
     assert (first.num_failed, first.num_pictures) == (1, 7)
-    second = run(photos, tmp_path / "out", make_translator(), *words, rerun=RESUME)
+    second = run(photos, tmp_path / "out", make_translator(), *words, policy=RESUME)
     assert (second.num_failed, second.num_translated) == (0, 4)

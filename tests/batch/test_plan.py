@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stargan_deploy.batch.photos.listing import same_name_key
-from stargan_deploy.batch.plan import BatchJob, place_pictures, plan_batch
+from stargan_deploy.batch.plan import BatchJob, place_images, plan_batch
 from stargan_deploy.card.labels import multilabel_space
 from stargan_deploy.errors import UsageError
 from stargan_deploy.files.images import KEPT_FORMATS
@@ -20,7 +20,7 @@ def job(source: Path, output: Path, *words: str) -> BatchJob:
 
 
 def placed(*names: str) -> dict[str, str]:
-    places = place_pictures(PurePosixPath(name) for name in names)
+    places = place_images(PurePosixPath(name) for name in names)
     return {str(photo): str(place) for photo, place in places.items()}
 
 
@@ -60,7 +60,7 @@ NAMES = st.builds(
 
 @given(names=st.lists(NAMES, unique=True, max_size=25))
 def test_every_photo_has_a_place_of_its_own(names):
-    places = place_pictures(map(PurePosixPath, names))
+    places = place_images(map(PurePosixPath, names))
     assert list(map(str, places)) == names
     keys = {same_name_key(place) for place in places.values()}
     assert len(keys) == len(names)

@@ -11,10 +11,10 @@ import pytest
 from stargan_deploy.batch.manifest.reader import read_manifests
 from stargan_deploy.batch.manifest.writer import ManifestWriter
 from stargan_deploy.batch.resume import (
-    ANNOUNCED_AT_ONCE,
+    CLAIMED_TOGETHER,
     HASHED_AT_ONCE,
-    Rerun,
-    announced,
+    ResumePolicy,
+    claim_in_groups,
     decide,
 )
 from stargan_deploy.errors import UsageError
@@ -40,7 +40,7 @@ def studio(tmp_path):
 @pytest.fixture
 def finished(studio):
     """Everything done once."""
-    studio.run(Rerun())
+    studio.run(ResumePolicy())
     studio.touched.clear()
     return studio
 
@@ -50,7 +50,7 @@ def names(photos):
 
 
 def test_a_first_run_does_everything(studio):
-    decision = studio.decide(Rerun())
+    decision = studio.decide(ResumePolicy())
     assert len(decision.to_do) == 3
     assert not decision.done
     assert not any(photo.may_replace for photo in decision.to_do)
@@ -138,12 +138,12 @@ A = ["a.jpg"]
 
 RULES = [
     # what happened, what the user says, what is done (again) or how it is refused
-    ("nothing", None, Rerun(), EXIST),
+    ("nothing", None, ResumePolicy(), EXIST),
     ("nothing", None, RESUME, []),
     ("nothing", None, REDO, []),
     ("nothing", None, OVERWRITE, ALL),
     ("nothing", None, RESUME_OVERWRITE, []),
-    ("settings", set_settings, Rerun(), EXIST),
+    ("settings", set_settings, ResumePolicy(), EXIST),
     ("settings", set_settings, RESUME, OTHER_SETTINGS),
     ("settings", set_settings, RESUME_OVERWRITE, OTHER_SETTINGS),
     ("settings", set_settings, REDO, ALL),
@@ -159,7 +159,7 @@ RULES = [
     (
         "all missing",
         lambda s: [shutil.rmtree(s.output / f) for f in FOLDERS],
-        Rerun(),
+        ResumePolicy(),
         "on 3 photos",
     ),
     ("picture changed", lambda s: picture(s).write_bytes(b"edited"), RESUME, FOREIGN),
@@ -179,24 +179,24 @@ RULES = [
     ("skipped", end_as("skipped"), RESUME, []),
     ("failed", end_as("failed"), RESUME, A),
     ("no manifest", lambda s: (s.output / "manifest.jsonl").unlink(), RESUME, "6 of the files"),
-    ("no manifest", lambda s: (s.output / "manifest.jsonl").unlink(), Rerun(), EXIST),
+    ("no manifest", lambda s: (s.output / "manifest.jsonl").unlink(), ResumePolicy(), EXIST),
 ]
 
 
 @pytest.mark.parametrize(
-    ("change", "rerun", "expected"),
+    ("change", "policy", "expected"),
     [rule[1:] for rule in RULES],
-    ids=[f"{what} - {vars(rerun)}" for what, _, rerun, _ in RULES],
+    ids=[f"{what} - {vars(policy)}" for what, _, policy, _ in RULES],
 )
-def test_rules(finished, change, rerun, expected):
+def test_rules(finished, change, policy, expected):
     if change is not None:
         change(finished)
     if isinstance(expected, str):
         with pytest.raises(UsageError, match=expected) as refusal:
-            finished.decide(rerun)
+            finished.decide(policy)
         assert "\n" not in str(refusal.value)
         return
-    decision = finished.decide(rerun)
+    decision = finished.decide(policy)
     assert names(decision.to_do) == expected
     planned = set(names(finished.photos()))
     assert {record.photo for record in decision.done} == planned - set(expected)
@@ -204,12 +204,14 @@ def test_rules(finished, change, rerun, expected):
         photo.may_replace or not any(map(os.path.lexists, photo.outputs))
         for photo in decision.to_do
     )
-    assert decision.num_changed == (len(expected) if rerun == REDO and "new" not in expected else 0)
+    assert decision.num_changed == (
+        len(expected) if policy == REDO and "new" not in expected else 0
+    )
 
 
 def test_redo_alone_makes_no_sense():
     with pytest.raises(UsageError, match="--changed redo goes with --resume"):
-        Rerun(changed="redo")
+        ResumePolicy(changed="redo")
 
 
 def test_redone_photos_can_be_resumed_and_redone_again(finished):
@@ -240,7 +242,7 @@ def test_a_photo_that_cannot_be_read_is_tried_again(finished):
 
 
 def test_a_picture_that_moves_over_to_a_new_photo_may_be_replaced(finished):
-    # `old.bmp` had the place `old.png` until a photo of that name came; see `place_pictures`.
+    # `old.bmp` had the place `old.png` until a photo of that name came; see `place_images`.
     photos = finished.photos()
     newcomer = replace(photos[0], name=PurePosixPath("new.jpg"))
     moved = replace(photos[0], outputs=tuple(p.with_suffix(".x.jpg") for p in photos[0].outputs))
@@ -249,7 +251,7 @@ def test_a_picture_that_moves_over_to_a_new_photo_may_be_replaced(finished):
         output=finished.output,
         earlier=read_manifests(finished.output),
         settings=SETTINGS,
-        rerun=RESUME,
+        policy=RESUME,
     )
     assert names(decision.to_do) == ["new.jpg", "a.jpg"]
     assert [photo.may_replace for photo in decision.to_do] == [True, False]
@@ -259,18 +261,18 @@ def test_a_manifest_that_cannot_be_understood_counts_as_work(studio):
     studio.output.mkdir()
     (studio.output / "manifest.jsonl").write_text('{"image": "their.jpg"}\n')
     with pytest.raises(UsageError, match="is of an earlier run"):
-        studio.decide(Rerun())
+        studio.decide(ResumePolicy())
 
 
 def test_an_earlier_run_that_did_nothing_is_no_work(studio):
     with ManifestWriter(studio.output) as writer:
         writer.begin(SETTINGS, read_manifests(studio.output))
-    assert len(studio.decide(Rerun()).to_do) == 3
+    assert len(studio.decide(ResumePolicy()).to_do) == 3
 
 
 def test_names_that_are_not_utf8(studio):
     studio.add(os.fsdecode(b"sub/\xe9t\xe9.jpg"), "line\nbreak.jpg")
-    studio.run(Rerun())
+    studio.run(ResumePolicy())
     assert not studio.decide().to_do
     (studio.input / "line\nbreak.jpg").write_bytes(b"another")
     with pytest.raises(UsageError, match=r"line\\nbreak"):
@@ -279,30 +281,30 @@ def test_names_that_are_not_utf8(studio):
 
 def test_many_photos_are_compared_in_groups_and_told(studio):
     studio.add(*(f"many/{number}.jpg" for number in range(HASHED_AT_ONCE)))
-    studio.run(Rerun())
+    studio.run(ResumePolicy())
     told = []
     decide(
         studio.photos(),
         output=studio.output,
         earlier=read_manifests(studio.output),
         settings=SETTINGS,
-        rerun=RESUME,
+        policy=RESUME,
         on_progress=lambda *numbers: told.append(numbers),
     )
     assert told == [(HASHED_AT_ONCE, HASHED_AT_ONCE + 3), (HASHED_AT_ONCE + 3, HASHED_AT_ONCE + 3)]
 
 
 def test_photos_are_announced_in_groups_before_they_come_out(studio):
-    studio.add(*(f"many/{number}.jpg" for number in range(ANNOUNCED_AT_ONCE)))
+    studio.add(*(f"many/{number}.jpg" for number in range(CLAIMED_TOGETHER)))
     with ManifestWriter(studio.output) as writer:
         writer.begin(SETTINGS, read_manifests(studio.output))
-        stream = announced(studio.photos(), writer, output=studio.output)
+        stream = claim_in_groups(studio.photos(), writer, output=studio.output)
         assert not read_manifests(studio.output).in_flight
         next(stream)
         in_flight = read_manifests(studio.output).in_flight
-        assert len(in_flight) == ANNOUNCED_AT_ONCE
+        assert len(in_flight) == CLAIMED_TOGETHER
         assert in_flight["a.jpg"] == ("Blond_Hair/a.jpg", "Male/a.jpg")
-        assert len(list(stream)) == ANNOUNCED_AT_ONCE + 2
+        assert len(list(stream)) == CLAIMED_TOGETHER + 2
 
 
 def test_killed_between_pictures_and_record_a_photo_is_done_again(studio):
@@ -311,10 +313,10 @@ def test_killed_between_pictures_and_record_a_photo_is_done_again(studio):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        studio.run(Rerun(), end=fall)
+        studio.run(ResumePolicy(), end=fall)
     assert studio.decide().to_do[0].may_replace
     with pytest.raises(UsageError, match="exist already"):
-        studio.decide(Rerun())
+        studio.decide(ResumePolicy())
     studio.run()
     assert studio.touched == ["a.jpg", *ALL]
 

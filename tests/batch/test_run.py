@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from stargan_deploy.batch.resume import Rerun
+from stargan_deploy.batch.resume import ResumePolicy
 from stargan_deploy.errors import BackendError, OutputError
 from stargan_deploy.files.images import KEPT_FORMATS, load_image
 from stargan_deploy.inference.source_labels import read_label_table
@@ -97,8 +97,8 @@ def test_pictures_do_not_depend_on_their_neighbours(tmp_path, make_translator, p
 
 def test_output_inside_the_input_is_not_translated_again(tmp_path, make_translator, photos):
     for overwrite in (False, True):
-        rerun = Rerun(overwrite=overwrite)
-        report = run(photos, photos / "translated", make_translator(), rerun=rerun)
+        policy = ResumePolicy(overwrite=overwrite)
+        report = run(photos, photos / "translated", make_translator(), policy=policy)
         assert report.num_photos == 4
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import ExifTags, Image, ImageCms
 
-from stargan_deploy.batch.photos.photo_file import PhotoFile, decode_photo, encode_picture
+from stargan_deploy.batch.photos.photo_file import PhotoFile, decode_photo, encode_translated
 from stargan_deploy.files.metadata import DIGITAL_SOURCE_TYPE, read_metadata
 
 BOTH = frozenset({"exif", "icc"})
@@ -42,7 +42,7 @@ def swapped_profile():
 def test_every_picture_says_that_an_ai_edited_it(tmp_path, suffix):
     file = file_of(tmp_path / "a.jpg", Image.new("RGB", (20, 30)))
     image, metadata = decode_photo(file)
-    (tmp_path / "out").write_bytes(encode_picture(image, tmp_path / f"b{suffix}", metadata))
+    (tmp_path / "out").write_bytes(encode_translated(image, tmp_path / f"b{suffix}", metadata))
     with Image.open(tmp_path / "out") as written:
         written.load()
         xmp = written.info.get("xmp") or written.info["XML:com.adobe.xmp"].encode()
@@ -56,7 +56,7 @@ def test_exif_is_kept_on_demand_without_what_is_wrong_of_the_picture(tmp_path, s
     file = file_of(tmp_path / "a.jpg", Image.new("RGB", (20, 30)), exif=exif_of_a_camera())
     image, metadata = decode_photo(file, BOTH)
     assert image.size == (30, 20)
-    picture = Image.open(io.BytesIO(encode_picture(image, tmp_path / f"b{suffix}", metadata)))
+    picture = Image.open(io.BytesIO(encode_translated(image, tmp_path / f"b{suffix}", metadata)))
     exif = picture.getexif()
     assert exif[ExifTags.Base.Make] == "Camera"
     assert ExifTags.Base.Orientation not in exif

@@ -67,7 +67,7 @@ class PhotoRecord:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Begun:
+class StartedRecord:
     """A photo whose files may appear from now on."""
 
     run: str = ""
@@ -108,7 +108,7 @@ def to_line(row: Mapping[str, Any]) -> bytes:
     return text.encode("utf-8", "backslashreplace") + b"\n"
 
 
-def parse_line(line: bytes) -> RunRecord | Begun | PhotoRecord:
+def parse_line(line: bytes) -> RunRecord | StartedRecord | PhotoRecord:
     """Reads one line, whatever is in it.
 
     Raises:
@@ -139,9 +139,9 @@ def _run(row: Mapping[str, Any]) -> RunRecord:
     )
 
 
-def _begun(row: Mapping[str, Any]) -> Begun:
+def _begun(row: Mapping[str, Any]) -> StartedRecord:
     outputs = tuple(_place(place) for place in _list(row["outputs"]))
-    return Begun(run=_text(row["run"]), photo=_place(row["begun"]), outputs=outputs)
+    return StartedRecord(run=_text(row["run"]), photo=_place(row["begun"]), outputs=outputs)
 
 
 def _photo(row: Mapping[str, Any]) -> PhotoRecord:

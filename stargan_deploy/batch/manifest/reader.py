@@ -14,9 +14,9 @@ from typing import Literal
 
 from stargan_deploy.batch.manifest.lines import (
     MAX_NUMBER,
-    Begun,
     PhotoRecord,
     RunRecord,
+    StartedRecord,
     parse_line,
 )
 from stargan_deploy.batch.shard import WHOLE, Shard
@@ -156,13 +156,13 @@ class _Merging:
         if isinstance(record, RunRecord):
             self._runs[record.run] = record
             return "run"
-        if isinstance(record, Begun):
+        if isinstance(record, StartedRecord):
             self._take_begun(record)
         else:
             self._take_photo(record)
         return "photo"
 
-    def _take_begun(self, begun: Begun) -> None:
+    def _take_begun(self, begun: StartedRecord) -> None:
         rank = self._rank(begun.run)
         if begun.photo in self._photos and rank < self._rank(self._photos[begun.photo].run):
             return

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from stargan_deploy.batch.manifest.lines import Begun, PhotoRecord, RunRecord, to_line
+from stargan_deploy.batch.manifest.lines import PhotoRecord, RunRecord, StartedRecord, to_line
 from stargan_deploy.batch.manifest.reader import (
     Manifests,
     manifest_name,
@@ -55,7 +55,7 @@ class ManifestWriter:
             earlier = read_manifests(output)
             ...                                  # what is there to do?
             writer.begin(settings, earlier)
-            writer.announce(begun)               # before their files may appear
+            writer.claim(begun)               # before their files may appear
             writer.append(record)                # when its files are in place
 
     The lock is held from `__enter__` on, so that nothing changes between reading and writing. A
@@ -141,7 +141,7 @@ class ManifestWriter:
         _sync_folder(self.path.parent)
         return record
 
-    def announce(self, photos: Iterable[Begun]) -> None:
+    def claim(self, photos: Iterable[StartedRecord]) -> None:
         """Notes that files of these photos may appear from now on; on the disk when it returns.
 
         A run that is killed between a file's appearance and its record leaves a file of which it is

@@ -108,7 +108,7 @@ def plain_place(photo: PurePosixPath) -> PurePosixPath:
     return photo.with_suffix(output_suffix(Path(photo)))
 
 
-def place_pictures(photos: Iterable[PurePosixPath]) -> dict[PurePosixPath, PurePosixPath]:
+def place_images(photos: Iterable[PurePosixPath]) -> dict[PurePosixPath, PurePosixPath]:
     """A place for each photo's picture, unlike all others' on every file system.
 
     Photos that keep their ending get their place first. Where `a.bmp` finds `a.png` taken, its

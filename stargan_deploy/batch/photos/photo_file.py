@@ -67,7 +67,7 @@ def decode_photo(file: PhotoFile, keep: Set[str] = frozenset()) -> tuple[Image.I
         return (rgb if metadata.icc_profile else to_srgb(rgb, image)), metadata
 
 
-def encode_picture(picture: Image.Image, path: Path, metadata: Metadata) -> bytes:
+def encode_translated(picture: Image.Image, path: Path, metadata: Metadata) -> bytes:
     """The bytes of a translated picture, marked as edited by AI.
 
     Args:

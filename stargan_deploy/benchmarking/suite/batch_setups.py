@@ -12,8 +12,8 @@ from stargan_deploy.backends import formats
 from stargan_deploy.backends.formats import PRECISIONS
 from stargan_deploy.backends.registry import BACKENDS
 from stargan_deploy.batch.plan import BatchJob, plan_batch
-from stargan_deploy.batch.run import Circumstances, run_batch
-from stargan_deploy.batch.session import EngineSpec, OpenedEngine, open_engine
+from stargan_deploy.batch.run import BatchContext, run_batch
+from stargan_deploy.batch.session import BatchSession, RuntimeSpec, open_session
 from stargan_deploy.benchmarking.results import StartUp
 from stargan_deploy.card.card import Precision
 from stargan_deploy.card.labels import FloatArray
@@ -44,7 +44,7 @@ class OpenedSide:
     """An engine that is ready for a job on a folder of photos."""
 
     job: BatchJob
-    engine: OpenedEngine
+    engine: BatchSession
     start_up: StartUp
     asked_precision: str
     """Of the export: "bf16"."""
@@ -60,7 +60,7 @@ class OpenedSide:
         report = run_batch(
             plan,
             self.engine.pipeline.work,
-            Circumstances(settings=self.engine.settings, card=self.engine.translator.card),
+            BatchContext(settings=self.engine.settings, card=self.engine.translator.card),
         )
         if report.failures:
             raise DataError(f"a photo of the benchmark failed: {report.failures[0].reason}")
@@ -105,7 +105,7 @@ def open_side(
         StarganDeployError: it is not usable here.
     """
     found = _settle(side, checkpoint, device)
-    spec = EngineSpec(
+    spec = RuntimeSpec(
         path=found.path,
         backend=found.backend,
         device=device,
@@ -113,7 +113,7 @@ def open_side(
         precision=found.precision if found.path == checkpoint else None,
     )
     start_s = time.perf_counter()
-    with open_engine(spec, job) as engine:
+    with open_session(spec, job) as engine:
         opened_s = time.perf_counter()
         size = engine.translator.image_size
         blank = np.zeros((batch_size, size, size, 3), np.uint8)

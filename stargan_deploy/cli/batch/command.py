@@ -12,7 +12,7 @@ from stargan_deploy.cli.runtime_choice import Wish
 from stargan_deploy.errors import UsageError, unknown_name
 
 if TYPE_CHECKING:
-    from stargan_deploy.batch.plan import BatchJob, PictureOptions
+    from stargan_deploy.batch.plan import BatchJob, ImageOptions
     from stargan_deploy.card.labels import LabelSpace
     from stargan_deploy.inference.framing import Fit
     from stargan_deploy.inference.source_labels import LabelTable
@@ -86,10 +86,10 @@ def _picture_options(
     without_face: Literal["skip", "copy"],
     strength: str,
     keep: str,
-) -> "PictureOptions":
-    from stargan_deploy.batch.plan import PictureOptions
+) -> "ImageOptions":
+    from stargan_deploy.batch.plan import ImageOptions
 
-    return PictureOptions(
+    return ImageOptions(
         fit=fit,
         size=size,
         faces=faces,
@@ -100,8 +100,8 @@ def _picture_options(
 
 
 def _directed(
-    model: Path, direction: str | None, pictures: "PictureOptions", source: str
-) -> "PictureOptions":
+    model: Path, direction: str | None, pictures: "ImageOptions", source: str
+) -> "ImageOptions":
     """The options with what the model is to do.
 
     Raises:
@@ -144,7 +144,7 @@ def _job(
     paths: tuple[Path, Path],
     words: list[str],
     origin: str,
-    pictures: "PictureOptions",
+    pictures: "ImageOptions",
     name: str | None,
     shard: str | None,
 ) -> "BatchJob":

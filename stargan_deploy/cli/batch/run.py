@@ -14,8 +14,8 @@ from stargan_deploy.errors import IncompleteError, UsageError
 if TYPE_CHECKING:
     from stargan_deploy.batch.plan import BatchJob, BatchPlan
     from stargan_deploy.batch.report import BatchReport
-    from stargan_deploy.batch.run import Circumstances, Work
-    from stargan_deploy.batch.session import EngineSpec
+    from stargan_deploy.batch.run import BatchContext, Work
+    from stargan_deploy.batch.session import RuntimeSpec
 
 MAX_SHOWN_FAILURES = 20
 
@@ -72,14 +72,14 @@ def carry_out(request: BatchRequest) -> None:
     if request.wish.dry_run:
         _show_plan(plan, request.model, request.json_output)
         return
-    with _opened(request, spec) as (work, circumstances):
-        say(f"{_describe(plan)} with {request.model.name} ({_engine_words(circumstances)})")
-        report = _run(plan, work, circumstances)
-    _write_pages(plan, circumstances, request.pages)
+    with _opened(request, spec) as (work, context):
+        say(f"{_describe(plan)} with {request.model.name} ({_engine_words(context)})")
+        report = _run(plan, work, context)
+    _write_pages(plan, context, request.pages)
     _show(report, request.json_output)
 
 
-def _settle(request: BatchRequest, num_pictures: int) -> "EngineSpec":
+def _settle(request: BatchRequest, num_pictures: int) -> "RuntimeSpec":
     wish = request.wish
     if request.resume or request.watch:
         wish = dataclasses.replace(wish, earlier=_earlier_engine(request.job.output))
@@ -100,31 +100,31 @@ def _earlier_engine(output: Path) -> tuple[str, str] | None:
 
 
 @contextmanager
-def _opened(request: BatchRequest, spec: "EngineSpec") -> Iterator[tuple["Work", "Circumstances"]]:
-    """Whatever does the work, ready, and the circumstances under which it does it."""
+def _opened(request: BatchRequest, spec: "RuntimeSpec") -> Iterator[tuple["Work", "BatchContext"]]:
+    """Whatever does the work, ready, and the context under which it does it."""
     from stargan_deploy.batch.disk import DiskWait
-    from stargan_deploy.batch.resume import Rerun
-    from stargan_deploy.batch.run import Circumstances
-    from stargan_deploy.batch.session import open_engine
+    from stargan_deploy.batch.resume import ResumePolicy
+    from stargan_deploy.batch.run import BatchContext
+    from stargan_deploy.batch.session import open_session
 
     wait = DiskWait(request.job.output, wait_s=request.disk_wait_s, say=say)
-    rerun = Rerun(
+    policy = ResumePolicy(
         resume=request.resume or request.watch,
         changed=request.changed,
         overwrite=request.overwrite,
     )
-    with open_engine(spec, request.job, write=wait.write_bytes) as engine:
-        circumstances = Circumstances(
+    with open_session(spec, request.job, write=wait.write_bytes) as engine:
+        context = BatchContext(
             settings=engine.settings,
             card=engine.translator.card,
             model=str(request.model),
-            rerun=rerun,
+            policy=policy,
             covers_folder=request.watch,
             wait=wait,
             say=say,
         )
         if request.ray is None:
-            yield engine.pipeline.work, circumstances
+            yield engine.pipeline.work, context
             return
     from stargan_deploy.batch.ray.cluster import ray_work
 
@@ -133,16 +133,16 @@ def _opened(request: BatchRequest, spec: "EngineSpec") -> Iterator[tuple["Work",
         spec,
         request.job,
         disk_wait_s=request.disk_wait_s,
-        settings=circumstances.settings,
+        settings=context.settings,
     ) as work:
-        yield work, circumstances
+        yield work, context
 
 
-def _run(plan: "BatchPlan", work: "Work", circumstances: "Circumstances") -> "BatchReport":
+def _run(plan: "BatchPlan", work: "Work", context: "BatchContext") -> "BatchReport":
     from stargan_deploy.batch.run import run_batch
 
     with progress("photos") as on_progress:
-        return run_batch(plan, work, dataclasses.replace(circumstances, on_progress=on_progress))
+        return run_batch(plan, work, dataclasses.replace(context, on_progress=on_progress))
 
 
 def _watch(request: BatchRequest) -> None:
@@ -153,21 +153,21 @@ def _watch(request: BatchRequest) -> None:
     if request.wish.dry_run:
         say(f"dry run: {request.job.input} was not watched")
         return
-    with _opened(request, spec) as (work, circumstances):
+    with _opened(request, spec) as (work, context):
         say(f"watching {request.job.input} with {request.model.name}; Ctrl-C ends it")
-        now = circumstances
+        now = context
         for plan in watch(request.job):
             _show_words(_run(plan, work, now))
-            now = dataclasses.replace(now, rerun=dataclasses.replace(now.rerun, changed="redo"))
+            now = dataclasses.replace(now, policy=dataclasses.replace(now.policy, changed="redo"))
 
 
-def _write_pages(plan: "BatchPlan", circumstances: "Circumstances", pages: Pages) -> None:
+def _write_pages(plan: "BatchPlan", context: "BatchContext", pages: Pages) -> None:
     from stargan_deploy.batch.output.contact_sheets import write_batch_gallery, write_contact_sheets
     from stargan_deploy.batch.session import make_framing
 
     if not (pages.grid or pages.gallery):
         return
-    framing = make_framing(plan.job, circumstances.card)
+    framing = make_framing(plan.job, context.card)
     if pages.grid:
         paths = write_contact_sheets(plan, framing)
         say(f"contact sheets: {paths[0]}" + (f" to {paths[-1].name}" if paths[1:] else ""))
@@ -181,8 +181,8 @@ def _describe(plan: "BatchPlan") -> str:
     return f"translating {_count(len(plan.photos), 'photo')} to {wishes}"
 
 
-def _engine_words(circumstances: "Circumstances") -> str:
-    return f"{circumstances.settings.backend} on {circumstances.settings.device}"
+def _engine_words(context: "BatchContext") -> str:
+    return f"{context.settings.backend} on {context.settings.device}"
 
 
 def _show_plan(plan: "BatchPlan", model: Path, json_output: bool) -> None:

@@ -12,7 +12,7 @@ from stargan_deploy.cli.options import Device, DryRun, Json, Quiet, Weights
 from stargan_deploy.cli.runtime_choice import Wish, settle_engine
 
 if TYPE_CHECKING:
-    from stargan_deploy.batch.session import EngineSpec
+    from stargan_deploy.batch.session import RuntimeSpec
     from stargan_deploy.inference.sample_folder import SampledFolder
     from stargan_deploy.inference.sampler import SampleRequest
 
@@ -78,7 +78,7 @@ def sample(
         show(f"{'would write' if dry_run else 'wrote'} {count} pictures and {folder.grid}")
 
 
-def _check_engine(spec: "EngineSpec") -> None:
+def _check_engine(spec: "RuntimeSpec") -> None:
     """Finds out whether a dry run's engine could be opened, unless it is yet to be made."""
     from stargan_deploy.batch.session import make_runtime
 
@@ -86,7 +86,7 @@ def _check_engine(spec: "EngineSpec") -> None:
         make_runtime(spec)
 
 
-def _make_pictures(spec: "EngineSpec", request: "SampleRequest", folder: "SampledFolder") -> None:
+def _make_pictures(spec: "RuntimeSpec", request: "SampleRequest", folder: "SampledFolder") -> None:
     from stargan_deploy.batch.session import make_runtime
     from stargan_deploy.inference.sampler import Sampler
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from stargan_deploy.batch.manifest.lines import (
     MAX_NUMBER,
-    Begun,
     OutputRecord,
     PhotoRecord,
     RunRecord,
+    StartedRecord,
     parse_line,
     to_line,
 )
@@ -53,7 +53,7 @@ def photo_line(
 
 
 def begun_line(photo="a.jpg", run="r1", outputs=None):
-    return to_line(Begun(run=run, photo=photo, outputs=tuple(outputs or [photo])).to_row())
+    return to_line(StartedRecord(run=run, photo=photo, outputs=tuple(outputs or [photo])).to_row())
 
 
 @pytest.fixture

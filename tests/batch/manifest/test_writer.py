@@ -14,7 +14,7 @@ import pytest
 
 from stargan_deploy.batch.disk import DiskWait
 from stargan_deploy.batch.manifest import writer as manifest_writer
-from stargan_deploy.batch.manifest.lines import Begun, OutputRecord, PhotoRecord
+from stargan_deploy.batch.manifest.lines import OutputRecord, PhotoRecord, StartedRecord
 from stargan_deploy.batch.manifest.reader import read_manifests
 from stargan_deploy.batch.manifest.writer import SYNC_LINES, SYNC_S, ManifestWriter
 from stargan_deploy.batch.shard import WHOLE, Shard
@@ -107,7 +107,7 @@ def test_syncing_comes_in_groups_and_at_the_end(tmp_path, monkeypatch):
         now_s[0] += SYNC_S
         writer.append(record("late.jpg"))
         assert len(synced) == 2
-        writer.announce([Begun(photo="x.jpg", outputs=("x.jpg",))])
+        writer.claim([StartedRecord(photo="x.jpg", outputs=("x.jpg",))])
         assert len(synced) == 3
         writer.append(record("last.jpg"))
     assert len(synced) == 4
@@ -277,7 +277,7 @@ WRITE_FOR_EVER = """
 import sys
 from pathlib import Path
 from stargan_deploy.batch.manifest.reader import read_manifests
-from stargan_deploy.batch.manifest.lines import Begun, PhotoRecord
+from stargan_deploy.batch.manifest.lines import StartedRecord, PhotoRecord
 from stargan_deploy.batch.manifest.writer import ManifestWriter
 from tests.batch.test_settings import SETTINGS
 
@@ -288,7 +288,7 @@ with ManifestWriter(folder) as writer:
     print("begun", flush=True)
     start = len(earlier.photos)
     for number in range(start, start + num):
-        writer.announce([Begun(photo=str(number), outputs=(str(number),))])
+        writer.claim([StartedRecord(photo=str(number), outputs=(str(number),))])
         writer.append(PhotoRecord(photo=str(number), result="skipped", reason="x" * 2000))
         print(number, flush=True)
 """

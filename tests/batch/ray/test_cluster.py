@@ -26,9 +26,9 @@ from stargan_deploy.batch.plan import BatchJob, Photo, plan_batch
 from stargan_deploy.batch.ray import cluster
 from stargan_deploy.batch.ray.cluster import CALLS_A_BLOCK, ray_work
 from stargan_deploy.batch.report import BatchReport
-from stargan_deploy.batch.resume import Rerun
-from stargan_deploy.batch.run import Circumstances, run_batch
-from stargan_deploy.batch.session import EngineSpec, open_engine
+from stargan_deploy.batch.resume import ResumePolicy
+from stargan_deploy.batch.run import BatchContext, run_batch
+from stargan_deploy.batch.session import RuntimeSpec, open_session
 from stargan_deploy.cli.find import DEMO_MODEL
 from stargan_deploy.errors import BackendError, DiskFullError, ModelError, OutputError, UsageError
 from stargan_deploy.files.atomic import atomic_path
@@ -103,22 +103,22 @@ def wait_until(is_so: Callable[[], object], *, limit_s: float = 120) -> None:
 @dataclass(frozen=True)
 class Studio:
     photos: Path
-    spec: EngineSpec
-    circumstances: Circumstances
+    spec: RuntimeSpec
+    context: BatchContext
 
     def job(self, output: Path) -> BatchJob:
-        targets = name_targets(self.circumstances.card.labels, list(TARGETS))
+        targets = name_targets(self.context.card.labels, list(TARGETS))
         return BatchJob(input=self.photos, output=output, targets=targets)
 
     def run(self, output: Path, address: str | None = None, **changes) -> BatchReport:
-        circumstances = replace(self.circumstances, **changes)
+        context = replace(self.context, **changes)
         job = self.job(output)
         if address is None:
-            with open_engine(self.spec, job) as opened:
-                return run_batch(plan_batch(job), opened.pipeline.work, circumstances)
-        settings = circumstances.settings
+            with open_session(self.spec, job) as opened:
+                return run_batch(plan_batch(job), opened.pipeline.work, context)
+        settings = context.settings
         with ray_work(address, self.spec, job, disk_wait_s=0, settings=settings) as work:
-            return run_batch(plan_batch(job), work, circumstances)
+            return run_batch(plan_batch(job), work, context)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -156,13 +156,13 @@ def studio(tmp_path_factory, good_photos, bad_photos) -> Studio:
     write_all(folder / "A b", {**good_photos, **bad_photos})
     odd = os.fsdecode(b"no utf-8 \xff.jpg")
     write_all(folder, {odd: good_photos["plain.jpg"], "Größe 😀.jpg": good_photos["turned.jpeg"]})
-    spec = EngineSpec(path=DEMO_MODEL, backend="eager", device="cpu", batch_size=BATCH_SIZE)
+    spec = RuntimeSpec(path=DEMO_MODEL, backend="eager", device="cpu", batch_size=BATCH_SIZE)
     nobody = BatchJob(input=folder, output=folder.parent / "out", targets=())
-    with open_engine(spec, nobody) as opened:
-        circumstances = Circumstances(settings=opened.settings, card=opened.translator.card)
-    studio = Studio(photos=folder, spec=spec, circumstances=circumstances)
-    with open_engine(spec, studio.job(folder.parent / "out")) as opened:
-        return replace(studio, circumstances=replace(circumstances, settings=opened.settings))
+    with open_session(spec, nobody) as opened:
+        context = BatchContext(settings=opened.settings, card=opened.translator.card)
+    studio = Studio(photos=folder, spec=spec, context=context)
+    with open_session(spec, studio.job(folder.parent / "out")) as opened:
+        return replace(studio, context=replace(context, settings=opened.settings))
 
 
 @pytest.fixture(scope="module")
@@ -232,7 +232,7 @@ def test_killed_workers_cost_only_what_they_had_in_hand(
                         os.kill(pid, signal.SIGKILL)
                 yield outcome
 
-    report = run_batch(plan, work, studio.circumstances)
+    report = run_batch(plan, work, studio.context)
     assert (report.num_translated, report.num_failed) == (58, 3)
     assert tree(tmp_path) == local
     assert not [path for path in tmp_path.rglob("*") if path.name.endswith(".tmp")]
@@ -252,7 +252,7 @@ def test_a_killed_driver_is_gone_on_with(studio, local, two_workers, tmp_path):
     noted = {path for end in ends(tmp_path) for path in output_paths(end, tmp_path)}
     assert 0 < len(noted) < len(local)
     before = states(noted)
-    report = studio.run(tmp_path, two_workers.address, rerun=Rerun(resume=True))
+    report = studio.run(tmp_path, two_workers.address, policy=ResumePolicy(resume=True))
     assert report.num_translated == 58
     assert report.num_pictures == len(local) - len(noted)
     assert states(noted) == before
@@ -375,7 +375,7 @@ def order(studio: Studio, output: Path, **changes) -> cluster._Order:
     usual = cluster._Order(
         spec=studio.spec,
         job=studio.job(output),
-        settings=studio.circumstances.settings,
+        settings=studio.context.settings,
         folder=Path.cwd(),
         disk_wait_s=0,
         share=cluster._Share(num_workers=1),
@@ -397,7 +397,7 @@ def test_a_machine_that_is_set_up_otherwise_refuses(studio, tmp_path, changes, w
 
 
 def test_a_worker_that_would_make_other_pictures_refuses(studio, tmp_path):
-    other = replace(studio.circumstances.settings, device="cuda:0", batch_size=16)
+    other = replace(studio.context.settings, device="cuda:0", batch_size=16)
     with ExitStack() as stack, pytest.raises(BackendError, match="batch_size: 16 -> 1; device: "):
         cluster._open_pipeline(order(studio, tmp_path, settings=other), stack)
 
