@@ -21,7 +21,7 @@ import pytest
 
 import stargan_deploy
 from stargan_deploy.batch import disk
-from stargan_deploy.batch.outcome import Outcome, WrittenPicture
+from stargan_deploy.batch.outcome import Outcome, WrittenImage
 from stargan_deploy.batch.plan import BatchJob, Photo, plan_batch
 from stargan_deploy.batch.ray import cluster
 from stargan_deploy.batch.ray.cluster import CALLS_A_BLOCK, ray_work
@@ -459,7 +459,7 @@ def test_pictures_of_another_machine_must_be_here(studio, tmp_path, is_shared):
     path = tmp_path / "out" / "a.jpg"
     if is_shared:
         write_all(path.parent, {path.name: b"picture"})
-    picture = WrittenPicture(path=path, sha256="", size_bytes=7)
+    picture = WrittenImage(path=path, sha256="", size_bytes=7)
     photo = Photo(name=PurePosixPath("a.jpg"), path=Path("a.jpg"), outputs=(path,))
     outcome = Outcome(photo=photo, result="translated", pictures=(picture,))
     ending = cluster._Ending(block=1, machine="far-away", outcomes=(outcome,))
