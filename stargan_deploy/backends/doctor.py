@@ -19,7 +19,7 @@ from pathlib import Path
 from stargan_deploy.backends.registry import BACKENDS
 from stargan_deploy.devices import machine_name
 from stargan_deploy.errors import BackendError, brief
-from stargan_deploy.files.atomic import cache_folder
+from stargan_deploy.files.cache import cache_folder
 from stargan_deploy.isolated import ask_child
 
 LIMIT_S = 120.0

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stargan_deploy.batch.manifest.lines import Result
-from stargan_deploy.batch.photos.listing import printable
 from stargan_deploy.batch.photos.photo_remarks import Trait
 from stargan_deploy.batch.plan import Photo
 from stargan_deploy.batch.report import Failure
+from stargan_deploy.presentation.text import printable
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from stargan_deploy.batch.photos.listing import list_photos, printable
+from stargan_deploy.batch.photos.listing import list_photos
 from stargan_deploy.batch.photos.naming import (
     NameTemplate,
     place_images,
@@ -18,6 +18,7 @@ from stargan_deploy.errors import UsageError
 from stargan_deploy.inference.framing import Fit
 from stargan_deploy.inference.source_labels import LabelTable
 from stargan_deploy.inference.targets import NamedTarget
+from stargan_deploy.presentation.text import printable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +95,8 @@ class BatchPlan:
     """Places of pictures that could not keep their photo's name, by photo."""
     failures: tuple[Failure, ...]
     """What failed already: folders that could not be listed."""
+    note: str = ""
+    """A line about folders that were left out, or nothing."""
 
 
 def plan_batch(job: BatchJob) -> BatchPlan:
@@ -118,7 +121,9 @@ def plan_batch(job: BatchJob) -> BatchPlan:
     )
     _refuse_overwriting(photos)
     renamed = {} if job.naming else _renamed(photos)
-    return BatchPlan(job=job, photos=photos, renamed=renamed, failures=listing.failures)
+    return BatchPlan(
+        job=job, photos=photos, renamed=renamed, failures=listing.failures, note=listing.note
+    )
 
 
 def _places(

@@ -13,10 +13,11 @@ from stargan_deploy.batch.manifest.lines import PhotoRecord, StartedRecord
 from stargan_deploy.batch.manifest.reader import Manifests, place_below
 from stargan_deploy.batch.manifest.writer import ManifestWriter
 from stargan_deploy.batch.plan import Photo
-from stargan_deploy.batch.settings import Settings, differences, one_line
+from stargan_deploy.batch.settings import Settings, differences
 from stargan_deploy.batch.shard import WHOLE, Shard
 from stargan_deploy.errors import UsageError
 from stargan_deploy.files.atomic import file_sha256
+from stargan_deploy.presentation.text import one_line
 
 OnProgress = Callable[[int, int], None]
 """Called with the photos compared and all photos to compare."""

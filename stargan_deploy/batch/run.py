@@ -12,7 +12,6 @@ from stargan_deploy.batch.manifest.lines import OutputRecord, PhotoRecord
 from stargan_deploy.batch.manifest.reader import place_below, read_manifests
 from stargan_deploy.batch.manifest.writer import ManifestWriter
 from stargan_deploy.batch.outcome import Outcome
-from stargan_deploy.batch.photos.listing import printable
 from stargan_deploy.batch.photos.photo_remarks import Trait, trait_notes
 from stargan_deploy.batch.plan import BatchPlan, Photo
 from stargan_deploy.batch.report import BatchReport, Failure, report_name
@@ -28,6 +27,7 @@ from stargan_deploy.card.card import ModelCard
 from stargan_deploy.errors import StoppedError
 from stargan_deploy.files.atomic import remove_temporaries
 from stargan_deploy.inference.translator import ZEROS_NOTE
+from stargan_deploy.presentation.text import printable
 from stargan_deploy.stop_signals import StopSignals
 
 OnProgress = Callable[[int, int], None]
@@ -222,6 +222,8 @@ class _Tally:
         num_looked_at = self.num_ended - self._ended["failed"]
         size = int(self.run.settings.options["size"])
         notes = trait_notes(self._traits, num_looked_at, self.run.card, size)
+        if self.plan.note:
+            notes.append(self.plan.note)
         if self._origin == "zeros" and self.plan.job.source == "predict":
             notes.append(ZEROS_NOTE)
         if self.plan.renamed:

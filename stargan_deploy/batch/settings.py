@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stargan_deploy.config import to_mapping
+from stargan_deploy.presentation.text import one_line
 
 MAX_SHOWN_CHARACTERS = 40
 
@@ -71,11 +72,6 @@ def _shown(settings: Mapping[str, Any], name: str) -> str:
     if re.fullmatch(r"[0-9a-f]{64}", text):
         return text[:12]
     return _clipped(text)
-
-
-def one_line(text: str) -> str:
-    """A text with its line breaks, other controls and lone surrogates as escapes."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _clipped(text: str) -> str:

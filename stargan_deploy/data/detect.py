@@ -8,8 +8,8 @@ from stargan_deploy.data.layouts.celeba import find_attribute_file
 from stargan_deploy.data.layouts.csv_table import find_csv
 from stargan_deploy.data.layouts.idx import holds_idx
 from stargan_deploy.data.layouts.unpaired import has_lettered_folders
-from stargan_deploy.data.source import found_at
 from stargan_deploy.errors import ConfigError, DataError
+from stargan_deploy.files.walk import found_at
 
 TrainedLayout = Literal["celeba", "csv", "folders"]
 """Layouts that a training finds by itself; the others must be named by `data.kind`."""

@@ -1,7 +1,7 @@
 """What a data set is to the trainer, and the settings that name one or several."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -12,7 +12,6 @@ from PIL import Image
 
 from stargan_deploy.card.labels import LabelSpace
 from stargan_deploy.errors import ConfigError
-from stargan_deploy.files.images import IMAGE_SUFFIXES
 
 Labels = npt.NDArray[np.float32]
 Split = Literal["train", "test"]
@@ -210,11 +209,6 @@ def place_roots(data: Mapping[str, Any], roots: Sequence[str]) -> dict[str, Any]
     return {"sets": own}
 
 
-def image_files(folder: Path) -> list[Path]:
-    """The image files below a folder, sorted, hidden ones left out."""
-    return sorted(path for path in _visible(folder.rglob("*"), folder) if path.is_file())
-
-
 def _synthetic(config: DataConfig, split: Split) -> ImageSource:
     from stargan_deploy.data.layouts.synthetic import SyntheticFaces
     from stargan_deploy.data.layouts.table import select_attributes
@@ -261,24 +255,9 @@ def _unattributed(config: DataConfig, root: Path, split: Split) -> ImageSource:
     return PlainImages(root, split=split)
 
 
-def found_at(path: Path) -> Literal["folder", "file", "nothing"]:
-    """What stands at a path, however odd the path is."""
-    try:
-        return "folder" if path.is_dir() else "file" if path.exists() else "nothing"
-    except (OSError, ValueError):  # such as a name that is too long
-        return "nothing"
-
-
 def _is_synthetic(table: Any) -> bool:
     return isinstance(table, Mapping) and table.get("kind") == "synthetic"
 
 
 def _set_name(root: str) -> str:
     return re.sub(r"[^\w-]+", "_", Path(root).name.removesuffix(".csv"), flags=re.ASCII)
-
-
-def _visible(paths: Iterable[Path], folder: Path) -> Iterable[Path]:
-    for path in paths:
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.suffix.lower() in IMAGE_SUFFIXES and not hidden:
-            yield path

@@ -18,7 +18,8 @@ from stargan_deploy.card.card import Precision
 from stargan_deploy.errors import ModelError, StarganDeployError, UsageError
 from stargan_deploy.export.export import export
 from stargan_deploy.export.plan import ExportOptions
-from stargan_deploy.files.atomic import cache_folder, file_sha256, size_bytes
+from stargan_deploy.files.atomic import file_sha256, size_bytes
+from stargan_deploy.files.cache import cache_folder
 
 LIMIT_BYTES = 4_000_000_000
 """Greatest size of all cached artefacts; the variable STARGAN_DEPLOY_CACHE_BYTES changes it."""

@@ -140,12 +140,6 @@ def cannot_write(path: Path, error: OSError) -> OutputError:
     return kind(f"cannot write {path}: {reason}; free space or choose another folder")
 
 
-def cache_folder() -> Path:
-    """The user's cache folder for this tool, which may not exist; XDG_CACHE_HOME moves it."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "stargan-deploy"
-
-
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file's content, as hexadecimal digits."""
     with open(path, "rb") as stream:

@@ -12,8 +12,8 @@ import numpy as np
 
 from stargan_deploy.card.labels import FloatArray, LabelSpace, Target
 from stargan_deploy.data.layouts.label_file import LabelFile
-from stargan_deploy.data.source import found_at
 from stargan_deploy.errors import DataError
+from stargan_deploy.files.walk import found_at
 from stargan_deploy.inference.targets import depends_on_source
 
 

@@ -4,24 +4,16 @@ They share one style sheet, `page.css`, which knows light and dark.
 """
 
 import html
-import re
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from string import Template
 
 from stargan_deploy.files.atomic import write_text
+from stargan_deploy.presentation.text import visible
 
 NOTHING = "\N{EN DASH}"
 """Stands where there is no value."""
-
-_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]")
-"""Characters that XML refuses, and that no reader can see."""
-
-
-def visible(value: object) -> str:
-    """Any value as text without control characters, which could steer a terminal."""
-    return _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", str(value))
 
 
 def escaped(value: object) -> str:

@@ -2,15 +2,14 @@
 
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-T = TypeVar("T")
+from stargan_deploy.presentation.text import evenly
 
 EVALUATION_PREFIX = "eval/"
 """Start of the names of evaluation metrics, which come in lines of their own."""
@@ -84,13 +83,6 @@ def read_metrics(path: Path, *, max_lines: int = MAX_LINES) -> dict[str, Curve]:
             for name, value in row.items():
                 points.setdefault(name, {})[step] = value
     return {name: _curve(by_step) for name, by_step in points.items()}
-
-
-def evenly(items: Sequence[T], count: int) -> list[T]:
-    """At most so many of the items, evenly spread, with both ends."""
-    if len(items) <= count:
-        return list(items)
-    return [items[place] for place in np.linspace(0, len(items) - 1, count).round().astype(int)]
 
 
 def _read_row(line: bytes) -> dict[str, float]:

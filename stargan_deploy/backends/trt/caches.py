@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Literal
 
 from stargan_deploy.errors import OutputError
-from stargan_deploy.files.atomic import cache_folder, write_bytes
+from stargan_deploy.files.atomic import write_bytes
+from stargan_deploy.files.cache import cache_folder
 
 FOLDER = "tensorrt"
 

@@ -3,17 +3,16 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 from PIL import Image, ImageOps
 
 from stargan_deploy.batch.output.gallery import GalleryRow, write_gallery
-from stargan_deploy.batch.photos.listing import printable
 from stargan_deploy.batch.photos.photo_file import decode_photo, read_photo
 from stargan_deploy.batch.plan import BatchPlan, Photo
 from stargan_deploy.errors import DataError
 from stargan_deploy.files.images import load_image, save_image
 from stargan_deploy.inference.framing import Framing
 from stargan_deploy.presentation.grids import picture_grid
+from stargan_deploy.presentation.text import evenly, printable
 
 ROWS_A_SHEET = 24
 """Photos on one contact sheet."""
@@ -65,7 +64,7 @@ def write_batch_gallery(plan: BatchPlan, framing: Framing, *, title: str) -> Pat
         OutputError: the output folder cannot be written.
     """
     done = _done(plan)
-    picked = [done[i] for i in _evenly(len(done), MAX_GALLERY_PHOTOS)]
+    picked = evenly(done, MAX_GALLERY_PHOTOS)
     subtitle = f"{len(done)} photos"
     if len(picked) < len(done):
         subtitle = f"{len(picked)} of {subtitle}, taken evenly"
@@ -99,7 +98,3 @@ def _reduced(image: Image.Image, size: int) -> Image.Image:
 
 def _square(image: Image.Image, size: int) -> Image.Image:
     return ImageOps.pad(image, (size, size), color=(255, 255, 255))
-
-
-def _evenly(num: int, most: int) -> list[int]:
-    return sorted(set(np.linspace(0, num - 1, min(num, most)).round().astype(int).tolist()))

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from stargan_deploy.batch.photos.listing import printable, same_name_key
+from stargan_deploy.batch.photos.listing import same_name_key
 from stargan_deploy.errors import UsageError, unknown_name
 from stargan_deploy.files.images import KEPT_FORMATS, output_suffix
+from stargan_deploy.presentation.text import printable
 
 FIELDS = ("folder", "stem", "suffix", "name", "target")
 """folder: of the photo, below the input. stem, suffix: of its name; the suffix with its dot, and as

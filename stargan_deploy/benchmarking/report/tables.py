@@ -16,7 +16,7 @@ from stargan_deploy.benchmarking.report.explanations import HOW_TO_READ, METHOD,
 from stargan_deploy.benchmarking.results import Results
 from stargan_deploy.errors import DataError
 from stargan_deploy.files.atomic import write_text
-from stargan_deploy.presentation.page import visible
+from stargan_deploy.presentation.text import visible
 
 MARKDOWN_NAME = "report.md"
 

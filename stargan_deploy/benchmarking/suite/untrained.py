@@ -15,7 +15,7 @@ from stargan_deploy.card.labels import multilabel_space
 from stargan_deploy.config import to_mapping
 from stargan_deploy.families.checkpoint import is_whole, network_tensors, save_checkpoint
 from stargan_deploy.families.stargan.networks import StarGANNetwork, build_networks, entry_points
-from stargan_deploy.files.atomic import cache_folder
+from stargan_deploy.files.cache import cache_folder
 
 NAME = "untrained"
 """What stands for this model where a file is named."""

@@ -186,7 +186,7 @@ def _engine_words(context: "BatchContext") -> str:
 
 
 def _show_plan(plan: "BatchPlan", model: Path, json_output: bool) -> None:
-    from stargan_deploy.batch.photos.listing import printable
+    from stargan_deploy.presentation.text import printable
 
     photos = [
         {"photo": printable(photo.path), "pictures": [printable(path) for path in photo.outputs]}

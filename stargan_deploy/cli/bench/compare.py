@@ -78,7 +78,7 @@ def _show(comparison: "Comparison") -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from stargan_deploy.presentation.page import visible
+    from stargan_deploy.presentation.text import visible
 
     console = Console(highlight=False)
     for number, remark in enumerate(comparison.remarks):
@@ -97,7 +97,7 @@ def _table(comparison: "Comparison") -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    from stargan_deploy.presentation.page import visible
+    from stargan_deploy.presentation.text import visible
 
     grid = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     grid.add_column("row", overflow="fold")
@@ -117,7 +117,7 @@ def _table(comparison: "Comparison") -> "Table":
 
 
 def _verdict(row: "RowComparison") -> str:
-    from stargan_deploy.presentation.page import visible
+    from stargan_deploy.presentation.text import visible
 
     verdict = f"noise (up to {row.noise:.0%})" if row.verdict == "noise" else row.verdict
     return visible("; ".join((verdict, *row.notes)))

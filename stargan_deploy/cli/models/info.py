@@ -11,6 +11,7 @@ from stargan_deploy.cli.models.foreign_graph import graph_lines, read_foreign_gr
 from stargan_deploy.cli.options import Json, Quiet
 from stargan_deploy.errors import ModelError
 from stargan_deploy.files.atomic import size_bytes
+from stargan_deploy.presentation.text import one_line
 
 if TYPE_CHECKING:
     from stargan_deploy.card.card import Dim, EntryPoint, ModelCard, TensorSpec, Verdict
@@ -55,7 +56,7 @@ def info(
     size = f"{path} ({size_bytes(path) / 1e6:.1f} MB)"
     lines = _card_lines(card, path) if card else graph_lines(graph or {})
     for what, words in [("file", size), *lines]:
-        show(_printable(f"{what:{COLUMN}} {words}"))
+        show(one_line(f"{what:{COLUMN}} {words}").rstrip())
     if graph:
         say("this tool runs files with a card only; it writes them with: stargan-deploy export")
 
@@ -227,9 +228,3 @@ def _origin_lines(card: "ModelCard") -> list[Line]:
 
 def _pairs(mapping: dict[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in mapping.items())
-
-
-def _printable(line: str) -> str:
-    """A line without the signs by which a file could steer the terminal."""
-    letters = (letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line)
-    return "".join(letters).rstrip()

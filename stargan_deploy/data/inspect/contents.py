@@ -23,9 +23,10 @@ from stargan_deploy.data.layouts.paired import load_pair, look_like_pairs
 from stargan_deploy.data.layouts.plain import PlainImages
 from stargan_deploy.data.layouts.table import FileTable
 from stargan_deploy.data.layouts.unpaired import domain_folders, open_domain
-from stargan_deploy.data.source import ImageSource, Split, image_files
+from stargan_deploy.data.source import ImageSource, Split
 from stargan_deploy.errors import DataError
 from stargan_deploy.files.images import load_image
+from stargan_deploy.files.walk import image_files
 
 T = TypeVar("T")
 

@@ -10,6 +10,7 @@ from stargan_deploy.data.source import Scheme, Split
 from stargan_deploy.data.splits import NUM_HELD_OUT, choose_rows
 from stargan_deploy.errors import DataError
 from stargan_deploy.files.images import IMAGE_SUFFIXES
+from stargan_deploy.files.walk import subfolders
 
 PAPER_ATTRIBUTES = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young")
 """The five attributes of the paper's CelebA experiments."""
@@ -76,7 +77,7 @@ def find_image_folder(folder: Path) -> Path:
     Raises:
         DataError: no folder with images is there.
     """
-    others = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    others = [path.name for path in subfolders(folder)]
     for name in (*IMAGE_FOLDERS, *others, "."):
         candidate = folder / name
         if candidate.is_dir() and any(_is_image(path) for path in candidate.iterdir()):
@@ -85,4 +86,4 @@ def find_image_folder(folder: Path) -> Path:
 
 
 def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in IMAGE_SUFFIXES
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")

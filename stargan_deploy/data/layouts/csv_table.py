@@ -10,9 +10,10 @@ from stargan_deploy.card.labels import multilabel_space
 from stargan_deploy.data.layouts.celeba import IMAGE_FOLDERS
 from stargan_deploy.data.layouts.label_file import LabelFile
 from stargan_deploy.data.layouts.table import FileTable
-from stargan_deploy.data.source import Scheme, Split, found_at
+from stargan_deploy.data.source import Scheme, Split
 from stargan_deploy.data.splits import NUM_HELD_OUT, choose_rows
 from stargan_deploy.errors import DataError
+from stargan_deploy.files.walk import found_at
 
 FILE_COLUMNS = frozenset(
     ("file", "filename", "file_name", "image", "image_id", "image_name", "img", "name", "path")

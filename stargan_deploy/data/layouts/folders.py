@@ -7,8 +7,9 @@ import numpy as np
 
 from stargan_deploy.card.labels import onehot_space
 from stargan_deploy.data.layouts.table import FileTable
-from stargan_deploy.data.source import Split, image_files
+from stargan_deploy.data.source import Split
 from stargan_deploy.errors import DataError, LabelError, unknown_name
+from stargan_deploy.files.walk import image_files, subfolders
 
 
 class FolderPerDomain(FileTable):
@@ -54,8 +55,7 @@ class FolderPerDomain(FileTable):
 
 def files_by_domain(base: Path) -> dict[str, list[Path]]:
     """The images of each folder that has some."""
-    folders = [path for path in sorted(base.iterdir()) if _is_domain(path)]
-    return {folder.name: files for folder in folders if (files := image_files(folder))}
+    return {folder.name: files for folder in subfolders(base) if (files := image_files(folder))}
 
 
 def split_folder(root: Path, split: Split) -> Path:
@@ -81,7 +81,3 @@ def required_images(folder: Path) -> list[Path]:
     if not files:
         raise DataError(f"{folder} holds no images")
     return files
-
-
-def _is_domain(folder: Path) -> bool:
-    return folder.is_dir() and not folder.name.startswith(".")

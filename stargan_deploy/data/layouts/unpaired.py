@@ -9,8 +9,9 @@ from PIL import Image
 from stargan_deploy.card.labels import NO_LABELS
 from stargan_deploy.data.layouts.folders import files_by_domain, split_folder
 from stargan_deploy.data.layouts.table import FileTable
-from stargan_deploy.data.source import ImageSource, Split, found_at, image_files
+from stargan_deploy.data.source import ImageSource, Split
 from stargan_deploy.errors import DataError, LabelError, unknown_name
+from stargan_deploy.files.walk import found_at, image_files
 
 NUM_DOMAINS = 2
 

@@ -11,7 +11,8 @@ from stargan_deploy.card.card import Preprocessing
 from stargan_deploy.data.layouts.synthetic import draw_attributes
 from stargan_deploy.data.synthetic.portrait import draw_face
 from stargan_deploy.errors import DataError
-from stargan_deploy.files.images import IMAGE_SUFFIXES, Pixels, load_image, prepare_photo
+from stargan_deploy.files.images import Pixels, load_image, prepare_photo
+from stargan_deploy.files.walk import image_files
 
 Faces = Callable[[int, int, int], Pixels]
 """Face number n at a height and width in pixels: (H, W, 3) in [0, 255]."""
@@ -31,7 +32,7 @@ def photo_faces(folder: Path, preprocessing: Preprocessing) -> Faces:
     """
     if not folder.is_dir():
         raise DataError(f"no such folder of photos: {folder}")
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+    paths = image_files(folder)
     if not paths:
         raise DataError(f"{folder} holds no images; name a folder of photos like the model's own")
 

@@ -20,7 +20,8 @@ from stargan_deploy.presentation.charts import (
     ticks,
 )
 from stargan_deploy.presentation.page import escaped
-from stargan_deploy.training.metrics import Curve, evenly
+from stargan_deploy.presentation.text import evenly
+from stargan_deploy.training.metrics import Curve
 
 WIDTH, HEIGHT = 360, 200
 LEFT, RIGHT, TOP, BOTTOM = 56, 352, 8, 176

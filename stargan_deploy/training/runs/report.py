@@ -20,7 +20,8 @@ from stargan_deploy.errors import ImageError
 from stargan_deploy.files.images import load_image
 from stargan_deploy.presentation.charts import format_value
 from stargan_deploy.presentation.page import NOTHING, charts_section, escaped, tile, write_page
-from stargan_deploy.training.metrics import EVALUATION_PREFIX, Curve, evenly
+from stargan_deploy.presentation.text import evenly
+from stargan_deploy.training.metrics import EVALUATION_PREFIX, Curve
 from stargan_deploy.training.runs.charts import Chart, Series, chart_figure
 from stargan_deploy.training.runs.run_reader import RunRecord, Table, read_run, table_of
 

@@ -1,0 +1,191 @@
+"""Finding the images below a folder: one walk for training, calibration, proof, check and batch.
+
+Hidden files and folders are skipped, and so are the folders that file servers, desktops and
+archives add. Links to folders are followed, but every folder is visited once, so that a loop of
+links ends; real folders come before links to them.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from stargan_deploy.errors import DataError
+from stargan_deploy.files.images import IMAGE_SUFFIXES
+
+SYSTEM_FOLDERS = frozenset(
+    name.casefold()
+    for name in (
+        "@eaDir",
+        "@Recycle",
+        "#recycle",
+        "#snapshot",
+        "$RECYCLE.BIN",
+        "System Volume Information",
+        "lost+found",
+        "__MACOSX",
+    )
+)
+"""Folders, in lower case, that hold thumbnails, deleted files and metadata instead of photos."""
+
+MAX_NAMED = 3
+"""Folders that a note names."""
+
+_FolderId = tuple[int, int]
+"""Device and inode: the folder itself, whatever path leads there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unreadable:
+    """A folder that could not be listed."""
+
+    path: PurePosixPath
+    """Path below the root."""
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """The images below a folder."""
+
+    images: tuple[PurePosixPath, ...]
+    """Paths below the root, sorted; among them broken links, so that they are reported."""
+    unreadable: tuple[Unreadable, ...] = ()
+    left_out: tuple[PurePosixPath, ...] = ()
+    """System folders that were skipped."""
+
+    @property
+    def note(self) -> str:
+        """A line about skipped system folders, or nothing."""
+        return left_out_note(self.left_out)
+
+
+def find_images(root: Path, *, skip: Path | None = None) -> Found:
+    """Lists the images below a folder, by their names' endings.
+
+    Args:
+        root: the folder.
+        skip: a folder that is left out.
+    """
+    walk = _Walk(root, None if skip is None else _folder_id(skip))
+    images = tuple(sorted(walk.images()))
+    return Found(
+        images=images,
+        unreadable=tuple(walk.unreadable),
+        left_out=tuple(sorted(walk.left_out)),
+    )
+
+
+def image_files(folder: Path) -> list[Path]:
+    """The image files below a folder, sorted.
+
+    Raises:
+        DataError: it, or a folder below it, cannot be listed.
+    """
+    found = find_images(folder)
+    if found.unreadable:
+        raise DataError(found.unreadable[0].reason)
+    return [folder / image for image in found.images]
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """The visible folders in a folder, sorted by name; links to it or above it are left out."""
+    above = {_folder_id(place) for place in (folder, *folder.resolve().parents)}
+    paths = (path for path in sorted(folder.iterdir()) if not _is_skipped(path.name))
+    return [path for path in paths if found_at(path) == "folder" and _folder_id(path) not in above]
+
+
+def left_out_note(folders: tuple[PurePosixPath, ...]) -> str:
+    """A line about skipped system folders, or nothing."""
+    if not folders:
+        return ""
+    more = f" and {len(folders) - MAX_NAMED} more" if len(folders) > MAX_NAMED else ""
+    return f"left out system folders: {', '.join(map(str, folders[:MAX_NAMED]))}{more}"
+
+
+def found_at(path: Path) -> Literal["folder", "file", "nothing"]:
+    """Whether a folder, a file or nothing is at a path, however odd the path is."""
+    try:
+        return "folder" if path.is_dir() else "file" if path.exists() else "nothing"
+    except (OSError, ValueError):  # for example a name that is too long
+        return "nothing"
+
+
+class _Walk:
+    """One pass over a tree."""
+
+    def __init__(self, root: Path, skip: _FolderId | None) -> None:
+        self._root = root
+        self._seen = set() if skip is None else {skip}
+        self._links: list[PurePosixPath] = []
+        self.unreadable: list[Unreadable] = []
+        self.left_out: list[PurePosixPath] = []
+
+    def images(self) -> Iterator[PurePosixPath]:
+        """Images of the real folders, then of those that only links lead to."""
+        yield from self._below(PurePosixPath())
+        while self._links:
+            self._links.sort()
+            yield from self._below(self._links.pop(0))
+
+    def _below(self, top: PurePosixPath) -> Iterator[PurePosixPath]:
+        pending = [top]
+        while pending:
+            folder = pending.pop()
+            for entry in self._entries(folder):
+                place = folder / entry.name
+                if not _is_folder(entry):
+                    if _is_image(entry):
+                        yield place
+                elif _is_skipped(entry.name):
+                    self.left_out.append(place)
+                elif entry.is_symlink():
+                    self._links.append(place)
+                else:
+                    pending.append(place)
+
+    def _entries(self, folder: PurePosixPath) -> list[os.DirEntry[str]]:
+        """The entries that are not hidden, of a folder that was not visited before."""
+        path = self._root / folder
+        identity = _folder_id(path)
+        if identity in self._seen:
+            return []
+        if identity is not None:
+            self._seen.add(identity)
+        try:
+            with os.scandir(path) as entries:
+                return sorted((e for e in entries if e.name[0] != "."), key=lambda e: e.name)
+        except OSError as error:
+            reason = f"cannot list {path}: {error.strerror or error}"
+            self.unreadable.append(Unreadable(path=folder, reason=reason))
+            return []
+
+
+def _is_skipped(name: str) -> bool:
+    return name.startswith(".") or name.casefold() in SYSTEM_FOLDERS
+
+
+def _folder_id(path: Path) -> _FolderId | None:
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _is_image(entry: os.DirEntry[str]) -> bool:
+    """Whether a name ends like an image's and is a file, or a broken link that must be reported."""
+    if PurePosixPath(entry.name).suffix.lower() not in IMAGE_SUFFIXES:
+        return False
+    try:
+        return entry.is_file() or entry.is_symlink()
+    except OSError:
+        return True

@@ -1,0 +1,36 @@
+"""Text that is safe to print, and excerpts of long lists."""
+
+import re
+from collections.abc import Sequence
+from pathlib import PurePath
+from typing import TypeVar
+
+import numpy as np
+
+T = TypeVar("T")
+
+_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]")
+"""Characters that XML refuses, and that no reader can see."""
+
+
+def visible(value: object) -> str:
+    """Any value as text without control characters, which could steer a terminal."""
+    return _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", str(value))
+
+
+def one_line(text: str) -> str:
+    """A text with its line breaks, other controls and lone surrogates as escapes."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def printable(name: PurePath | str) -> str:
+    """A path, or a text with paths in it, that can be written as UTF-8 even where it is not."""
+    text = name if isinstance(name, str) else name.as_posix()
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def evenly(items: Sequence[T], count: int) -> list[T]:
+    """At most `count` of the items, evenly spread, both ends among them."""
+    if len(items) <= count:
+        return list(items)
+    return [items[place] for place in np.linspace(0, len(items) - 1, count).round().astype(int)]
