@@ -15,7 +15,8 @@ from typing import Any, Literal, Self
 import numpy as np
 import numpy.typing as npt
 
-from stargan_deploy.card.card import EntryPoint, ModelCard, Precision, TensorSpec
+from stargan_deploy.card.card import EntryPoint, ModelCard, Precision
+from stargan_deploy.card.inputs import check_inputs
 from stargan_deploy.errors import UsageError
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -102,7 +103,7 @@ class Runtime(ABC):
         num_rows = self._checked_rows(entry_point, inputs)
         point = self.card.entry_point(entry_point)
         size = _call_size(point, self.batch_size or num_rows)
-        whole = self.batch_size is not None or isinstance(point.inputs[0].shape[0], int)
+        whole = self.batch_size is not None or not point.batch.is_free
         parts = []
         for start in range(0, num_rows, size):
             rows = {
@@ -120,62 +121,18 @@ class Runtime(ABC):
         """
         if not self._entered:
             raise UsageError("this runtime is closed; use it inside a with block")
-        return _check_inputs(self.card.entry_point(entry_point), inputs)
+        return check_inputs(entry_point, self.card.entry_point(entry_point), inputs)
 
 
 def _call_size(point: EntryPoint, wanted: int) -> int:
     """Rows of a call: as many as wanted, or as the engine takes."""
-    batch = point.inputs[0].shape[0]
-    if isinstance(batch, int):
-        return batch
-    return wanted if batch.max is None else min(wanted, batch.max)
+    batch = point.batch
+    if not batch.is_free:
+        return batch.least
+    return wanted if batch.greatest is None else min(wanted, batch.greatest)
 
 
 def padded(rows: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
     """Rows filled up to a number by repeating the last one."""
     missing = size - len(rows)
     return np.concatenate([rows, np.repeat(rows[-1:], missing, axis=0)]) if missing > 0 else rows
-
-
-def _check_inputs(point: EntryPoint, inputs: Arrays) -> int:
-    """Compares inputs with the card; returns their number of rows."""
-    wanted = {spec.name for spec in point.inputs}
-    if set(inputs) != wanted:
-        raise UsageError(f"inputs must be {sorted(wanted)}, not {sorted(inputs)}")
-    counts = {_check_input(spec, inputs[spec.name]) for spec in point.inputs}
-    if len(counts) != 1 or 0 in counts:
-        raise UsageError(f"all inputs need the same number of rows, at least one, not {counts}")
-    return counts.pop()
-
-
-def _check_input(spec: TensorSpec, array: npt.NDArray[Any]) -> int:
-    fits = array.ndim == len(spec.shape) and all(
-        size == wanted if isinstance(wanted, int) else wanted.accepts(size)
-        for size, wanted in zip(array.shape[1:], spec.shape[1:], strict=False)
-    )
-    if not fits or str(array.dtype) != spec.dtype:
-        wanted_shape = "x".join(_describe(dim) for dim in spec.shape)
-        raise UsageError(
-            f"input {spec.name!r} must be {spec.dtype} {wanted_shape} ({spec.layout}), "
-            f"not {array.dtype} {'x'.join(map(str, array.shape))}"
-        )
-    if spec.kind == "class_index":
-        _check_classes(spec, array)
-    return int(array.shape[0])
-
-
-def _check_classes(spec: TensorSpec, array: npt.NDArray[Any]) -> None:
-    """Refuses numbers of classes that there are not; an engine would give some picture."""
-    least, greatest = spec.value_range or (-np.inf, np.inf)
-    wrong = array[(array < least) | (array > greatest)]
-    if len(wrong):
-        raise UsageError(
-            f"input {spec.name!r} holds {wrong[0]}, and the classes are {least:g} to {greatest:g}"
-        )
-
-
-def _describe(dim: object) -> str:
-    if isinstance(dim, int):
-        return str(dim)
-    symbol, multiple = getattr(dim, "symbol", "?"), getattr(dim, "multiple", 1)
-    return f"{symbol}(multiple of {multiple})" if multiple > 1 else f"{symbol}"

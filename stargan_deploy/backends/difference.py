@@ -1,22 +1,30 @@
 """How far an artefact's outputs are from eager FP32 PyTorch's, and how far they may be.
 
-Pictures are compared as a person gets them, in 8-bit levels; logits relative to the greatest one.
+Images are compared as a person gets them, in 8-bit levels; logits relative to the greatest one;
+styles and other vectors relative to their length.
 """
 
 import dataclasses
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from stargan_deploy.card.card import Precision
 from stargan_deploy.card.labels import FloatArray, LabelSpace
-from stargan_deploy.files.images import Pixels
+from stargan_deploy.card.pixels import Pixels, as_pixels
+from stargan_deploy.card.tensors import TensorSpec
+from stargan_deploy.errors import ExportError
 
 BEST_PSNR_DB = 100.0
-"""What equal pictures count as; their PSNR is infinite, which JSON cannot hold."""
+"""The PSNR of equal images; it is infinite, which JSON cannot hold."""
 
 LEAST_LOGIT = 1e-6
 """Greatest logit of a batch below which all its logits count as zero."""
+
+LEAST_LENGTH = 1e-6
+"""Length below which a vector counts as zero."""
 
 Measures = dict[str, float]
 
@@ -42,6 +50,9 @@ class Tolerance:
     """Greatest difference of a logit, as a share of the batch's greatest logit."""
     label_agreement: float = 1.0
     """Least share of predicted labels that are the same."""
+    vector_difference: float = 1e-3
+    """Greatest distance of a style or another vector from what it should be, as a share of its
+    length; a vector with the wrong sign is 2 away."""
 
 
 FP32 = Tolerance()
@@ -54,6 +65,7 @@ TOLERANCES: dict[Precision, Tolerance] = {
         psnr_db=45,
         relative_difference=0.02,
         label_agreement=0.98,
+        vector_difference=0.02,
     ),
     "bf16": Tolerance(
         max_difference=32,
@@ -61,6 +73,7 @@ TOLERANCES: dict[Precision, Tolerance] = {
         psnr_db=45,
         relative_difference=0.05,
         label_agreement=0.95,
+        vector_difference=0.05,
     ),
     "int8": Tolerance(
         max_difference=255,
@@ -68,6 +81,7 @@ TOLERANCES: dict[Precision, Tolerance] = {
         psnr_db=32,
         relative_difference=0.2,
         label_agreement=0.9,
+        vector_difference=0.2,
     ),
 }
 """The limits by precision of the convolutions. Half precision has the gate of `--backend auto`: a
@@ -84,8 +98,8 @@ class Difference:
 
     figures: Measures
     worst_row: int
-    badness: float
-    """What the worst of several is chosen by."""
+    error: float
+    """Size of the difference, to find the worst of several by."""
     num_labels: int = 0
     """Labels that `label_agreement` is a share of."""
 
@@ -100,8 +114,28 @@ def precision_of(measured: Mapping[str, str]) -> Precision:
     return "fp16" if "float16" in names else "fp32"
 
 
-def compare_pictures(expected: Pixels, actual: Pixels) -> Difference:
-    """Compares pictures (N, H, W, 3) in [0, 255] of equal shape."""
+def compare_outputs(
+    spec: TensorSpec,
+    expected: npt.NDArray[Any],
+    actual: npt.NDArray[Any],
+    labels: LabelSpace,
+) -> Difference:
+    """Compares a batch of an output by its kind: images in either form, logits, or vectors.
+
+    Raises:
+        ExportError: there is no measure for this kind.
+    """
+    if spec.kind == "image":
+        return compare_images(as_pixels(expected), as_pixels(actual))
+    if spec.kind == "logits":
+        return compare_logits(expected, actual, labels)
+    if spec.kind in ("style", "latent"):
+        return compare_vectors(expected, actual)
+    raise ExportError(f"there is no measure for {spec.name!r}, an output of kind {spec.kind!r}")
+
+
+def compare_images(expected: Pixels, actual: Pixels) -> Difference:
+    """Compares images (N, H, W, 3) in [0, 255] of equal shape."""
     differences = np.abs(expected.astype(np.int16) - actual)
     squares = (differences.astype(np.float64) ** 2).mean(axis=(1, 2, 3))
     figures = {
@@ -109,9 +143,7 @@ def compare_pictures(expected: Pixels, actual: Pixels) -> Difference:
         "mean_difference": float(differences.mean()),
         "psnr_db": psnr_db(float(squares.max())),
     }
-    return Difference(
-        figures=figures, worst_row=int(squares.argmax()), badness=float(squares.max())
-    )
+    return Difference(figures=figures, worst_row=int(squares.argmax()), error=float(squares.max()))
 
 
 def compare_logits(expected: FloatArray, actual: FloatArray, labels: LabelSpace) -> Difference:
@@ -126,7 +158,19 @@ def compare_logits(expected: FloatArray, actual: FloatArray, labels: LabelSpace)
     }
     row = int(differences.max(axis=1).argmax())
     return Difference(
-        figures=figures, worst_row=row, badness=float(differences.max()), num_labels=same.size
+        figures=figures, worst_row=row, error=float(differences.max()), num_labels=same.size
+    )
+
+
+def compare_vectors(expected: FloatArray, actual: FloatArray) -> Difference:
+    """Compares vectors (N, width) by their distance, relative to their length."""
+    distances = np.linalg.norm(expected - actual, axis=1)
+    lengths = np.maximum(np.linalg.norm(expected, axis=1), LEAST_LENGTH)
+    relative = distances / lengths
+    return Difference(
+        figures={"vector_difference": float(relative.max())},
+        worst_row=int(relative.argmax()),
+        error=float(relative.max()),
     )
 
 

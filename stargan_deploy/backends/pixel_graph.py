@@ -4,26 +4,12 @@ With `uint8`, images go in and come out as pixels: uint8 RGB in [0, 255], N H W 
 they are what the network itself sees: float32 in [-1, 1], N C H W.
 """
 
-import dataclasses
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
-from stargan_deploy.card.card import EntryPoint, TensorSpec
-
-PixelIO = Literal["uint8", "float"]
-
-
-def with_io(point: EntryPoint, io: PixelIO) -> EntryPoint:
-    """An entry point of a checkpoint, with its images as `io` says."""
-    if io == "float":
-        return point
-    return dataclasses.replace(
-        point,
-        inputs=tuple(map(_as_pixels, point.inputs)),
-        outputs=tuple(map(_as_pixels, point.outputs)),
-    )
+from stargan_deploy.card.card import EntryPoint
+from stargan_deploy.card.pixels import levels_to_unit, unit_to_levels
+from stargan_deploy.card.tensors import PixelIO
 
 
 class PixelModule(nn.Module):
@@ -52,25 +38,12 @@ class PixelModule(nn.Module):
 
 
 def _to_unit(pixels_BHWC: Tensor) -> Tensor:
-    """Pixels to [-1, 1], as `images.pixels_to_tensor`; TensorRT cannot transpose uint8."""
-    scaled_BHWC = pixels_BHWC.to(torch.float32) / 127.5 - 1.0
+    """Pixels to [-1, 1], as `card.pixels.pixels_to_tensor`; TensorRT cannot transpose uint8."""
+    scaled_BHWC = levels_to_unit(pixels_BHWC.to(torch.float32))
     return scaled_BHWC.permute(0, 3, 1, 2)
 
 
 def _to_pixels(image_BCHW: Tensor) -> Tensor:
-    """[-1, 1] to pixels, as `images.tensor_to_pixels`; TensorRT cannot transpose uint8."""
-    scaled_BCHW = ((image_BCHW + 1.0) * 127.5).round().clamp(0, 255)
+    """[-1, 1] to pixels, as `card.pixels.tensor_to_pixels`; TensorRT cannot transpose uint8."""
+    scaled_BCHW = unit_to_levels(image_BCHW).round().clamp(0, 255)
     return scaled_BCHW.permute(0, 2, 3, 1).to(torch.uint8)
-
-
-def _as_pixels(spec: TensorSpec) -> TensorSpec:
-    if spec.kind != "image":
-        return spec
-    batch, channels, height, width = spec.shape
-    return dataclasses.replace(
-        spec,
-        dtype="uint8",
-        layout="NHWC",
-        shape=(batch, height, width, channels),
-        value_range=(0.0, 255.0),
-    )

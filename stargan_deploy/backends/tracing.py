@@ -5,7 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stargan_deploy.card.card import Dim, EntryPoint, TensorSpec
+from stargan_deploy.card.card import EntryPoint
+from stargan_deploy.card.tensors import Dim, TensorSpec
 
 _EXAMPLE_STEPS = 6
 """Size of an example input in steps of its dimension; small, and unlike any size in a network."""
@@ -29,7 +30,7 @@ def dynamic_shapes(point: EntryPoint) -> tuple[Any, ...]:
     known: dict[str, Any] = {}
     for spec in point.inputs:
         for dim in spec.shape:
-            if isinstance(dim, Dim) and dim.symbol not in known and _is_free(dim):
+            if isinstance(dim, Dim) and dim.symbol not in known and dim.is_free:
                 known[dim.symbol] = _torch_dim(dim)
     return (tuple(_free_dims(spec, known) for spec in point.inputs),)
 
@@ -45,30 +46,17 @@ def _example(spec: TensorSpec) -> Tensor:
 
 
 def _example_size(dim: Dim) -> int:
-    steps = max(_least_steps(dim), _EXAMPLE_STEPS)
+    steps = max(dim.least_steps, _EXAMPLE_STEPS)
     most = _traced_steps(dim)
     return (steps if most is None else min(steps, most)) * dim.multiple
 
 
 def _torch_dim(dim: Dim) -> Any:
-    steps = torch.export.Dim(dim.symbol, min=_least_steps(dim), max=_traced_steps(dim))
+    steps = torch.export.Dim(dim.symbol, min=dim.least_steps, max=_traced_steps(dim))
     return steps if dim.multiple == 1 else dim.multiple * steps
-
-
-def _is_free(dim: Dim) -> bool:
-    """Whether there is more than one size; torch takes a dimension of one size as a number only."""
-    return _least_steps(dim) != _most_steps(dim)
-
-
-def _least_steps(dim: Dim) -> int:
-    return -(-dim.min // dim.multiple)
-
-
-def _most_steps(dim: Dim) -> int | None:
-    return None if dim.max is None else dim.max // dim.multiple
 
 
 def _traced_steps(dim: Dim) -> int | None:
     """The most steps that torch is told of."""
-    most = _most_steps(dim)
-    return max(most, _LEAST_TRACED_STEPS) if most is not None and _is_free(dim) else most
+    most = dim.greatest_steps
+    return max(most, _LEAST_TRACED_STEPS) if most is not None and dim.is_free else most

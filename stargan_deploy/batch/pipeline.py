@@ -25,13 +25,14 @@ from stargan_deploy.batch.photos.photo_file import decode_photo, encode_translat
 from stargan_deploy.batch.photos.photo_remarks import Trait, photo_traits
 from stargan_deploy.batch.plan import BatchJob, Photo
 from stargan_deploy.card.labels import FloatArray
+from stargan_deploy.card.tensors import ROWS_PER_CALL
 from stargan_deploy.errors import DataError, OutputError
 from stargan_deploy.files.atomic import write_bytes
 from stargan_deploy.files.images import Pixels, encode_image, format_of
 from stargan_deploy.files.metadata import Metadata
 from stargan_deploy.inference.framing import Framed, Framing, side_by_side
 from stargan_deploy.inference.source_labels import LabelTable
-from stargan_deploy.inference.translator import ROWS_A_CALL, Translator
+from stargan_deploy.inference.translator import Translator
 
 MAX_THREADS = 4
 
@@ -102,7 +103,7 @@ class Pipeline:
         self._translator = translator
         self._framing = framing
         self._write = write
-        self._batch_size = translator.runtime.batch_size or ROWS_A_CALL
+        self._batch_size = translator.runtime.batch_size or ROWS_PER_CALL
         strengths = job.options.strengths
         self._targets = [named.target for named in job.targets for _ in strengths]
         self._strengths = [strength for _ in job.targets for strength in strengths]

@@ -13,10 +13,11 @@ from stargan_deploy.batch.pipeline import Pipeline, Write
 from stargan_deploy.batch.plan import BatchJob
 from stargan_deploy.batch.settings import Settings
 from stargan_deploy.card.card import ModelCard, Precision
+from stargan_deploy.card.tensors import ROWS_PER_CALL
 from stargan_deploy.files.atomic import file_sha256, write_bytes
 from stargan_deploy.inference.framing import Framing, WholePhoto
 from stargan_deploy.inference.source_labels import LabelTable
-from stargan_deploy.inference.translator import ROWS_A_CALL, Translator
+from stargan_deploy.inference.translator import Translator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +119,7 @@ def settings_of(job: BatchJob, translator: Translator, precision: str) -> Settin
         backend=translator.runtime.backend,
         device=translator.runtime.device,
         precision=measured or precision,
-        batch_size=translator.runtime.batch_size or ROWS_A_CALL,
+        batch_size=translator.runtime.batch_size or ROWS_PER_CALL,
         targets={named.target.text: options.strengths for named in job.targets},
         options={
             "classifier": hashes.get("classify", ""),

@@ -1,18 +1,20 @@
-"""The model card: what every later command must know about a model, carried inside its file.
+"""The model card: everything that later commands must know about a model, inside its own file.
 
 Born in training, a card travels in the safetensors header of a checkpoint and in the metadata of
 an ONNX file, so that no command asks the user for attributes, sizes or value ranges again. It is
-JSON with the shape of `ModelCard`; `schema_version` rises when a reader must change.
+JSON with the shape of `ModelCard`; `schema_version` rises when readers must change.
 """
 
 import dataclasses
 import json
 import platform
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from typing import Any, Literal
 
 from stargan_deploy import __version__
 from stargan_deploy.card.labels import LabelSpace
+from stargan_deploy.card.tensors import Dim, Kind, PixelIO, TensorSpec
 from stargan_deploy.config import from_mapping, to_mapping
 from stargan_deploy.errors import CardError, ConfigError, LabelError, brief, unknown_name
 
@@ -21,56 +23,16 @@ SCHEMA_VERSION = 1
 CARD_KEY = "stargan_deploy.card"
 """The key under which every container (safetensors, ONNX) keeps the card."""
 
-MAIN_ENTRY_POINTS = ("translate", "sample")
-"""What most models are there for."""
-
-Kind = Literal["image", "label", "class_index", "latent", "style", "mask", "logits"]
-
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
-"""What the convolutions of an artefact compute in; the card's `precision` holds what was measured.
-"""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Dim:
-    """A symbolic dimension and the sizes it may take."""
-
-    symbol: str
-    min: int = 1
-    max: int | None = None
-    multiple: int = 1
-
-    def accepts(self, size: int) -> bool:
-        """Whether a tensor may have this size here."""
-        below_max = self.max is None or size <= self.max
-        return self.min <= size and below_max and size % self.multiple == 0
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class TensorSpec:
-    """One named input or output."""
-
-    name: str
-    kind: Kind
-    dtype: Literal["float32", "uint8", "int64"]
-    layout: str
-    """One letter a dimension: N batch, C channels, H height, W width, D label, K classes, Z
-    latent."""
-    shape: tuple[int | Dim, ...]
-    value_range: tuple[float, float] | None = None
-    """Least and greatest value, such as (-1, 1) or (0, 255); None where unbounded."""
-
-    def __post_init__(self) -> None:
-        if len(self.layout) != len(self.shape):
-            raise ValueError(f"layout {self.layout!r} does not fit {len(self.shape)} dimensions")
+"""Type that convolutions compute in; the card's `precision` holds what was measured."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EntryPoint:
-    """One thing that a model can do, such as `translate` or `classify`."""
+    """One thing that a model can do: `translate`, `classify`."""
 
     file: str
-    """Name of the file that holds it, beside the file that carries the card; its own if equal."""
+    """Name of the file that holds it, in the folder of the file that carries the card."""
     payload_sha256: str
     """SHA-256 of the weights or graph without the card, so that a verdict can be added later."""
     inputs: tuple[TensorSpec, ...]
@@ -78,24 +40,59 @@ class EntryPoint:
 
     @property
     def is_stochastic(self) -> bool:
-        """Whether a part of what goes in is to be drawn by the user: the masks of dropout."""
-        return self.input("mask") is not None
+        """Whether a part of the input is to be drawn by the user: the masks of dropout."""
+        return bool(self.inputs_of("mask"))
 
     @property
-    def makes_pictures(self) -> bool:
-        """Whether what comes out is images, and not a classifier's logits."""
+    def makes_images(self) -> bool:
+        """Whether the result is images, and not a classifier's logits or a style."""
         return self.outputs[0].kind == "image"
 
     @property
-    def sides(self) -> tuple[int | Dim, ...]:
-        """Height and width of the images that go in, or of those that come out where none do."""
-        spec = self.input("image") or self.outputs[0]
-        dims = zip(spec.layout, spec.shape, strict=True)
-        return tuple(dim for letter, dim in dims if letter in "HW")
+    def sizes(self) -> tuple[tuple[Dim, Dim], ...]:
+        """Height and width of each image that goes in, or of the result's where none does."""
+        images = self.inputs_of("image") or self.outputs
+        return tuple((s.dim("H"), s.dim("W")) for s in images if s.kind == "image")
 
-    def input(self, kind: Kind) -> TensorSpec | None:
-        """The first input of a kind, or None."""
-        return next((spec for spec in self.inputs if spec.kind == kind), None)
+    @property
+    def batch(self) -> Dim:
+        """The rows that a call takes."""
+        return self.inputs[0].dim("N")
+
+    @property
+    def further_inputs(self) -> tuple[TensorSpec, ...]:
+        """Everything besides a first image and a label."""
+        usual = (*self.inputs_of("image")[:1], *self.inputs_of("label")[:1])
+        return tuple(spec for spec in self.inputs if spec not in usual)
+
+    def inputs_of(self, kind: Kind) -> tuple[TensorSpec, ...]:
+        """The inputs of a kind, in order."""
+        return tuple(spec for spec in self.inputs if spec.kind == kind)
+
+    def with_io(self, io: PixelIO) -> "EntryPoint":
+        """A checkpoint's entry point as a graph with this form of images has it."""
+        return self._with_specs(lambda spec: spec.with_io(io))
+
+    def limited(self, limits: Mapping[str, int]) -> "EntryPoint":
+        """With greatest sizes, by letter of the layouts.
+
+        Raises:
+            UsageError: no size is left.
+        """
+        return self._with_specs(lambda spec: spec.limited(limits))
+
+    def fixed(self, sizes: Mapping[str, int]) -> "EntryPoint":
+        """With numbers in place of free dimensions, by letter of the layouts."""
+        return self._with_specs(lambda spec: spec.fixed(sizes))
+
+    def _with_specs(self, change: Callable[[TensorSpec], TensorSpec]) -> "EntryPoint":
+        inputs, outputs = (tuple(map(change, specs)) for specs in (self.inputs, self.outputs))
+        return dataclasses.replace(self, inputs=inputs, outputs=outputs)
+
+
+def new_entry_point(inputs: Sequence[TensorSpec], *outputs: TensorSpec) -> EntryPoint:
+    """An entry point that stands in no file yet."""
+    return EntryPoint(file="", payload_sha256="", inputs=tuple(inputs), outputs=outputs)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -113,22 +110,22 @@ class Preprocessing:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What comparing an artefact with eager FP32 PyTorch showed."""
+    """Result of comparing an artefact with eager FP32 PyTorch."""
 
     entry_point: str
     runtime: str
     device: str
     passed: bool
     tolerance: dict[str, float]
-    """Limits by figure, such as max_difference (8-bit levels) and psnr_db."""
+    """Limits by figure: max_difference (8-bit levels), psnr_db, ..."""
     measured: dict[str, float]
-    """The figures found, by the same names."""
+    """Measured figures, by the same names."""
     cases: tuple[str, ...]
-    """What was compared, such as "batch 3 at 64x64"."""
+    """The batches compared: "batch 3 at 64x64"."""
     worst_image: str = ""
-    """Where the greatest difference stood, such as "batch 3 at 64x64, image 1"."""
+    """Place of the greatest difference: "batch 3 at 64x64, image 1"."""
     speedup: float | None = None
-    """How many times as fast as eager FP32 on the largest batch, in the same run."""
+    """Speed relative to eager FP32 on the largest batch; a rough figure from one call each."""
     machine: str = ""
     """Name of the processor or GPU that it was compared on."""
     versions: dict[str, str]
@@ -144,24 +141,23 @@ class ModelCard:
     network: dict[str, Any]
     """What rebuilds the networks: the family's own configuration."""
     weights: Literal["raw", "ema"]
-    """Which weights an artefact holds; of a checkpoint with both, those that are exported."""
+    """The weights that an artefact holds; in a checkpoint with both, those to be exported."""
     step: int
     """Training steps behind the weights."""
     labels: LabelSpace
     preprocessing: Preprocessing
     entry_points: dict[str, EntryPoint]
     parents: dict[str, str] = dataclasses.field(default_factory=dict)
-    """SHA-256 of what this was made from, by role: "checkpoint", "initial weights", ..."""
+    """SHA-256 of the files this was made from, by role: "checkpoint", "initial weights", ..."""
     precision: dict[str, str] = dataclasses.field(default_factory=dict)
     """Precision as measured, by kind of layer."""
     verdicts: tuple[Verdict, ...] = ()
     unverified: str | None = None
     """Why there is no verdict, where there is none."""
     notes: tuple[str, ...] = ()
-    """What the family says of itself, and what the exporter reported, such as layers that stay in
-    higher precision."""
+    """Remarks of the family and of the exporter, for example on layers in higher precision."""
     training_data: str = ""
-    """What the model was trained on: "synthetic faces", or the name of the data set."""
+    """Training data: "synthetic faces", or the name of the data set."""
     data_licence: str = ""
     intended_use: str = ""
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
@@ -178,12 +174,16 @@ class ModelCard:
 
     @property
     def main_entry_point(self) -> str:
-        """The entry point that a model is there for; of several equal ones the first by name."""
-        named = (name for name in MAIN_ENTRY_POINTS if name in self.entry_points)
-        return next(named, min(self.entry_points, default=""))
+        """What the model is made for: images, from as few inputs as possible; then by name."""
+
+        def rank(name: str) -> tuple[bool, int, str]:
+            point = self.entry_points[name]
+            return not point.makes_images, len(point.further_inputs), name
+
+        return min(self.entry_points, key=rank, default="")
 
     def to_json(self) -> str:
-        """The card as JSON, keys sorted, so that equal cards are equal texts."""
+        """The card as JSON with sorted keys, so that equal cards are equal texts."""
         return json.dumps(to_mapping(self), sort_keys=True, ensure_ascii=False)
 
 
@@ -204,8 +204,9 @@ def parse_card(text: str, *, where: str) -> ModelCard:
     version = mapping.get("schema_version") if isinstance(mapping, dict) else None
     if version != SCHEMA_VERSION:
         raise CardError(
-            f"the model card in {where} has schema version {version!r}, and this is a reader of "
-            f"{SCHEMA_VERSION}; use the stargan-deploy version that wrote it or a newer one"
+            f"the model card in {where} has schema version {version!r}, and this reads "
+            f"{SCHEMA_VERSION}",
+            hint="use the stargan-deploy version that wrote it or a newer one",
         )
     try:
         return from_mapping(ModelCard, mapping)
@@ -214,7 +215,7 @@ def parse_card(text: str, *, where: str) -> ModelCard:
 
 
 def library_versions(*names: str) -> dict[str, str]:
-    """Versions of this tool, of Python and of the installed packages among `names`."""
+    """Versions of stargan-deploy, of Python and of the installed packages among `names`."""
     versions = {"stargan-deploy": __version__, "python": platform.python_version()}
     for name in names:
         try:

@@ -9,16 +9,9 @@ from typing import Literal
 from torch import nn
 
 from stargan_deploy.backends.formats import EngineOptions, choose_precision, load_format
-from stargan_deploy.backends.pixel_graph import PixelIO, with_io
 from stargan_deploy.backends.registry import CHECKPOINT_SUFFIX
-from stargan_deploy.card.card import (
-    Dim,
-    EntryPoint,
-    ModelCard,
-    Precision,
-    TensorSpec,
-    library_versions,
-)
+from stargan_deploy.card.card import EntryPoint, ModelCard, Precision, library_versions
+from stargan_deploy.card.tensors import ROWS_PER_CALL, PixelIO
 from stargan_deploy.devices import is_cuda_usable
 from stargan_deploy.errors import ModelError, OutputError, UsageError
 from stargan_deploy.export.proof.images import Faces, photo_faces, synthetic_face
@@ -27,9 +20,6 @@ from stargan_deploy.files.atomic import file_sha256
 
 COMPANION_NAMES = {"classify": "classifier"}
 """What is put into the file names of other entry points, where it is not their own name."""
-
-ENGINE_MAX_BATCH = 16
-"""Greatest batch of a TensorRT engine, which must have one, where the user names none."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -145,11 +135,11 @@ def _check_size_is_open(points: Mapping[str, EntryPoint]) -> None:
     Raises:
         UsageError: its sizes are fixed.
     """
-    sides = [point.sides for point in points.values() if point.makes_pictures]
-    if not any(isinstance(side, Dim) for own in sides for side in own):
-        sizes = " and ".join(dict.fromkeys("x".join(map(str, own)) for own in sides))
+    sizes = [size for point in points.values() if point.makes_images for size in point.sizes]
+    if not any(dim.is_free for size in sizes for dim in size):
+        fixed = " and ".join(dict.fromkeys("x".join(str(d.least) for d in size) for size in sizes))
         raise UsageError(
-            f"--max-size limits sizes that are open, and this model's is fixed at {sizes}; "
+            f"--max-size limits sizes that are open, and this model's is fixed at {fixed}; "
             "leave it out"
         )
 
@@ -254,7 +244,7 @@ def _artefact_card(
 ) -> ModelCard:
     points = {
         name: dataclasses.replace(
-            _limited(with_io(card.entry_points[name], options.io), card, options),
+            _with_limits(card.entry_points[name].with_io(options.io), card, options),
             file=path.name,
             payload_sha256="",
         )
@@ -272,34 +262,16 @@ def _artefact_card(
     )
 
 
-def _limited(point: EntryPoint, card: ModelCard, options: ExportOptions) -> EntryPoint:
-    """An entry point whose dimensions keep to the limits."""
-    return dataclasses.replace(
-        point,
-        inputs=tuple(_limited_spec(spec, card, options) for spec in point.inputs),
-        outputs=tuple(_limited_spec(spec, card, options) for spec in point.outputs),
-    )
-
-
-def _limited_spec(spec: TensorSpec, card: ModelCard, options: ExportOptions) -> TensorSpec:
-    dims = zip(spec.layout, spec.shape, strict=True)
-    shape = tuple(_limited_dim(letter, dim, card, options) for letter, dim in dims)
-    return dataclasses.replace(spec, shape=shape)
-
-
-def _limited_dim(letter: str, dim: int | Dim, card: ModelCard, options: ExportOptions) -> int | Dim:
-    if isinstance(dim, int):
-        return dim
+def _with_limits(point: EntryPoint, card: ModelCard, options: ExportOptions) -> EntryPoint:
+    """An entry point whose dimensions keep to the limits; an engine has some in any case."""
     is_engine = options.format == "trt"
-    if letter == "N":
-        limit = options.max_batch or (ENGINE_MAX_BATCH if is_engine else None)
-        return limit if limit == dim.min else dataclasses.replace(dim, max=limit)
-    if letter not in "HW":
-        return dim
-    if options.max_size is None:
-        return card.preprocessing.image_size if is_engine else dim
-    least = max(dim.min, dim.multiple)
-    if options.max_size < least:
-        raise UsageError(f"--max-size {options.max_size} is too small; the least is {least}")
-    most = options.max_size // dim.multiple * dim.multiple
-    return most if most == least else dataclasses.replace(dim, max=most)
+    if options.max_size is not None:
+        free = [dim.least for size in point.sizes for dim in size if dim.is_free]
+        least = max(free, default=0)
+        if options.max_size < least:
+            raise UsageError(f"`max_size` {options.max_size} is too small; the least is {least}")
+        point = point.limited(dict.fromkeys("HW", options.max_size))
+    elif is_engine:
+        point = point.fixed(dict.fromkeys("HW", card.preprocessing.image_size))
+    max_batch = options.max_batch or (ROWS_PER_CALL if is_engine else None)
+    return point if max_batch is None else point.limited({"N": max_batch})

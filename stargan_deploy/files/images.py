@@ -1,7 +1,6 @@
-"""Pixels in and out: decoding any photo to RGB, the two value ranges, and writing files.
+"""Pixels in and out: decoding any photo to RGB, and writing files.
 
-Two forms of an image occur: *pixels*, uint8 in [0, 255], (H, W, 3) or (N, H, W, 3); and *tensors*,
-float32 in [-1, 1], (N, 3, H, W). They map by x / 127.5 - 1, and back with rounding and clamping.
+Pixels are uint8 in [0, 255], (H, W, 3) or (N, H, W, 3); see `card.pixels` for what networks take.
 """
 
 import io
@@ -14,14 +13,14 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
+from stargan_deploy.card import pixels
 from stargan_deploy.errors import ImageError
 from stargan_deploy.files.atomic import write_bytes
 
-Pixels = npt.NDArray[np.uint8]
+Pixels = pixels.Pixels
 
 IMAGE_SUFFIXES = frozenset(
     (
@@ -110,23 +109,6 @@ def to_rgb(image: Image.Image) -> Image.Image:
 def to_pixels(image: Image.Image) -> Pixels:
     """RGB pixels (H, W, 3), uint8."""
     return np.asarray(to_rgb(image), dtype=np.uint8)
-
-
-def pixels_to_tensor(pixels: Pixels) -> npt.NDArray[np.float32]:
-    """Pixels (N, H, W, 3) in [0, 255] to a tensor (N, 3, H, W) in [-1, 1]."""
-    scaled = pixels.astype(np.float32) / np.float32(127.5) - np.float32(1.0)
-    return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
-
-
-def as_pixels(image: npt.NDArray[np.generic]) -> Pixels:
-    """Either form of a batch of images as pixels (N, H, W, 3)."""
-    return image if image.dtype == np.uint8 else tensor_to_pixels(image)  # type: ignore[arg-type, return-value]
-
-
-def tensor_to_pixels(tensor: npt.NDArray[np.floating]) -> Pixels:
-    """A tensor (N, 3, H, W) in [-1, 1] to pixels (N, H, W, 3) in [0, 255], rounded and clamped."""
-    scaled = np.rint((tensor.astype(np.float32) + 1.0) * np.float32(127.5))
-    return np.ascontiguousarray(scaled.clip(0, 255).astype(np.uint8).transpose(0, 2, 3, 1))
 
 
 def output_suffix(path: Path) -> str:

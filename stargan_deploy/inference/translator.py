@@ -5,25 +5,25 @@ generator's label and of the classifier's output. Images enter and leave as pixe
 [0, 255]; what the engine itself wants is read off the card's tensor specs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from stargan_deploy.backends.base import Runtime
-from stargan_deploy.card.card import Dim, ModelCard
+from stargan_deploy.card.card import EntryPoint, ModelCard
+from stargan_deploy.card.inputs import Row, stack_rows
 from stargan_deploy.card.labels import FloatArray, LabelSpace, Target
+from stargan_deploy.card.pixels import from_spec, to_spec
+from stargan_deploy.card.tensors import ROWS_PER_CALL
 from stargan_deploy.errors import CardError, UsageError, unknown_name
 from stargan_deploy.files.images import Pixels, prepare_photo, to_rgb
-from stargan_deploy.inference.pixel_io import from_spec, to_spec
 from stargan_deploy.inference.targets import depends_on_source
 
 SourceOrigin = Literal["given", "predicted", "zeros", "unused"]
-
-ROWS_A_CALL = 16
-"""Rows handed to a runtime that has no batch size of its own; bounds the memory of one call."""
 
 
 ZEROS_NOTE = (
@@ -100,7 +100,7 @@ class Translator:
 
         Args:
             images: PIL images of any mode, or RGB arrays (H, W, 3) in [0, 255], of any size.
-            targets: wishes in words, or parsed ones.
+            targets: targets in words, or parsed ones.
             sources: labels (N, K) of the images; None predicts them where a target needs them.
 
         Raises:
@@ -123,7 +123,7 @@ class Translator:
 
         Args:
             pixels_NHWC: the images.
-            targets: wishes in words, or parsed ones.
+            targets: targets in words, or parsed ones.
             sources: labels (N, K) of the images, or None.
             strengths: for each target, how far to go from the image's own labels (0) to the
                 target's (1); None goes all the way.
@@ -136,14 +136,49 @@ class Translator:
         pairs = zip(parsed, steps, strict=True)
         rows = [_label(space, t, own, strength) for t, strength in pairs for own in labels_NK]
         label_RD = np.array(rows, np.float32).reshape(len(rows), space.label_width)
-        translated_RHWC = self._run_rows(pixels_NHWC, label_RD)
+        pairs_R = self._rows(pixels_NHWC, label_RD)
+        translated = self.translate_rows(pairs_R) if pairs_R else np.empty(0, np.uint8)
         shape = (len(parsed), *pixels_NHWC.shape)
         return Translation(
             targets=parsed,
-            pixels=translated_RHWC.reshape(shape),
+            pixels=translated.reshape(shape),
             sources=labels_NK,
             source_origin=origin,
         )
+
+    def translate_rows(
+        self, rows: Sequence[Row], entry_point: str | None = None
+    ) -> npt.NDArray[Any]:
+        """Runs rows that may each ask for something else: another label, style, reference.
+
+            translator.translate_rows(
+                [{"image": photo, "style": happy}, {"image": other, "style": sad}],
+                entry_point="restyle",
+            )
+
+        Args:
+            rows: one value per input that the card lists: images as pixels (H, W, 3) in [0, 255],
+                all of one size; labels, latents, styles and masks as arrays; classes as numbers.
+            entry_point: what to do, as the card names it; None takes the translator's own.
+
+        Returns:
+            The first output, a row each: pixels (N, H, W, 3) in [0, 255], or vectors (N, width).
+
+        Raises:
+            UsageError: no rows, inputs that are missing or unknown, or values that do not fit.
+            CardError: no such entry point.
+        """
+        name = entry_point or self.entry_point
+        point = self.runtime.card.entry_point(name)
+        if not rows:
+            raise UsageError("there are no rows to run")
+        size = self.runtime.batch_size or ROWS_PER_CALL
+        spec, parts = point.outputs[0], []
+        for start in range(0, len(rows), size):
+            inputs = stack_rows(name, point, rows[start : start + size])
+            output = self.runtime.run(inputs, entry_point=name)[spec.name]
+            parts.append(from_spec(output, spec) if spec.kind == "image" else output)
+        return np.concatenate(parts)
 
     def classify(self, pixels_NHWC: Pixels) -> FloatArray:
         """Predicts labels (N, K) of zeros and ones from prepared pixels (N, S, S, 3).
@@ -155,7 +190,7 @@ class Translator:
             raise UsageError("this model has no classifier to predict labels with")
         point = self.classifier.card.entry_point("classify")
         pixels_NHWC = _at_size(pixels_NHWC, self.card.preprocessing.image_size)
-        size = self.classifier.batch_size or ROWS_A_CALL
+        size = self.classifier.batch_size or ROWS_PER_CALL
         logits = []
         for start in range(0, len(pixels_NHWC), size):
             image = to_spec(pixels_NHWC[start : start + size], point.inputs[0])
@@ -177,63 +212,81 @@ class Translator:
             return np.zeros(shape, np.float32), "zeros"
         return self.classify(pixels_NHWC), "predicted"
 
-    def _run_rows(self, pixels_NHWC: Pixels, label_RD: FloatArray) -> Pixels:
-        """Runs row r = t * N + n of all pairs of target and image, batch by batch."""
+    def _rows(self, pixels_NHWC: Pixels, label_RD: FloatArray) -> list[Row]:
+        """Row r = t * N + n for all pairs of target and image."""
         point = self.runtime.card.entry_point(self.entry_point)
-        image_spec, label_spec = point.input("image"), point.input("label")
-        if image_spec is None:
-            raise CardError(f"{self.entry_point!r} of this model does not translate images")
-        translated = np.empty((len(label_RD), *pixels_NHWC.shape[1:]), np.uint8)
-        size = self.runtime.batch_size or ROWS_A_CALL
-        for start in range(0, len(label_RD), size):
-            labels = label_RD[start : start + size]
-            images = pixels_NHWC[np.arange(start, start + len(labels)) % len(pixels_NHWC)]
-            inputs = {image_spec.name: to_spec(images, image_spec)}
-            if label_spec is not None:
-                inputs[label_spec.name] = labels
-            outputs = self.runtime.run(inputs, entry_point=self.entry_point)
-            output = outputs[point.outputs[0].name]
-            translated[start : start + len(labels)] = from_spec(output, point.outputs[0])
-        return translated
+        if not is_direct(point):
+            raise CardError(f"{self.entry_point!r} {_needs(point)}")
+        (image,), labels = point.inputs_of("image"), point.inputs_of("label")
+        return [
+            {image.name: pixels_NHWC[r % len(pixels_NHWC)], **{spec.name: row for spec in labels}}
+            for r, row in enumerate(label_RD)
+        ]
 
 
-def choose_direction(card: ModelCard, wish: str | None) -> str:
+def is_direct(point: EntryPoint) -> bool:
+    """Whether an entry point makes an image of an image and at most a label."""
+    return point.makes_images and bool(point.inputs_of("image")) and not point.further_inputs
+
+
+def choose_direction(card: ModelCard, wanted: str | None) -> str:
     """The entry point from images to images that is meant.
 
     Args:
         card: the model's.
-        wish: its name; None takes the only one.
+        wanted: its name; None takes the only one.
 
     Raises:
-        UsageError: no such direction, none at all, or several and no wish.
+        UsageError: no such direction, none at all, several and no name, or one that needs more
+            than an image and a label.
     """
-    known = [
-        name
-        for name, point in sorted(card.entry_points.items())
-        if point.input("image") and point.makes_pictures and not point.is_stochastic
-    ]
+    points = dict(sorted(card.entry_points.items()))
+    known = [name for name, point in points.items() if is_direct(point)]
+    if wanted in known:
+        return str(wanted)
+    if wanted in points:
+        raise UsageError(f"{wanted!r} {_needs(points[str(wanted)])}", hint=_ROWS_HINT)
     if not known:
-        raise UsageError(_why_no_direction(card))
-    if wish is None and len(known) > 1:
-        raise UsageError(f"this model goes {' and '.join(known)}: choose with --direction")
-    if wish is not None and wish not in known:
-        raise UsageError(unknown_name("direction", wish, known, where="this model"))
-    return wish or known[0]
+        raise _no_direction(points)
+    if wanted is not None:
+        raise UsageError(unknown_name("direction", wanted, known, where="this model"))
+    if len(known) > 1:
+        raise UsageError(f"this model goes {' and '.join(known)}", hint="choose with `direction`")
+    return known[0]
 
 
-def _why_no_direction(card: ModelCard) -> str:
-    points = sorted(card.entry_points.items())
-    if any(point.input("image") and point.makes_pictures for _, point in points):
-        return (
-            "this model was exported with --stochastic and wants dropout's masks beside each "
-            "image, which nobody draws here; export it without --stochastic to translate with it"
+_ROWS_HINT = "give them by rows, with `Translator.translate_rows`"
+
+
+def _needs(point: EntryPoint) -> str:
+    """What keeps an entry point from translating images with nothing but a label."""
+    if not point.makes_images:
+        return f"makes no images but {point.outputs[0].kind}"
+    if not point.inputs_of("image"):
+        return "translates no images"
+    needed = " and ".join(f"{spec.name!r} ({spec.kind})" for spec in point.further_inputs)
+    return f"needs {needed} with each image"
+
+
+def _no_direction(points: Mapping[str, EntryPoint]) -> UsageError:
+    making = {name: p for name, p in points.items() if p.inputs_of("image") and p.makes_images}
+    if any(point.is_stochastic for point in making.values()):
+        return UsageError(
+            "this model was exported with `stochastic` and takes dropout masks as inputs, which "
+            "are not supplied here",
+            hint="export it without `stochastic`",
         )
-    has = ", ".join(name for name, _ in points)
-    return f"this model translates no images, it has {has}: see stargan-deploy sample"
+    if making:
+        needs = "; ".join(f"{name!r} {_needs(point)}" for name, point in making.items())
+        return UsageError(f"no entry point takes an image alone: {needs}", hint=_ROWS_HINT)
+    return UsageError(
+        f"this model translates no images, it has {', '.join(points)}",
+        hint="for images from noise: stargan-deploy sample",
+    )
 
 
 def check_size(card: ModelCard, size: int, entry_point: str = "translate") -> None:
-    """Refuses images of a side, in pixels, that a model's graph does not take, or does not make.
+    """Refuses a side of images, in pixels, that a model's graph does not take, or does not make.
 
     Raises:
         UsageError: such a size.
@@ -241,17 +294,11 @@ def check_size(card: ModelCard, size: int, entry_point: str = "translate") -> No
     point = card.entry_points.get(entry_point)
     if point is None:
         return
-    verb = "takes" if point.input("image") else "makes"
-    for side in point.sides:
-        if side != size if isinstance(side, int) else not side.accepts(size):
-            raise UsageError(f"this model {verb} no images of {size}x{size}, but {_sides(side)}")
-
-
-def _sides(side: int | Dim) -> str:
-    if isinstance(side, int):
-        return f"{side}x{side}"
-    limits = [f"from {side.min}"] + ([f"to {side.max}"] if side.max is not None else [])
-    return f"sides {' '.join(limits)} that are multiples of {side.multiple}"
+    verb = "takes" if point.inputs_of("image") else "makes"
+    for dim in (dim for image in point.sizes for dim in image):
+        if not dim.accepts(size):
+            sides = f"sides {dim.describe()}" if dim.is_free else f"{dim.least}x{dim.least}"
+            raise UsageError(f"this model {verb} no images of {size}x{size}, but {sides}")
 
 
 def _label(space: LabelSpace, target: Target, own: FloatArray, strength: float) -> FloatArray:

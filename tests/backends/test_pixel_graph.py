@@ -5,10 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from stargan_deploy.backends.pixel_graph import PixelModule, with_io
-from stargan_deploy.card.card import Dim
+from stargan_deploy.backends.pixel_graph import PixelModule
+from stargan_deploy.card.pixels import pixels_to_tensor, tensor_to_pixels
+from stargan_deploy.card.tensors import Dim
 from stargan_deploy.families.checkpoint import read_card
-from stargan_deploy.files.images import pixels_to_tensor, tensor_to_pixels
 
 
 class Remember(nn.Module):
@@ -62,11 +62,11 @@ def test_float_images_pass_untouched(point):
 
 
 def test_the_card_says_pixels_where_images_were(point):
-    pixels = with_io(point, "uint8")
+    pixels = point.with_io("uint8")
     image, label = pixels.inputs
     assert (image.dtype, image.layout, image.value_range) == ("uint8", "NHWC", (0.0, 255.0))
     assert image.shape[3] == 3
     assert image.shape[1] == Dim(symbol="height", min=4, multiple=4)
     assert pixels.outputs[0].shape == image.shape
     assert label == point.inputs[1]
-    assert with_io(point, "float") == point
+    assert point.with_io("float") == point

@@ -4,7 +4,8 @@ from torch import nn
 
 from stargan_deploy.backends.pixel_graph import PixelModule
 from stargan_deploy.backends.tracing import dynamic_shapes, example_inputs
-from stargan_deploy.card.card import Dim, EntryPoint, TensorSpec
+from stargan_deploy.card.card import EntryPoint
+from stargan_deploy.card.tensors import Dim, TensorSpec
 
 
 def image_point(batch, side, dtype="float32"):

@@ -59,7 +59,7 @@ def test_an_export_of_both_directions_runs_too(command, models, photos, tmp_path
 @pytest.mark.parametrize(
     ("family", "words", "complaint"),
     [
-        ("cyclegan", (), "goes a2b and b2a: choose with --direction"),
+        ("cyclegan", (), "goes a2b and b2a; choose with --direction"),
         ("cyclegan", ("--direction", "a2c"), "unknown direction 'a2c'; did you mean"),
         ("pix2pix", ("--attrs", "Blond_Hair"), "takes no labels"),
         ("pix2pix", ("--strength", "0.5"), "this model has none"),
@@ -80,8 +80,8 @@ def test_an_export_that_wants_masks_says_what_to_do(command, models, photos):
     assert command("export", models["pix2pix"], "--stochastic", "--out", "m.onnx").code == 0
     result = command("batch", "-i", photos, "--model", "m.onnx")
     assert result.code == 2
-    assert "exported with --stochastic and wants dropout's masks" in result.err
-    assert "export it without --stochastic to translate with it" in result.err
+    assert "exported with --stochastic and takes dropout masks" in result.err
+    assert "export it without --stochastic" in result.err
     assert "sample" not in result.err
 
 

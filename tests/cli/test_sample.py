@@ -149,7 +149,7 @@ def test_engines_that_do_not_exist_are_refused(command, model, tmp_path, words, 
 def test_a_model_that_translates_is_refused(command, checkpoint):
     result = command("sample", "--model", checkpoint)
     assert result.code == 4
-    assert "makes no pictures from noise" in result.err
+    assert "makes no images from noise" in result.err
 
 
 def test_without_a_run_it_says_what_to_train(command):

@@ -131,8 +131,8 @@ def test_few_sizes_of_large_steps_are_exported(
     options = ExportOptions(format=format_, precision="fp32", max_batch=2, max_size=max_size)
     path = tmp_path / f"m{FORMATS[format_]}"
     result = export(trained("pix2pix"), out=path, options=options)
-    sides = result.card.entry_points["translate"].sides
-    assert [side if isinstance(side, int) else side.max for side in sides] == [greatest, greatest]
+    (size,) = result.card.entry_points["translate"].sizes
+    assert [side.greatest for side in size] == [greatest, greatest]
     assert {case.split()[-1] for v in result.verdicts for case in v.cases} == tried
     assert all(verdict.passed for verdict in result.verdicts)
 

@@ -6,15 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from stargan_deploy.card.pixels import pixels_to_tensor, tensor_to_pixels
 from stargan_deploy.errors import ImageError
-from stargan_deploy.files.images import (
-    centre_crop_resize,
-    load_image,
-    pixels_to_tensor,
-    save_image,
-    tensor_to_pixels,
-    to_pixels,
-)
+from stargan_deploy.files.images import centre_crop_resize, load_image, save_image, to_pixels
 
 RED = (200, 30, 40)
 

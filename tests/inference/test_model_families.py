@@ -20,5 +20,5 @@ def test_both_directions_share_one_engine(tmp_path):
     with stargan_deploy.load(lively_model("cyclegan", tmp_path), backend="eager") as model:
         there, back = (np.asarray(model.translate(PHOTO, way)) for way in ("a2b", "b2a"))
         assert not np.array_equal(there, back)
-        with pytest.raises(UsageError, match="choose with --direction"):
+        with pytest.raises(UsageError, match="choose with `direction`"):
             model.translate(PHOTO)

@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 
 from stargan_deploy.backends.registry import open_runtime
+from stargan_deploy.card.inputs import draw_latents
 from stargan_deploy.errors import CardError, LabelError, UsageError
 from stargan_deploy.export.export import export
 from stargan_deploy.export.plan import ExportOptions
-from stargan_deploy.inference.sampler import Sampler, SampleRequest, draw_latents, interpolated
+from stargan_deploy.inference.sampler import Sampler, SampleRequest, interpolated
 from tests.tiny_families import lively_model
 
 
@@ -66,7 +67,7 @@ def test_interpolation_starts_at_the_first_picture_and_ends_at_the_second(traine
 
 
 def test_the_way_between_latents_keeps_their_length():
-    first, last = draw_latents(2, 100, seed=0)
+    first, last = draw_latents(range(2), 100, seed=0)
     lengths = np.linalg.norm(interpolated(first, last, 9), axis=1)
     assert lengths.min() > 0.95 * min(np.linalg.norm(first), np.linalg.norm(last))
     assert np.allclose(interpolated(first, first, 3), first, atol=1e-5)

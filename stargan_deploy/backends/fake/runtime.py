@@ -7,14 +7,15 @@ of the labels that are on, `classify` gives label k the mean of colour channel k
 -1 (black) to 1 (full).
 """
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from stargan_deploy.backends.base import Arrays, Runtime
-from stargan_deploy.card.card import Dim, EntryPoint, ModelCard, Preprocessing, TensorSpec
+from stargan_deploy.card.card import EntryPoint, ModelCard, Preprocessing, new_entry_point
 from stargan_deploy.card.labels import LabelSpace, multilabel_space
+from stargan_deploy.card.tensors import Dim, PixelIO, image_spec, vector_spec
 
 Array = npt.NDArray[Any]
 
@@ -55,7 +56,7 @@ def fake_card(
     attributes: tuple[str, ...] | LabelSpace = ("Black_Hair", "Blond_Hair", "Young"),
     *,
     image_size: int = 64,
-    io: Literal["uint8", "float"] = "uint8",
+    io: PixelIO = "uint8",
     classifier: bool = True,
     crop_size: int | None = None,
     training_data: str = "",
@@ -84,47 +85,15 @@ def fake_card(
     )
 
 
-def _entry_points(space: LabelSpace, io: str, classifier: bool) -> dict[str, EntryPoint]:
-    image = _image("image", io)
-    points = {
-        "translate": _point(
-            image, _vector("label", "label", space.label_width), _image("translated", io)
-        )
-    }
+def _entry_points(space: LabelSpace, io: PixelIO, classifier: bool) -> dict[str, EntryPoint]:
+    sides = (Dim(symbol="height"), Dim(symbol="width"))
+    image, translated = (image_spec(name, *sides, io=io) for name in ("image", "translated"))
+    label = vector_spec("label", "label", space.label_width)
+    points = {"translate": new_entry_point([image, label], translated)}
     if classifier:
-        points["classify"] = _point(image, _vector("logits", "logits", space.num_labels))
+        logits = vector_spec("logits", "logits", space.num_labels)
+        points["classify"] = new_entry_point([image], logits)
     return points
-
-
-def _point(*specs: TensorSpec) -> EntryPoint:
-    return EntryPoint(file="", payload_sha256="", inputs=specs[:-1], outputs=specs[-1:])
-
-
-def _image(name: str, io: str) -> TensorSpec:
-    batch, height, width = (Dim(symbol=symbol) for symbol in ("batch", "height", "width"))
-    if io == "uint8":
-        return TensorSpec(
-            name=name,
-            kind="image",
-            dtype="uint8",
-            layout="NHWC",
-            shape=(batch, height, width, 3),
-            value_range=(0.0, 255.0),
-        )
-    return TensorSpec(
-        name=name,
-        kind="image",
-        dtype="float32",
-        layout="NCHW",
-        shape=(batch, 3, height, width),
-        value_range=(-1.0, 1.0),
-    )
-
-
-def _vector(name: str, kind: Literal["label", "logits"], width: int) -> TensorSpec:
-    layout = {"label": "ND", "logits": "NK"}[kind]
-    shape = (Dim(symbol="batch"), width)
-    return TensorSpec(name=name, kind=kind, dtype="float32", layout=layout, shape=shape)
 
 
 def _colours(label_ND: Array) -> Array:

@@ -15,7 +15,8 @@ from stargan_deploy.backends.formats import GraphRequest, WrittenGraph
 from stargan_deploy.backends.onnx import runtime as onnxrt
 from stargan_deploy.backends.onnx.quantize import quantize_graph
 from stargan_deploy.backends.tracing import dynamic_shapes, example_inputs
-from stargan_deploy.card.card import CARD_KEY, Dim, EntryPoint, ModelCard, Precision, TensorSpec
+from stargan_deploy.card.card import CARD_KEY, EntryPoint, ModelCard, Precision
+from stargan_deploy.card.tensors import Dim, TensorSpec
 from stargan_deploy.errors import ExportError, brief
 from stargan_deploy.families.blocks.precision import lower_convolutions
 from stargan_deploy.files.atomic import write_bytes

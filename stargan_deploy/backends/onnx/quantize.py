@@ -139,7 +139,7 @@ class _Trial:
         """How bad it is to have this layer alone in INT8, on half of the held-out inputs."""
         held_out = self._calibration.held_out
         half = held_out[: (len(held_out) + 1) // 2]
-        return max(difference.badness for difference in self._differences([layer], half))
+        return max(difference.error for difference in self._differences([layer], half))
 
     def _differences(
         self, layers: Collection[str], batches: Sequence[Arrays]

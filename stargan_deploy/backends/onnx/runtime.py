@@ -19,7 +19,8 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from stargan_deploy.backends.artefact import ArtefactRuntime, Payload
 from stargan_deploy.backends.base import Arrays, OpenOptions
-from stargan_deploy.card.card import CARD_KEY, EntryPoint, ModelCard, TensorSpec, parse_card
+from stargan_deploy.card.card import CARD_KEY, EntryPoint, ModelCard, parse_card
+from stargan_deploy.card.tensors import TensorSpec
 from stargan_deploy.devices import pick_device
 from stargan_deploy.errors import BackendError, CardError, ModelError, brief
 

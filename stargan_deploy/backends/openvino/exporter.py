@@ -18,7 +18,8 @@ from stargan_deploy.backends.openvino.compile import (
     reason,
 )
 from stargan_deploy.backends.openvino.quantize import quantise
-from stargan_deploy.card.card import CARD_KEY, Dim, ModelCard, Precision, TensorSpec
+from stargan_deploy.card.card import CARD_KEY, ModelCard, Precision
+from stargan_deploy.card.tensors import TensorSpec
 from stargan_deploy.errors import ExportError, OutputError
 from stargan_deploy.files.atomic import write_bytes
 
@@ -96,16 +97,8 @@ def _root_logger_kept() -> Iterator[None]:
 
 def _bounded_shape(spec: TensorSpec) -> Any:
     openvino = load_library()
-    limits = (_limits(dim) for dim in spec.shape)
-    return openvino.PartialShape([openvino.Dimension(least, most) for least, most in limits])
-
-
-def _limits(dim: int | Dim) -> tuple[int, int]:
-    """Least and greatest size; -1 where there is no limit."""
-    if isinstance(dim, int):
-        return dim, dim
-    least = -(-dim.min // dim.multiple) * dim.multiple
-    return least, -1 if dim.max is None else dim.max
+    dims = [openvino.Dimension(d.least, -1 if d.max is None else d.max) for d in spec.dims]
+    return openvino.PartialShape(dims)
 
 
 def _save(model: Any, path: Path) -> None:

@@ -53,7 +53,7 @@ class _Trial:
     """What the held-out faces showed of a graph."""
 
     figures: Measures
-    badness: float
+    error: float
 
     @property
     def is_good(self) -> bool:
@@ -73,7 +73,7 @@ class _HeldOut:
         """Compares a graph with FP32."""
         pairs = zip(self._expected, self._run(model), strict=True)
         found = [self._calibration.compare(expected, actual) for expected, actual in pairs]
-        return _Trial(figures=overall(found), badness=sum(each.badness for each in found))
+        return _Trial(figures=overall(found), error=sum(each.error for each in found))
 
     def _run(self, model: Any) -> list[Arrays]:
         names = [min(port.names) for port in model.outputs]
@@ -142,7 +142,7 @@ def _restore_worst_layers(
     """Gives layers back to FP32, the one that gains most first, until the goal is reached."""
     layers = _layer_names(model)
     alone = {name: held_out.try_out(_with_float(quantised, model, {name})) for name in layers}
-    ranking = sorted(layers, key=lambda name: alone[name].badness)
+    ranking = sorted(layers, key=lambda name: alone[name].error)
     candidate, notes = quantised, list[str]()
     for count in range(1, int(MOST_FLOAT * len(layers)) + 1):
         candidate = _with_float(quantised, model, ranking[:count])

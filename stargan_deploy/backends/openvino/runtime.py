@@ -30,7 +30,8 @@ from stargan_deploy.backends.openvino.compile import (
     share_size,
 )
 from stargan_deploy.backends.openvino.file import read_card
-from stargan_deploy.card.card import Dim, EntryPoint, TensorSpec
+from stargan_deploy.card.card import EntryPoint
+from stargan_deploy.card.tensors import TensorSpec
 from stargan_deploy.errors import BackendError, CardError
 
 __all__ = ["OpenVinoRuntime", "open_file", "read_card", "try_out"]
@@ -169,13 +170,7 @@ def _port(port: Any) -> tuple[str, str, list[int | None]]:
 
 def _wanted_port(spec: TensorSpec) -> tuple[str, str, list[int | None]]:
     types = {"float32": "f32", "uint8": "u8", "int64": "i64"}
-    return spec.name, types[spec.dtype], [_fixed_size(dim) for dim in spec.shape]
-
-
-def _fixed_size(dim: int | Dim) -> int | None:
-    if isinstance(dim, int):
-        return dim
-    return dim.min if dim.min == dim.max else None
+    return spec.name, types[spec.dtype], [None if dim.is_free else dim.least for dim in spec.dims]
 
 
 def _is_usable(precision: str) -> bool:

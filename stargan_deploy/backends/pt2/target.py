@@ -9,7 +9,7 @@ import platform
 import sys
 from typing import TypedDict
 
-from stargan_deploy.card.card import TensorSpec
+from stargan_deploy.card.tensors import TensorSpec
 from stargan_deploy.errors import BackendError
 
 ISA_FEATURES: dict[str, tuple[str, ...]] = {

@@ -13,9 +13,9 @@ from pathlib import Path
 from stargan_deploy.backends.formats import GraphRequest, WrittenGraph
 from stargan_deploy.backends.onnx import exporter as to_onnx
 from stargan_deploy.backends.onnx import runtime as onnxrt
-from stargan_deploy.card.card import CARD_KEY, Dim, EntryPoint, ModelCard, Precision, TensorSpec
+from stargan_deploy.card.card import CARD_KEY, EntryPoint, ModelCard, Precision
+from stargan_deploy.card.tensors import ROWS_PER_CALL, Dim, TensorSpec
 from stargan_deploy.errors import ModelError
-from stargan_deploy.export.proof.cases import LARGEST_BATCH
 from stargan_deploy.files.atomic import write_text
 
 SUFFIX = ""
@@ -152,7 +152,7 @@ def _max_batch(point: EntryPoint) -> int:
     free = [dim for dim in firsts if isinstance(dim, Dim)]
     if len(free) < len(firsts):
         return 0
-    return min(LARGEST_BATCH if dim.max is None else dim.max for dim in free)
+    return min(ROWS_PER_CALL if dim.max is None else dim.max for dim in free)
 
 
 def _tensors(field: str, specs: tuple[TensorSpec, ...], *, is_batched: bool) -> str:

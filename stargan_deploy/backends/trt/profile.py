@@ -2,7 +2,8 @@
 
 import dataclasses
 
-from stargan_deploy.card.card import Dim, EntryPoint, TensorSpec
+from stargan_deploy.card.card import EntryPoint
+from stargan_deploy.card.tensors import Dim, TensorSpec
 from stargan_deploy.errors import UsageError
 
 
@@ -50,29 +51,23 @@ def describe_profile(point: EntryPoint, shapes: dict[str, InputShapes]) -> str:
 
 
 def _input_shapes(spec: TensorSpec, image_size: int, opt_batch: int | None) -> InputShapes:
-    dims = zip(spec.layout, spec.shape, strict=True)
+    dims = zip(spec.layout, spec.dims, strict=True)
     sizes = [_sizes(letter, dim, image_size, opt_batch) for letter, dim in dims]
     least, best, greatest = (tuple(column) for column in zip(*sizes, strict=True))
     return InputShapes(min=least, opt=best, max=greatest)
 
 
-def _sizes(
-    letter: str, dim: int | Dim, image_size: int, opt_batch: int | None
-) -> tuple[int, int, int]:
+def _sizes(letter: str, dim: Dim, image_size: int, opt_batch: int | None) -> tuple[int, int, int]:
     """Least, best and greatest size of one dimension."""
-    if isinstance(dim, int):
-        return dim, dim, dim
-    if dim.max is None:
-        option = "--max-batch" if letter == "N" else "--max-size"
-        raise UsageError(f"an engine needs a greatest {dim.symbol}; give one with {option}")
-    least = -(-max(dim.min, 1) // dim.multiple) * dim.multiple
-    greatest = dim.max // dim.multiple * dim.multiple
-    if letter != "N":
-        nearest = round(image_size / dim.multiple) * dim.multiple
-        return least, min(max(nearest, least), greatest), greatest
+    least, greatest = dim.least, dim.greatest
+    if greatest is None:
+        option = "max_batch" if letter == "N" else "max_size"
+        raise UsageError(f"an engine needs a greatest {dim.symbol}", hint=f"give `{option}`")
+    if letter != "N" or not dim.is_free:
+        return least, dim.nearest(image_size), greatest
     best = greatest if opt_batch is None else opt_batch
     if not least <= best <= greatest:
         raise UsageError(
-            f"--opt-batch {best} is no batch of this engine, which takes {least} to {greatest}"
+            f"`opt_batch` {best} is not a batch of this engine, which takes {least} to {greatest}"
         )
     return least, best, greatest

@@ -18,7 +18,8 @@ from stargan_deploy.backends.trt.file import (
     read_record,
 )
 from stargan_deploy.backends.trt.provider import Provider, describe_problems, load_provider
-from stargan_deploy.card.card import Dim, EntryPoint, TensorSpec
+from stargan_deploy.card.card import EntryPoint
+from stargan_deploy.card.tensors import TensorSpec
 from stargan_deploy.errors import BackendError, UsageError
 
 __all__ = ["TensorRTRuntime", "open_file", "read_card", "try_out"]
@@ -168,6 +169,4 @@ def _check_batch(path: Path, name: str, point: EntryPoint, batch_size: int) -> N
 
 def _greatest_batch(point: EntryPoint) -> int:
     """The greatest batch of an engine, which always has one."""
-    batch = point.inputs[0].shape[0]
-    limit = batch.max if isinstance(batch, Dim) else batch
-    return 1 if limit is None else limit
+    return point.batch.greatest or 1

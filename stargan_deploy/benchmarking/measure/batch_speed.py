@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from stargan_deploy.backends.difference import compare_pictures
+from stargan_deploy.backends.difference import compare_images
 from stargan_deploy.batch.plan import BatchJob
 from stargan_deploy.benchmarking.baselines.batch import PlainBatch
 from stargan_deploy.benchmarking.measure.synthetic_photos import draw_photos
@@ -281,7 +281,7 @@ def _picture_error(side: OpenedSide, scene: _Scene) -> PictureError:
     """How far the generator's pictures are from the plain loop's, on the same pixels and label."""
     pixels_NHWC = scene.pixels_NHWC[:NUM_COMPARED]
     expected = scene.plain.translate(pixels_NHWC)
-    figures = compare_pictures(expected, side.generator_only(pixels_NHWC, scene.label_D)).figures
+    figures = compare_images(expected, side.generator_only(pixels_NHWC, scene.label_D)).figures
     return PictureError(**figures)
 
 

@@ -100,7 +100,7 @@ def answer(workload: str, uuid: str, place: str) -> None:
 
 def _run(workload: Workload, uuid: str) -> PeakMemory:
     from stargan_deploy.backends.registry import load_backend, open_runtime
-    from stargan_deploy.benchmarking.measure.inputs import random_inputs
+    from stargan_deploy.card.inputs import draw_inputs
 
     used_before = _device_bytes_in_use(workload.device, uuid)
     load_backend(workload.backend)
@@ -115,9 +115,10 @@ def _run(workload: Workload, uuid: str) -> PeakMemory:
     )
     with runtime:
         point = runtime.card.entry_point(workload.entry_point)
-        size = {"height": workload.height, "width": workload.width}
+        size = {"H": workload.height, "W": workload.width}
+        rows = range(workload.batch_size)
         for seed in range(NUM_CALLS):
-            inputs = random_inputs(point, batch_size=workload.batch_size, seed=seed, **size)
+            inputs = draw_inputs(point, rows, sizes=size, seed=seed)
             runtime.run(inputs, entry_point=workload.entry_point)
         host_bytes = _peak_resident_bytes()
         used_after = _device_bytes_in_use(workload.device, uuid)

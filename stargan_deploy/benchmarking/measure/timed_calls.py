@@ -18,9 +18,9 @@ from stargan_deploy.benchmarking.results import MeasuredPath
 from stargan_deploy.benchmarking.suite.candidates import Contestant
 from stargan_deploy.benchmarking.suite.workloads import CudaSubject, HostSubject, Subject
 from stargan_deploy.card.card import ModelCard
+from stargan_deploy.card.pixels import from_spec
 from stargan_deploy.export.proof.cases import Case, make_case
 from stargan_deploy.files.images import Pixels, load_image, prepare_photo, save_image
-from stargan_deploy.inference.pixel_io import from_spec
 
 NUM_BATCHES = 4
 """Different batches that calls take in turn."""
@@ -99,7 +99,7 @@ def _end_to_end(workload: Workload, contestant: Contestant) -> Call:
     target.mkdir(exist_ok=True)
     photos = workload.photos
     point = contestant.runtime.card.entry_point(contestant.entry_point)
-    reads = point.input("image") is not None
+    reads = bool(point.inputs_of("image"))
 
     def call(number: int) -> None:
         paths, case = photos[number % NUM_BATCHES], workload.cases[number % NUM_BATCHES]

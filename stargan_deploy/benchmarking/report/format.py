@@ -14,7 +14,6 @@ from stargan_deploy.benchmarking.results import (
     Row,
     Timing,
 )
-from stargan_deploy.card.card import MAIN_ENTRY_POINTS
 from stargan_deploy.presentation.page import NOTHING
 
 PATHS: tuple[MeasuredPath, ...] = get_args(MeasuredPath)
@@ -64,6 +63,10 @@ class Group:
         point = f"{self.entry_point}, " if self.entry_point else ""
         batch = "" if self.batch_size is None else f", batch {self.batch_size}"
         return f"{point}{self.device}, {self.width}x{self.height}{batch}"
+
+
+UNREMARKABLE = frozenset(("translate", "sample"))
+"""Entry points that a report need not name."""
 
 
 def groups(rows: Sequence[Row], *, by_batch: bool = True) -> list[Group]:
@@ -245,7 +248,7 @@ def versions(machine: Machine) -> list[str]:
 def model_name(results: Results) -> str:
     """The model's file, with the only entry point that was measured, unless it is a usual one."""
     points = {row.entry_point for row in results.rows}
-    told = points - {*MAIN_ENTRY_POINTS} if len(points) == 1 else ()
+    told = points - UNREMARKABLE if len(points) == 1 else ()
     return ", ".join((results.model, *told))
 
 

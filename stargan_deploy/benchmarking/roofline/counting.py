@@ -18,8 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stargan_deploy.benchmarking.measure.inputs import tensor_shape
-from stargan_deploy.card.card import ModelCard, Precision, TensorSpec
+from stargan_deploy.card.card import ModelCard, Precision
+from stargan_deploy.card.tensors import TensorSpec
 from stargan_deploy.families.registry import load_family
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -85,7 +85,7 @@ def count_call(
         # An artefact's own entry point may take pixels, which its network does not.
         native = family.entry_points(networks, card)[entry_point]
         inputs = [
-            torch.empty(tensor_shape(spec, sizes), dtype=getattr(torch, spec.dtype))
+            torch.empty(spec.shape_for(sizes), dtype=getattr(torch, spec.dtype))
             for spec in native.inputs
         ]
     layers = count_layers(module, inputs)
@@ -164,4 +164,4 @@ def _weight_bytes(module: nn.Module, precision: Precision) -> int:
 
 def _tensor_bytes(spec: TensorSpec, sizes: dict[str, int]) -> int:
     itemsize: int = getattr(torch, spec.dtype).itemsize
-    return math.prod(tensor_shape(spec, sizes)) * itemsize
+    return math.prod(spec.shape_for(sizes)) * itemsize

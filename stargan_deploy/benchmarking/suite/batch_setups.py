@@ -17,11 +17,11 @@ from stargan_deploy.batch.session import BatchSession, RuntimeSpec, open_session
 from stargan_deploy.benchmarking.results import StartUp
 from stargan_deploy.card.card import Precision
 from stargan_deploy.card.labels import FloatArray
+from stargan_deploy.card.pixels import from_spec, to_spec
 from stargan_deploy.errors import BackendError, DataError, ExportError
 from stargan_deploy.export.cache import cached_path, is_cached, make_cached
 from stargan_deploy.files.images import Pixels
 from stargan_deploy.inference.fastest import choose_fastest
-from stargan_deploy.inference.pixel_io import from_spec, to_spec
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,9 +14,9 @@ from stargan_deploy.backends.base import Runtime
 from stargan_deploy.backends.difference import precision_of
 from stargan_deploy.backends.formats import PRECISIONS
 from stargan_deploy.backends.registry import CHECKPOINT_SUFFIX, backends_for, open_runtime
-from stargan_deploy.benchmarking.measure.inputs import random_inputs
 from stargan_deploy.benchmarking.results import StartUp, Unusable
 from stargan_deploy.card.card import ModelCard, Precision
+from stargan_deploy.card.inputs import draw_inputs
 from stargan_deploy.errors import UsageError, unknown_name
 from stargan_deploy.export.cache import cached_path, is_cached, make_cached
 from stargan_deploy.files.atomic import size_bytes
@@ -139,7 +139,7 @@ def choose_points(card: ModelCard, wishes: Sequence[str] = ()) -> tuple[str, ...
         UsageError: an entry point that the model does not have, or that makes no pictures.
     """
     points = sorted(card.entry_points.items())
-    known = [name for name, point in points if point.makes_pictures]
+    known = [name for name, point in points if point.makes_images]
     for name in wishes:
         if name not in known:
             raise UsageError(
@@ -164,8 +164,8 @@ def choose_sizes(
     """
     for point, size in product(points, wishes):
         check_size(card, size, point)
-    usual = [side for point in points for side in card.entry_point(point).sides]
-    only = next((side for side in usual if isinstance(side, int)), card.preprocessing.image_size)
+    usual = [dim for point in points for size in card.entry_point(point).sizes for dim in size]
+    only = next((dim.least for dim in usual if not dim.is_free), card.preprocessing.image_size)
     return tuple(wishes) or (only,)
 
 
@@ -206,7 +206,7 @@ def make_contestant(
     """
     runtime, path = opened.runtime, opened.path
     point = runtime.card.entry_point(entry_point)
-    inputs = random_inputs(point, batch_size=batch_size, height=size, width=size)
+    inputs = draw_inputs(point, range(batch_size), sizes={"H": size, "W": size})
     start = time.perf_counter()
     runtime.run(inputs, entry_point=entry_point)
     first_call_s = time.perf_counter() - start

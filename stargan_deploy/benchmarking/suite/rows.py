@@ -7,7 +7,7 @@ from typing import Any
 from stargan_deploy.backends.difference import (
     TOLERANCES,
     Difference,
-    compare_pictures,
+    compare_images,
     is_within,
     limits_for,
     precision_of,
@@ -39,7 +39,7 @@ def make_rows(
     for contestant in contestants:
         if not timings[contestant.name]:
             continue
-        difference = compare_pictures(expected, workload.translate(contestant))
+        difference = compare_images(expected, workload.translate(contestant))
         row = _make_row(contestant, workload, timings[contestant.name], difference)
         speedup = _speedup_over(row, rows[0] if rows else row)
         rows.append(dataclasses.replace(row, speedup=speedup))

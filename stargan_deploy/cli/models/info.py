@@ -14,7 +14,8 @@ from stargan_deploy.files.atomic import size_bytes
 from stargan_deploy.presentation.text import one_line
 
 if TYPE_CHECKING:
-    from stargan_deploy.card.card import Dim, EntryPoint, ModelCard, TensorSpec, Verdict
+    from stargan_deploy.card.card import EntryPoint, ModelCard, Verdict
+    from stargan_deploy.card.tensors import Dim, TensorSpec
 
 TRITON_CONFIG = "config.pbtxt"
 """What makes a folder a model of Triton Inference Server."""

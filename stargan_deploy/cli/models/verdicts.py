@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 
-from stargan_deploy.card.card import MAIN_ENTRY_POINTS, Verdict
+from stargan_deploy.card.card import Verdict
 from stargan_deploy.cli.console import show
 
 
 def show_verdicts(verdicts: Iterable[Verdict], *, unverified: str | None = None) -> None:
-    """Prints a line for each verdict, the main entry point's first.
+    """Prints a line for each verdict, those on images first.
 
     Args:
         verdicts: what was found.
@@ -15,7 +15,7 @@ def show_verdicts(verdicts: Iterable[Verdict], *, unverified: str | None = None)
     """
     from stargan_deploy.export.proof.compare import describe
 
-    for verdict in sorted(verdicts, key=lambda v: v.entry_point not in MAIN_ENTRY_POINTS):
+    for verdict in sorted(verdicts, key=lambda v: "psnr_db" not in v.measured):
         where = f"{verdict.entry_point} on {verdict.runtime} ({verdict.device})"
         proven = "its source graph equals PyTorch" if unverified else "proven equal to PyTorch"
         opening = proven if verdict.passed else "out of tolerance"

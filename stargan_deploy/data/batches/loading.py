@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from stargan_deploy.card.pixels import levels_to_unit
 from stargan_deploy.data.batches.order import JointOrder, Place, Steps, StreamOrder, spread_order
 from stargan_deploy.data.batches.prepared import SKIPPING, PreparedImages, prepare_item, set_ranges
 from stargan_deploy.data.layouts.joint import set_sizes
@@ -227,7 +228,7 @@ class _Rows(Dataset[Batch]):
 
 def to_model_range(image_BCHW: Tensor) -> Tensor:
     """Pixels in [0, 255] to float32 in [-1, 1]."""
-    return image_BCHW.to(torch.float32) / 127.5 - 1.0
+    return levels_to_unit(image_BCHW.to(torch.float32))
 
 
 def first_images(source: ImageSource, config: DataConfig, count: int) -> Batch:

@@ -1,4 +1,4 @@
-"""What an artefact is tried on: faces, valid targets, latents, in several batches and sizes."""
+"""Batches to try an artefact on: faces, valid targets and drawn inputs, in several sizes."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -7,20 +7,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stargan_deploy.card.card import Dim, EntryPoint, ModelCard, TensorSpec
+from stargan_deploy.card.card import EntryPoint, ModelCard
+from stargan_deploy.card.inputs import draw_inputs
 from stargan_deploy.card.labels import FloatArray, LabelSpace
-from stargan_deploy.errors import ExportError
+from stargan_deploy.card.pixels import Pixels
+from stargan_deploy.card.tensors import ROWS_PER_CALL, TensorSpec, as_dim, second_size
 from stargan_deploy.export.proof.images import Faces, synthetic_face
-from stargan_deploy.files.images import Pixels, pixels_to_tensor
 
 SMALL_BATCHES = (1, 3)
 """One image, and an odd batch, at the size of training."""
 
-LARGEST_BATCH = 16
-"""The third batch, where the graph sets no limit: as many as `batch` runs at a time."""
-
 OTHER_SIZE_BATCH = 2
 """Images of the second size, which is not square: a baked size and swapped sides show there."""
+
+FACES_APART = 7919
+"""Distance between the numbers of the faces for one image input and for the next; a prime, so that
+few folders of photos come round to the same one."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,60 +30,51 @@ class Case:
     """A batch of faces with their targets, and where it came from."""
 
     name: str
-    """Such as "batch 3 at 64x64" (height x width)."""
+    """Batch and size (height x width): "batch 3 at 64x64"."""
     pixels: Pixels
-    """(N, H, W, 3) in [0, 255]."""
+    """(N, H, W, 3) in [0, 255], for the first image input."""
     labels: FloatArray
-    """(N, D) target labels; of a model that takes none, D is 0."""
+    """(N, D) target labels; D is 0 where the model takes none."""
     targets: tuple[str, ...]
     """The targets in words."""
     start: int = 0
     """Number of the first face, which decides what is drawn for the batch."""
+    faces: Faces = synthetic_face
+    """Source of the images for further inputs."""
 
     def inputs(self, point: EntryPoint) -> Mapping[str, npt.NDArray[Any]]:
         """The batch as an entry point takes it, by the names of its inputs.
 
         Raises:
-            ExportError: an input of a kind that nobody knows how to fill.
+            CardError: an input of a kind that cannot be drawn.
         """
-        return {spec.name: self._input(spec) for spec in point.inputs}
+        numbers = range(self.start, self.start + len(self.pixels))
+        return draw_inputs(point, numbers, images=self._images, labels=self.labels)
 
-    def _input(self, spec: TensorSpec) -> npt.NDArray[Any]:
-        if spec.kind == "image":
-            return self.pixels if spec.dtype == "uint8" else pixels_to_tensor(self.pixels)
-        if spec.kind == "label":
-            return self.labels
-        return draw_input(spec, len(self.pixels), seed=self.start)
+    def _images(self, place: int, spec: TensorSpec) -> Pixels:
+        """The batch for one of the image inputs, each with faces of its own.
 
-
-def draw_input(spec: TensorSpec, num_rows: int, *, seed: int) -> npt.NDArray[Any]:
-    """Rows of an input that is no picture: latents from N(0, 1), classes in turn, masks of halves.
-
-    Raises:
-        ExportError: an input of a kind that nobody knows how to fill.
-    """
-    random = np.random.default_rng([seed, num_rows, *spec.name.encode()])
-    shape = (num_rows, *(dim if isinstance(dim, int) else dim.min for dim in spec.shape[1:]))
-    if spec.kind == "latent":
-        return random.standard_normal(shape, np.float32)
-    if spec.kind == "mask":
-        return (random.random(shape) < 0.5).astype(np.float32)
-    if spec.kind == "class_index" and spec.value_range is not None:
-        num_classes = int(spec.value_range[1]) + 1
-        return np.arange(seed, seed + num_rows, dtype=np.int64) % num_classes
-    raise ExportError(f"there is no way yet to prove an input of kind {spec.kind!r}")
+        In a folder of a single photo they still differ: by mirroring and turning it.
+        """
+        if place == 0:
+            return self.pixels
+        count, *size = self.pixels.shape[:3]
+        height, width = (spec.dim(s).nearest(side) for s, side in zip("HW", size, strict=True))
+        first = self.start + place * FACES_APART
+        faces = _stacked(self.faces, range(first, first + count), height, width)
+        mirrored = faces[:, :, ::-1] if place % 2 else faces
+        return np.ascontiguousarray(mirrored[:, ::-1] if place % 4 > 1 else mirrored)
 
 
 def make_cases(point: EntryPoint, card: ModelCard, faces: Faces = synthetic_face) -> list[Case]:
     """The batches that an entry point is tried with, the largest last; no two use the same face."""
-    height, width = _sides(point, card.preprocessing.image_size)
     size = card.preprocessing.image_size
-    native = (_nearest(height, size), _nearest(width, size))
-    largest = _largest_batch(point)
+    height, width = next(iter(point.sizes), (as_dim(size), as_dim(size)))
+    native = (height.nearest(size), width.nearest(size))
+    largest = point.batch.greatest or ROWS_PER_CALL
     shapes = [(batch, *native) for batch in SMALL_BATCHES if batch < largest]
-    if isinstance(height, Dim) or isinstance(width, Dim):
-        other = _second_size(height, width, native)
-        shapes.append((min(OTHER_SIZE_BATCH, largest), *other))
+    if height.is_free or width.is_free:
+        shapes.append((min(OTHER_SIZE_BATCH, largest), *second_size(height, width, native)))
     shapes.append((largest, *native))
     starts = [sum(batch for batch, *_ in shapes[:index]) for index in range(len(shapes))]
     pairs = zip(shapes, starts, strict=True)
@@ -94,49 +87,20 @@ def make_case(
     """A batch (N, height, width) of the faces and targets from number `start` on."""
     batch, height, width = shape
     numbers = range(start, start + batch)
-    wishes = labels.single_targets()
-    targets = [wishes[number % len(wishes)] for number in numbers] if wishes else []
+    singles = labels.single_targets()
+    targets = [singles[number % len(singles)] for number in numbers] if singles else []
     draws = np.random.default_rng([start, batch]).standard_normal((batch, labels.num_labels))
     pairs = zip(targets, labels.predicted(draws), strict=False)
     vectors = [labels.target_vector(target, source) for target, source in pairs]
     return Case(
         name=f"batch {batch} at {height}x{width}",
-        pixels=np.stack([faces(number, height, width) for number in numbers]),
+        pixels=_stacked(faces, numbers, height, width),
         labels=np.array(vectors, np.float32).reshape(batch, labels.label_width),
         targets=tuple(target.text for target in targets),
         start=start,
+        faces=faces,
     )
 
 
-def _largest_batch(point: EntryPoint) -> int:
-    """The greatest batch that the first input allows; `LARGEST_BATCH` where there is no limit."""
-    batch = point.inputs[0].shape[0]
-    limit = batch if isinstance(batch, int) else batch.max
-    return LARGEST_BATCH if limit is None else limit
-
-
-def _sides(point: EntryPoint, default: int) -> tuple[int | Dim, int | Dim]:
-    """Height and width of the first image input; `default` where there is none."""
-    spec = point.input("image")
-    if spec is None:
-        return default, default
-    return spec.shape[spec.layout.index("H")], spec.shape[spec.layout.index("W")]
-
-
-def _second_size(height: int | Dim, width: int | Dim, native: tuple[int, int]) -> tuple[int, int]:
-    """A lower and wider size, as far as the steps from one allowed size to the next let it be."""
-    other = _nearest(height, native[0] * 3 // 4), _nearest(width, native[1] * 5 // 4)
-    if other != native or isinstance(width, int):
-        return other
-    beside = (native[1] + width.multiple, native[1] - width.multiple)
-    return native[0], next(filter(width.accepts, beside), native[1])
-
-
-def _nearest(side: int | Dim, size: int) -> int:
-    """The allowed size next to a wished one."""
-    if isinstance(side, int):
-        return side
-    steps = max(-(-side.min // side.multiple), round(size / side.multiple))
-    if side.max is not None:
-        steps = min(steps, side.max // side.multiple)
-    return steps * side.multiple
+def _stacked(faces: Faces, numbers: range, height: int, width: int) -> Pixels:
+    return np.stack([faces(number, height, width) for number in numbers])

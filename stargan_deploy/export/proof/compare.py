@@ -18,19 +18,19 @@ from stargan_deploy.backends.difference import (
     TOLERANCES,
     Difference,
     Tolerance,
-    compare_logits,
-    compare_pictures,
+    compare_outputs,
     is_within,
     limits_for,
     overall,
     precision_of,
 )
 from stargan_deploy.card.card import EntryPoint, Verdict, library_versions
+from stargan_deploy.card.pixels import as_pixels
 from stargan_deploy.devices import machine_name
 from stargan_deploy.errors import BackendError, ExportError, ParityError
 from stargan_deploy.export.proof.cases import Case, make_cases
 from stargan_deploy.export.proof.images import Faces, synthetic_face
-from stargan_deploy.files.images import Pixels, as_pixels
+from stargan_deploy.files.images import Pixels
 
 _WORDING = {
     "max_difference": "max difference {:.0f} of 255",
@@ -39,6 +39,7 @@ _WORDING = {
     "logit_difference": "max difference of logits {:.1e}",
     "relative_difference": "relative {:.1e}",
     "label_agreement": "same labels {:.1%}",
+    "vector_difference": "relative distance of vectors {:.1e}",
 }
 
 _LIBRARIES = (
@@ -55,7 +56,7 @@ _LIBRARIES = (
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class WorstPicture:
+class WorstImage:
     """The picture that came out worst."""
 
     source: Pixels | None
@@ -73,7 +74,7 @@ class Comparison:
     """What comparing one entry point showed."""
 
     verdict: Verdict
-    worst: WorstPicture | None
+    worst: WorstImage | None
     """None where the entry point gives no pictures."""
 
     @property
@@ -97,7 +98,7 @@ class _Finding:
 
     case: Case
     difference: Difference
-    worst: WorstPicture | None
+    worst: WorstImage | None
 
 
 def tolerance_for(precision: Mapping[str, str]) -> Tolerance:
@@ -175,7 +176,7 @@ def _compare_entry_point(
     findings = [finding for case in cases for finding in _try(name, case, reference, candidate)]
     measured = overall(finding.difference for finding in findings)
     limits = limits_for(measured, tolerance)
-    worst = max(findings, key=lambda finding: finding.difference.badness)
+    worst = max(findings, key=lambda finding: finding.difference.error)
     verdict = Verdict(
         entry_point=name,
         runtime=candidate.backend,
@@ -219,13 +220,14 @@ def _try(
         _check_finite(entry_point, case, expected, actual)
         if spec.kind == "image":
             expected, actual = as_pixels(expected), as_pixels(actual)
-            _check_same_shape(case, expected, actual)
-            difference = compare_pictures(expected, actual)
-            worst = _worst_picture(case, point, difference.worst_row, expected, actual)
-            yield _Finding(case=case, difference=difference, worst=worst)
-        else:
-            difference = compare_logits(expected, actual, reference.card.labels)
-            yield _Finding(case=case, difference=difference, worst=None)
+        if expected.shape != actual.shape:
+            shapes = f"{actual.shape} instead of {expected.shape}"
+            raise ParityError(f"{entry_point!r} gives {shapes} at {case.name}")
+        difference = compare_outputs(spec, expected, actual, reference.card.labels)
+        worst = None
+        if spec.kind == "image":
+            worst = _worst_image(case, point, difference.worst_row, expected, actual)
+        yield _Finding(case=case, difference=difference, worst=worst)
 
 
 def _run(runtime: Runtime, entry_point: str, case: Case) -> dict[str, npt.NDArray[Any]]:
@@ -239,22 +241,18 @@ def _check_finite(
     if not np.isfinite(expected).all():
         raise ExportError(
             f"the checkpoint's own {entry_point!r} gives numbers that are not finite: its "
-            "training diverged; export an earlier checkpoint"
+            "training diverged",
+            hint="export an earlier checkpoint",
         )
     if not np.isfinite(actual).all():
         raise ParityError(f"{entry_point!r} gives numbers that are not finite at {case.name}")
 
 
-def _check_same_shape(case: Case, expected: Pixels, actual: Pixels) -> None:
-    if expected.shape != actual.shape:
-        raise ParityError(f"pictures of {actual.shape} instead of {expected.shape} at {case.name}")
-
-
-def _worst_picture(
+def _worst_image(
     case: Case, point: EntryPoint, row: int, expected: Pixels, actual: Pixels
-) -> WorstPicture:
-    return WorstPicture(
-        source=case.pixels[row] if point.input("image") else None,
+) -> WorstImage:
+    return WorstImage(
+        source=case.pixels[row] if point.inputs_of("image") else None,
         expected=expected[row],
         actual=actual[row],
         place=_place(case, row, point),
@@ -262,5 +260,5 @@ def _worst_picture(
 
 
 def _place(case: Case, row: int, point: EntryPoint) -> str:
-    words = f" to {case.targets[row]}" if point.input("label") else ""
+    words = f" to {case.targets[row]}" if point.inputs_of("label") else ""
     return f"{case.name}, image {row + 1}{words}"

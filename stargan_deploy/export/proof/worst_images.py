@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from stargan_deploy.export.proof.compare import Comparison, WorstPicture
+from stargan_deploy.export.proof.compare import Comparison, WorstImage
 from stargan_deploy.files.images import Pixels, save_image
 from stargan_deploy.presentation.grids import picture_grid
 
@@ -37,7 +37,7 @@ def save_worst(folder: Path, comparisons: Iterable[Comparison]) -> tuple[Path, .
     return tuple(paths)
 
 
-def _picture(worst: WorstPicture, runtime: str) -> Image.Image:
+def _picture(worst: WorstImage, runtime: str) -> Image.Image:
     difference, gain = _amplified(worst.expected, worst.actual)
     pixels = [worst.expected, worst.actual, difference]
     headings = ["PyTorch FP32", runtime, f"Difference x{gain}"]

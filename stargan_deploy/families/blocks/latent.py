@@ -10,11 +10,10 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from stargan_deploy.card.card import Dim, EntryPoint, TensorSpec
+from stargan_deploy.card.card import EntryPoint, new_entry_point
+from stargan_deploy.card.tensors import NUM_COLOURS, class_spec, image_spec, vector_spec
 
 SAMPLE = "sample"
-
-NUM_COLOURS = 3
 
 
 class Sampler(nn.Module):
@@ -43,28 +42,10 @@ def as_channels(image_BCHW: Tensor, channels: int) -> Tensor:
 
 def sample_point(*, latent_width: int, image_size: int, num_classes: int = 0) -> EntryPoint:
     """`sample`: latent (B, Z) from N(0, 1), and class_index (B,) of that many classes, if any."""
-    batch = Dim(symbol="batch")
-    latent = TensorSpec(
-        name="latent", kind="latent", dtype="float32", layout="NZ", shape=(batch, latent_width)
-    )
-    class_index = TensorSpec(
-        name="class_index",
-        kind="class_index",
-        dtype="int64",
-        layout="N",
-        shape=(batch,),
-        value_range=(0.0, float(num_classes - 1)),
-    )
-    picture = TensorSpec(
-        name="image",
-        kind="image",
-        dtype="float32",
-        layout="NCHW",
-        shape=(batch, NUM_COLOURS, image_size, image_size),
-        value_range=(-1.0, 1.0),
-    )
-    inputs = (latent, class_index) if num_classes else (latent,)
-    return EntryPoint(file="", payload_sha256="", inputs=inputs, outputs=(picture,))
+    inputs = [vector_spec("latent", "latent", latent_width)]
+    if num_classes:
+        inputs.append(class_spec("class_index", num_classes))
+    return new_entry_point(inputs, image_spec("image", image_size, image_size))
 
 
 def entry_module(

@@ -21,7 +21,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stargan_deploy.card.card import Dim, EntryPoint, ModelCard, TensorSpec
+from stargan_deploy.card.card import EntryPoint, ModelCard
+from stargan_deploy.card.tensors import mask_spec
 from stargan_deploy.config import from_mapping
 from stargan_deploy.errors import UsageError
 from stargan_deploy.families.blocks.image_to_image import check_sides, image_point
@@ -174,7 +175,7 @@ def entry_points(networks: Mapping[str, nn.Module], card: ModelCard) -> dict[str
     generator = networks["generator"]
     assert isinstance(generator, UNet)
     shapes = generator.mask_shapes(config.image_size, config.image_size)
-    masks = tuple(_mask(name, shape) for name, shape in shapes.items())
+    masks = tuple(mask_spec(name, shape) for name, shape in shapes.items())
     points = {"translate": image_point(multiple=unit, least=unit)}
     if masks:
         points["translate_stochastic"] = image_point(size=config.image_size, inputs=masks)
@@ -201,18 +202,6 @@ def notes(network: Mapping[str, Any]) -> tuple[str, ...]:
     return (
         f"{norm}dropout is off at inference, while the paper keeps it and the batch's own "
         "statistics on; an export with --stochastic takes the dropout's masks as inputs",
-    )
-
-
-def _mask(name: str, shape: tuple[int, int, int]) -> TensorSpec:
-    """A mask of zeros and ones, to be drawn evenly."""
-    return TensorSpec(
-        name=name,
-        kind="mask",
-        dtype="float32",
-        layout="NCHW",
-        shape=(Dim(symbol="batch"), *shape),
-        value_range=(0.0, 1.0),
     )
 
 

@@ -17,8 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stargan_deploy.card.card import Dim, EntryPoint, ModelCard, TensorSpec
+from stargan_deploy.card.card import EntryPoint, ModelCard, new_entry_point
 from stargan_deploy.card.labels import LabelSpace
+from stargan_deploy.card.tensors import Dim, image_spec, vector_spec
 from stargan_deploy.config import from_mapping
 from stargan_deploy.errors import CardError, UsageError
 from stargan_deploy.families.blocks.relabelling import fit_labels
@@ -229,28 +230,14 @@ def build_networks(network: Mapping[str, Any]) -> dict[str, nn.Module]:
 def entry_points(networks: Mapping[str, nn.Module], card: ModelCard) -> dict[str, EntryPoint]:
     """`translate`, and `classify` where there is a discriminator."""
     config = from_mapping(StarGANNetwork, card.network)
-    batch = Dim(symbol="batch")
-    sides = tuple(Dim(symbol=name, min=4, multiple=4) for name in ("height", "width"))
-    image_shape: tuple[int | Dim, ...] = (batch, 3, *sides)
-    label = TensorSpec(
-        name="label",
-        kind="label",
-        dtype="float32",
-        layout="ND",
-        shape=(batch, config.label_width),
-        value_range=(0.0, 1.0),
-    )
-    logits = TensorSpec(
-        name="logits",
-        kind="logits",
-        dtype="float32",
-        layout="NK",
-        shape=(batch, config.num_labels),
-    )
-    square = _image("image", (batch, 3, config.image_size, config.image_size))
+    sides = [Dim(symbol=side, min=4, multiple=4) for side in ("height", "width")]
+    image, translated = (image_spec(name, *sides) for name in ("image", "translated"))
+    label = vector_spec("label", "label", config.label_width)
+    logits = vector_spec("logits", "logits", config.num_labels)
+    square = image_spec("image", config.image_size, config.image_size)
     points = {
-        "translate": _point(_image("image", image_shape), label, _image("translated", image_shape)),
-        "classify": _point(square, logits),
+        "translate": new_entry_point([image, label], translated),
+        "classify": new_entry_point([square], logits),
     }
     return points if "discriminator" in networks else {"translate": points["translate"]}
 
@@ -315,18 +302,3 @@ def _normed(convolution: nn.Module, channels: int) -> list[nn.Module]:
 
 def _step(size: int, unit: int, up: bool) -> int:
     return max(unit, (size + unit - 1) // unit * unit if up else size // unit * unit)
-
-
-def _image(name: str, shape: tuple[int | Dim, ...]) -> TensorSpec:
-    return TensorSpec(
-        name=name,
-        kind="image",
-        dtype="float32",
-        layout="NCHW",
-        shape=shape,
-        value_range=(-1.0, 1.0),
-    )
-
-
-def _point(*specs: TensorSpec) -> EntryPoint:
-    return EntryPoint(file="", payload_sha256="", inputs=specs[:-1], outputs=specs[-1:])

@@ -9,6 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from stargan_deploy.card.card import ModelCard
+from stargan_deploy.card.pixels import tensor_to_pixels
 from stargan_deploy.config import to_mapping
 from stargan_deploy.data.batches.loading import Batch, first_images, to_model_range
 from stargan_deploy.data.source import ImageSource
@@ -19,7 +20,6 @@ from stargan_deploy.families.objectives.base import (
     Objective,
     Tensors,
 )
-from stargan_deploy.files.images import tensor_to_pixels
 from stargan_deploy.presentation.grids import picture_grid
 from stargan_deploy.training.evaluation import evaluate, score
 from stargan_deploy.training.metrics import EVALUATION_PREFIX

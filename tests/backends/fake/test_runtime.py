@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from stargan_deploy.backends.fake.runtime import FakeRuntime, fake_card
+from stargan_deploy.card.pixels import pixels_to_tensor, tensor_to_pixels
 from stargan_deploy.errors import UsageError
-from stargan_deploy.files.images import pixels_to_tensor, tensor_to_pixels
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3), np.uint8)
 LABELS = np.eye(3, dtype=np.float32)[[0, 1, 2, 0, 1]]

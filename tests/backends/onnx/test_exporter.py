@@ -15,15 +15,16 @@ from stargan_deploy.backends.base import OpenOptions
 from stargan_deploy.backends.formats import GraphRequest, WrittenGraph
 from stargan_deploy.backends.onnx import exporter as to_onnx
 from stargan_deploy.backends.onnx.runtime import OnnxRuntime
-from stargan_deploy.backends.pixel_graph import PixelModule, with_io
-from stargan_deploy.card.card import Dim, EntryPoint, Precision, TensorSpec
+from stargan_deploy.backends.pixel_graph import PixelModule
+from stargan_deploy.card.card import EntryPoint, Precision
+from stargan_deploy.card.pixels import pixels_to_tensor, tensor_to_pixels
+from stargan_deploy.card.tensors import Dim, TensorSpec
 from stargan_deploy.errors import ExportError, ModelError
 from stargan_deploy.export.export import ExportResult, export
 from stargan_deploy.export.plan import ExportOptions
 from stargan_deploy.export.proof.calibration import make_calibration
 from stargan_deploy.export.proof.images import synthetic_face
 from stargan_deploy.families.checkpoint import build_model, load_checkpoint
-from stargan_deploy.files.images import pixels_to_tensor, tensor_to_pixels
 
 RNG = np.random.default_rng(0)
 
@@ -196,7 +197,7 @@ def generator_request(checkpoint, precision: Precision, batches: slice = slice(2
     """A request for the generator with few calibration batches."""
     content = load_checkpoint(checkpoint)
     own = content.card.entry_points["translate"]
-    point = with_io(own, "uint8")
+    point = own.with_io("uint8")
     calibration = make_calibration(point, content.card, synthetic_face)
     calibration = replace(
         calibration, batches=calibration.batches[batches], held_out=calibration.held_out[batches]

@@ -9,19 +9,20 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
-from stargan_deploy.backends.difference import compare_pictures
+from stargan_deploy.backends.difference import compare_images
 from stargan_deploy.backends.formats import Calibration, GraphRequest
 from stargan_deploy.backends.onnx import exporter as to_onnx
 from stargan_deploy.backends.onnx import quantize
 from stargan_deploy.backends.onnx.quantize import GOAL, quantize_graph
 from stargan_deploy.backends.pixel_graph import PixelModule
-from stargan_deploy.card.card import Dim, EntryPoint, TensorSpec
+from stargan_deploy.card.card import EntryPoint
+from stargan_deploy.card.pixels import tensor_to_pixels
+from stargan_deploy.card.tensors import Dim, TensorSpec
 from stargan_deploy.errors import ExportError
 from stargan_deploy.export.export import ExportResult, export
 from stargan_deploy.export.plan import ExportOptions
 from stargan_deploy.export.proof.calibration import make_calibration
 from stargan_deploy.export.proof.images import synthetic_face
-from stargan_deploy.files.images import tensor_to_pixels
 
 RNG = np.random.default_rng(0)
 
@@ -126,7 +127,7 @@ def test_norms_and_transposed_convolutions_stay_in_float(quantized):
 def test_any_batch_and_size_is_near_fp32(quantized, generator, batch, height, width):
     faces = [synthetic_face(900 + index, height, width) for index in range(batch)]
     inputs = {"image": np.stack(faces), "label": np.eye(5, dtype=np.float32)[:batch]}
-    difference = compare_pictures(run(generator, inputs), run(quantized.model, inputs))
+    difference = compare_images(run(generator, inputs), run(quantized.model, inputs))
     assert difference.figures["psnr_db"] > 32
     assert difference.figures["max_difference"] > 0
 
@@ -192,7 +193,7 @@ def noise_calibration() -> Calibration:
     batches = [{"image": RNG.uniform(-1, 1, (2, 3, 16, 16)).astype(np.float32)} for _ in range(4)]
 
     def compare(expected, actual):
-        return compare_pictures(
+        return compare_images(
             *(tensor_to_pixels(arrays["translated"]) for arrays in (expected, actual))
         )
 
@@ -209,7 +210,7 @@ def test_a_layer_whose_error_is_out_of_proportion_stays_in_float(tmp_path):
     )
     assert to_onnx.measured_precision(result.model) == {"conv": "float32+int8"}
     inputs = calibration.held_out[0]
-    difference = compare_pictures(
+    difference = compare_images(
         tensor_to_pixels(run(model, inputs)), tensor_to_pixels(run(result.model, inputs))
     )
     assert difference.figures["psnr_db"] >= GOAL.psnr_db

@@ -14,8 +14,8 @@ from stargan_deploy.backends.eager.runtime import EagerRuntime
 from stargan_deploy.backends.onnx import runtime as onnxrt
 from stargan_deploy.backends.onnx.runtime import OnnxRuntime, read_card
 from stargan_deploy.card.card import CARD_KEY
+from stargan_deploy.card.pixels import pixels_to_tensor, tensor_to_pixels
 from stargan_deploy.errors import BackendError, CardError, ModelError, UsageError
-from stargan_deploy.files.images import pixels_to_tensor, tensor_to_pixels
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3)).astype(np.uint8)
 LABEL = np.eye(5, dtype=np.float32)[:3]

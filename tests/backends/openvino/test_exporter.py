@@ -18,7 +18,7 @@ if not importlib.util.find_spec("openvino"):  # which must not be imported with 
     pytest.skip("needs openvino", allow_module_level=True)
 
 from stargan_deploy.backends.base import OpenOptions
-from stargan_deploy.backends.difference import compare_pictures
+from stargan_deploy.backends.difference import compare_images
 from stargan_deploy.backends.eager.runtime import EagerRuntime
 from stargan_deploy.backends.formats import Calibration, GraphRequest, WrittenGraph
 from stargan_deploy.backends.onnx import exporter as to_onnx
@@ -26,9 +26,11 @@ from stargan_deploy.backends.openvino import exporter as to_openvino
 from stargan_deploy.backends.openvino import file as ir
 from stargan_deploy.backends.openvino.compile import openvino_core
 from stargan_deploy.backends.openvino.runtime import OpenVinoRuntime, read_card
-from stargan_deploy.backends.pixel_graph import PixelModule, with_io
+from stargan_deploy.backends.pixel_graph import PixelModule
 from stargan_deploy.backends.registry import is_proven
-from stargan_deploy.card.card import Dim, ModelCard
+from stargan_deploy.card.card import ModelCard
+from stargan_deploy.card.pixels import pixels_to_tensor, tensor_to_pixels
+from stargan_deploy.card.tensors import Dim
 from stargan_deploy.errors import BackendError, ExportError, OutputError
 from stargan_deploy.export.export import export
 from stargan_deploy.export.plan import ExportOptions
@@ -36,7 +38,6 @@ from stargan_deploy.export.proof.calibration import make_calibration
 from stargan_deploy.export.proof.images import synthetic_face
 from stargan_deploy.families.checkpoint import build_model, load_checkpoint
 from stargan_deploy.families.stargan.networks import entry_module
-from stargan_deploy.files.images import pixels_to_tensor, tensor_to_pixels
 
 OLD_CPU = {"OV_CPU_MAX_ISA": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
 """Makes OpenVINO's two halves take the CPU for one without AVX512 and bf16."""
@@ -82,7 +83,7 @@ def make_source(checkpoint: Path, name: str, folder: Path, spoil: Callable | Non
     module = PixelModule(entry_module(networks, name), point, "uint8").eval()
     request = GraphRequest(
         module=module,
-        point=with_io(point, "uint8"),
+        point=point.with_io("uint8"),
         precision="fp32",
         image_size=content.card.preprocessing.image_size,
     )
@@ -248,7 +249,7 @@ def test_int8_pictures_are_near_those_of_pytorch(in_int8, translate, checkpoint,
         expected = tensor_to_pixels(eager.run(floats)["translated"])
     with OpenVinoRuntime(path) as runtime:
         found = runtime.run(batch)["translated"]
-    figures = compare_pictures(expected, found).figures
+    figures = compare_images(expected, found).figures
     assert figures["psnr_db"] > 33
     assert figures["max_difference"] > 1  # or it would not be INT8
 

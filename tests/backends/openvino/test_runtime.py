@@ -28,10 +28,10 @@ from stargan_deploy.backends.openvino.runtime import (
 )
 from stargan_deploy.backends.registry import open_runtime, read_card_of
 from stargan_deploy.card.card import ModelCard
+from stargan_deploy.card.pixels import pixels_to_tensor, tensor_to_pixels
 from stargan_deploy.errors import BackendError, CardError, ModelError, UsageError
 from stargan_deploy.export.export import export
 from stargan_deploy.export.plan import ExportOptions
-from stargan_deploy.files.images import pixels_to_tensor, tensor_to_pixels
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3)).astype(np.uint8)
 LABEL = np.eye(5, dtype=np.float32)

@@ -11,7 +11,8 @@ from stargan_deploy.backends.pixel_graph import PixelModule
 from stargan_deploy.backends.pt2 import exporter as to_pt2
 from stargan_deploy.backends.pt2.file import payload_sha256, read_card, read_entries
 from stargan_deploy.backends.pt2.runtime import load_code
-from stargan_deploy.card.card import CARD_KEY, Dim, EntryPoint, TensorSpec, parse_card
+from stargan_deploy.card.card import CARD_KEY, EntryPoint, parse_card
+from stargan_deploy.card.tensors import Dim, TensorSpec
 from stargan_deploy.errors import BackendError, ExportError, UsageError
 from stargan_deploy.export.export import export
 from stargan_deploy.export.plan import ExportOptions

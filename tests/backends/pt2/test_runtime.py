@@ -21,10 +21,10 @@ from stargan_deploy.backends.pt2.file import (
 )
 from stargan_deploy.backends.pt2.runtime import Pt2Runtime, try_out
 from stargan_deploy.backends.registry import open_runtime
-from stargan_deploy.card.card import Dim
+from stargan_deploy.card.pixels import pixels_to_tensor, tensor_to_pixels
+from stargan_deploy.card.tensors import Dim
 from stargan_deploy.config import to_mapping
 from stargan_deploy.errors import BackendError, CardError, ModelError, UsageError
-from stargan_deploy.files.images import pixels_to_tensor, tensor_to_pixels
 from tests.pt2_packages import exported_packages, forge
 
 pytestmark = pytest.mark.xdist_group("pt2")  # which compiles its packages once

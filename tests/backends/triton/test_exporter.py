@@ -15,11 +15,12 @@ from stargan_deploy.backends.onnx import exporter as to_onnx
 from stargan_deploy.backends.onnx import runtime as onnxrt
 from stargan_deploy.backends.registry import open_runtime, read_card_of
 from stargan_deploy.backends.triton import exporter as to_triton
-from stargan_deploy.card.card import CARD_KEY, Dim, EntryPoint, ModelCard, TensorSpec, parse_card
+from stargan_deploy.card.card import CARD_KEY, EntryPoint, ModelCard, parse_card
+from stargan_deploy.card.pixels import pixels_to_tensor, tensor_to_pixels
+from stargan_deploy.card.tensors import Dim, TensorSpec
 from stargan_deploy.errors import CardError, ModelError
 from stargan_deploy.export.export import ExportResult, export
 from stargan_deploy.export.plan import ExportOptions
-from stargan_deploy.files.images import pixels_to_tensor, tensor_to_pixels
 
 text_format = pytest.importorskip("google.protobuf.text_format")
 schema = pytest.importorskip("tritonclient.grpc.model_config_pb2")

@@ -16,7 +16,8 @@ import torch
 from stargan_deploy.backends.nvidia_gpu import Gpu
 from stargan_deploy.backends.trt import execution as trt_execution
 from stargan_deploy.backends.trt.execution import DeviceEngine, LoadedEngine
-from stargan_deploy.card.card import Dim, EntryPoint, TensorSpec
+from stargan_deploy.card.card import EntryPoint
+from stargan_deploy.card.tensors import Dim, TensorSpec
 from stargan_deploy.errors import BackendError, CardError
 
 GPU = Gpu(device="cpu", name="the host", capability=(8, 9), driver="13.0")

@@ -23,7 +23,8 @@ from stargan_deploy.backends.trt.layers import (
 )
 from stargan_deploy.backends.trt.profile import InputShapes, describe_profile, profile_shapes
 from stargan_deploy.backends.trt.provider import Provider, load_provider
-from stargan_deploy.card.card import Dim, EntryPoint, TensorSpec
+from stargan_deploy.card.card import EntryPoint
+from stargan_deploy.card.tensors import Dim, TensorSpec
 from stargan_deploy.errors import BackendError, CardError, ExportError, UsageError
 from stargan_deploy.export.export import export
 from stargan_deploy.export.plan import ExportOptions

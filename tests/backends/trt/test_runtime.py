@@ -28,10 +28,10 @@ from stargan_deploy.backends.trt.file import BuiltWith, read_record, record_path
 from stargan_deploy.backends.trt.fit import check_fits, why_not_loaded
 from stargan_deploy.backends.trt.provider import Provider, load_provider
 from stargan_deploy.backends.trt.runtime import TensorRTRuntime, read_card, try_out
+from stargan_deploy.card.pixels import pixels_to_tensor, tensor_to_pixels
 from stargan_deploy.errors import BackendError, CardError, ModelError, UsageError
 from stargan_deploy.export.export import export
 from stargan_deploy.export.plan import ExportOptions
-from stargan_deploy.files.images import pixels_to_tensor, tensor_to_pixels
 
 rtx = pytest.importorskip("tensorrt_rtx", reason="needs tensorrt-rtx, which builds without a GPU")
 

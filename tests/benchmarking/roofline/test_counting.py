@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from stargan_deploy.backends.pixel_graph import with_io
 from stargan_deploy.benchmarking.roofline.counting import count_call, count_layers
 from stargan_deploy.card.card import ModelCard, Preprocessing
 from stargan_deploy.card.labels import multilabel_space
@@ -77,7 +76,7 @@ def test_an_artefact_with_pixels_moves_a_quarter_of_them(checkpoint):
     card = read_card(checkpoint)
     size = {"batch_size": 3, "height": 40, "width": 48}
     of_floats = count_call(card, **size)
-    pixels = {name: with_io(point, "uint8") for name, point in card.entry_points.items()}
+    pixels = {name: point.with_io("uint8") for name, point in card.entry_points.items()}
     of_pixels = count_call(dataclasses.replace(card, entry_points=pixels), **size)
     assert of_pixels.macs == of_floats.macs
     assert of_floats.num_bytes - of_pixels.num_bytes == 2 * 3 * (3 * 40 * 48 * 3)

@@ -7,8 +7,9 @@ import pytest
 from stargan_deploy.backends.base import OpenOptions
 from stargan_deploy.backends.difference import BEST_PSNR_DB, Tolerance
 from stargan_deploy.backends.eager.runtime import EagerRuntime
-from stargan_deploy.card.card import Dim, ModelCard
+from stargan_deploy.card.card import ModelCard
 from stargan_deploy.card.labels import multilabel_space, onehot_space
+from stargan_deploy.card.tensors import Dim
 from stargan_deploy.errors import BackendError, ExportError, ParityError
 from stargan_deploy.export.proof.cases import make_cases
 from stargan_deploy.export.proof.compare import describe, prove
@@ -169,7 +170,7 @@ def test_sizes_keep_to_the_cards_limits(checkpoint, side, sizes):
     card = read_card(checkpoint)
     point = card.entry_points["translate"]
     image = replace(point.inputs[0], shape=(*point.inputs[0].shape[:2], side, side))
-    one, _, other, _ = make_cases(replace(point, inputs=(image, *point.inputs[1:])), card)
+    one, _, other, *_ = make_cases(replace(point, inputs=(image, *point.inputs[1:])), card)
     assert [one.pixels.shape[1], *other.pixels.shape[1:3]] == sizes
 
 
