@@ -1,9 +1,8 @@
-"""A full disk: waiting for somebody to make room, so that a night's run goes on by itself."""
+"""Waiting for space on a full disk, so that a long run continues by itself."""
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,15 +19,15 @@ LONGEST_PAUSE_S = 30.0
 class DiskWait:
     """Runs writes, and repeats those that a full disk stops until there is room or time is up.
 
-    One for all threads of a run: it tells once that it waits, whoever waits, and when it has given
-    up it never waits again.
+    All threads of a run share one: it says once that it waits, and after it has given up it never
+    waits again.
 
     Args:
-        folder: what is written to, for messages.
+        folder: the folder written to, for messages.
         wait_s: how long a write is repeated, in seconds; 0 never waits.
-        say: told once in each wait.
-        clock: seconds that only go forward.
-        sleep: pauses for some seconds; by default until that time or `give_up`.
+        say: called once per wait.
+        clock: seconds that only increase.
+        sleep: pauses for some seconds; by default until then or until `give_up`.
     """
 
     def __init__(
@@ -50,7 +49,7 @@ class DiskWait:
         self._num_waiting = 0
 
     def __call__(self, write: Callable[[], T]) -> T:
-        """Runs a write, again and again while the disk is full.
+        """Run a write, again and again while the disk is full.
 
         Args:
             write: can be repeated after it failed.
@@ -61,27 +60,30 @@ class DiskWait:
         Raises:
             DiskFullError: the disk stayed full.
         """
+        deadline_s, pause_s = None, FIRST_PAUSE_S
         try:
-            return write()
-        except (OSError, OutputError) as error:
-            if not is_disk_full(error):
-                raise
-            full: Exception = error
-        deadline_s = self._clock() + self._wait_s
-        with self._waiting():
-            for pause_s in self._pauses(deadline_s):
-                self._sleep(pause_s)
+            while True:
                 try:
                     return write()
                 except (OSError, OutputError) as error:
                     if not is_disk_full(error):
                         raise
-                    full = error
-        self.give_up()
-        raise DiskFullError(self._last_words(full)) from full
+                    if deadline_s is None:
+                        deadline_s = self._clock() + self._wait_s
+                        self._begin()
+                    left_s = deadline_s - self._clock()
+                    if left_s <= 0 or self._over.is_set():
+                        self.give_up()
+                        raise self._failure(error) from error
+                self._sleep(min(pause_s, left_s))
+                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+        finally:
+            if deadline_s is not None:
+                with self._mutex:
+                    self._num_waiting -= 1
 
     def write_bytes(self, path: Path, content: bytes) -> None:
-        """Writes a file atomically, when there is room for it.
+        """Write a file atomically, when there is room for it.
 
         Raises:
             OutputError: it cannot be written.
@@ -90,38 +92,22 @@ class DiskWait:
         self(lambda: write_bytes(path, content))
 
     def give_up(self) -> None:
-        """Ends all waiting, now and later; a run that is told to stop calls it."""
+        """End all waiting, now and later; called by a run that is to stop."""
         self._over.set()
 
-    def _pauses(self, deadline_s: float) -> Iterator[float]:
-        """Longer and longer ones, in seconds, of which the last ends at the deadline."""
-        pause_s = FIRST_PAUSE_S
-        while not self._over.is_set() and (left_s := deadline_s - self._clock()) > 0:
-            yield min(pause_s, left_s)
-            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
-
-    @contextmanager
-    def _waiting(self) -> Iterator[None]:
+    def _begin(self) -> None:
         with self._mutex:
-            is_first = self._num_waiting == 0 and self._wait_s > 0 and not self._over.is_set()
             self._num_waiting += 1
+            is_first = self._num_waiting == 1 and self._wait_s > 0 and not self._over.is_set()
         if is_first:
-            self._say(
-                f"disk full: waiting up to {in_words(self._wait_s)} for space in {self._folder}"
-            )
-        try:
-            yield
-        finally:
-            with self._mutex:
-                self._num_waiting -= 1
+            waited = in_words(self._wait_s)
+            self._say(f"disk full: waiting up to {waited} for space in {self._folder}")
 
-    def _last_words(self, full: Exception) -> str:
-        reason = full.strerror if isinstance(full, OSError) else str(full).partition(";")[0]
+    def _failure(self, full: OSError | OutputError) -> DiskFullError:
+        reason = full.strerror if isinstance(full, OSError) else full.message
         waited = f", and no space after {in_words(self._wait_s)}" if self._wait_s else ""
-        return (
-            f"disk full{waited}: {reason}; free space in {self._folder}, then give the same "
-            "command with --resume"
-        )
+        hint = f"free space in {self._folder}, then give the same command with `resume`"
+        return DiskFullError(f"disk full{waited}: {reason}", hint=hint)
 
 
 def is_disk_full(error: BaseException) -> bool:
@@ -137,5 +123,5 @@ def is_disk_full(error: BaseException) -> bool:
 
 
 def in_words(seconds: float) -> str:
-    """A waiting time: `10 min`, `45 s`."""
+    """Return a waiting time as text: `10 min`, `45 s`."""
     return f"{seconds / 60:g} min" if seconds >= 60 else f"{seconds:g} s"

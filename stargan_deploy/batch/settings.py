@@ -1,5 +1,6 @@
-"""What a run was set to, and how two runs differ."""
+"""The settings that decide a batch's images, and how those of two runs differ."""
 
+import dataclasses
 import json
 import re
 from collections.abc import Mapping
@@ -11,10 +12,19 @@ from stargan_deploy.presentation.text import one_line
 
 MAX_SHOWN_CHARACTERS = 40
 
+NOT_RECORDED = {"is_recorded": False}
+"""Metadata of an options field that changes no image, or that `Settings` holds elsewhere."""
+
+FIRST_KEYS = {
+    "entry_point": "direction",
+    **{name: name for name in ("faces", "fit", "keep", "size", "without_face")},
+}
+"""Keys in manifests by field, of the options that version 0.1.0 had."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What decides the bytes and the names of pictures, apart from the photos."""
+    """Everything but the photos that decides the bytes and the names of images."""
 
     artefact_sha256: str
     backend: str
@@ -24,10 +34,10 @@ class Settings:
     targets: dict[str, tuple[float, ...]]
     """Strengths by the target's text."""
     options: dict[str, Any]
-    """Whatever else: fit, size, faces, source, naming, kept metadata, versions. Plain values."""
+    """Everything else: fit, size, faces, source, naming, kept metadata, versions. Plain values."""
 
     def to_mapping(self) -> dict[str, Any]:
-        """Plain values for JSON.
+        """Return plain values for JSON.
 
         Raises:
             TypeError: an option that JSON does not have.
@@ -35,11 +45,29 @@ class Settings:
         return to_mapping(self)
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]:
-    """How settings differ, such as "backend: onnx -> openvino", by name.
+def recorded(options: Any) -> dict[str, Any]:
+    """Return the options that decide images as plain values, by their key in a manifest.
+
+    Every field counts unless its metadata is `NOT_RECORDED`. Options that 0.1.0 did not have are
+    left out while they are at their default, so that its manifests can be resumed.
 
     Args:
-        old: `Settings.to_mapping`, or what came of it in a file, whatever is in there now.
+        options: a dataclass.
+    """
+    values = {field: getattr(options, field.name) for field in dataclasses.fields(options)}
+    return {
+        FIRST_KEYS.get(field.name, field.name): _plain(value)
+        for field, value in values.items()
+        if field.metadata.get("is_recorded", True)
+        and (field.name in FIRST_KEYS or value != field.default)
+    }
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]:
+    """Describe each difference between settings, by name: "backend: onnx -> openvino".
+
+    Args:
+        old: `Settings.to_mapping`, or whatever a file holds in its place.
         new: `Settings.to_mapping`.
     """
     before, after = _flat(old), _flat(new)
@@ -51,8 +79,17 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ..
     )
 
 
+def one_line(text: str) -> str:
+    """Return a text with line breaks, other controls and lone surrogates as escapes."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def _plain(value: Any) -> Any:
+    return ",".join(sorted(value)) if isinstance(value, frozenset) else value
+
+
 def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of inner tables as `options.fit`."""
+    """Inner tables flattened: `options.fit`."""
     flat: dict[str, Any] = {}
     for name, value in settings.items():
         inner = value if isinstance(value, dict) else None
@@ -61,13 +98,13 @@ def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _shown(settings: Mapping[str, Any], name: str) -> str:
-    """A value in a few characters, whatever it is."""
+    """A value of any kind in a few characters."""
     if name not in settings:
         return "none"
     value = settings[name]
     try:
         text = value if isinstance(value, str) else json.dumps(value)
-    except RecursionError:  # only in a manifest that somebody made up
+    except RecursionError:  # only in a forged manifest
         text = "something"
     if re.fullmatch(r"[0-9a-f]{64}", text):
         return text[:12]
