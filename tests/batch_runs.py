@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from stargan_deploy.batch.photos.naming import NameTemplate
+from stargan_deploy.batch.photos.photo_file import ImageFiles, PhotoFiles
 from stargan_deploy.batch.pipeline import Pipeline
 from stargan_deploy.batch.plan import BatchJob, ImageOptions, plan_batch
 from stargan_deploy.batch.report import BatchReport
@@ -38,7 +39,13 @@ def run(
         shard=shard,
     )
     framing = framing or make_framing(job, translator.card)
-    pipeline = Pipeline(job, translator, framing, write=write)
+    pipeline = Pipeline(
+        job,
+        translator,
+        framing,
+        source=PhotoFiles(job.options.keep),
+        sink=ImageFiles(write),
+    )
     settings = settings_of(job, translator, "fp32")
     found = BatchContext(settings=settings, card=translator.card, **context)
     return run_batch(plan_batch(job), pipeline.work, found)

@@ -1,9 +1,10 @@
-"""What became of one photo of a batch."""
+"""The end of one photo of a batch."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from stargan_deploy.batch.manifest.lines import Result
+from stargan_deploy.batch.manifest.lines import OutputRecord, PhotoRecord, Result
+from stargan_deploy.batch.manifest.reader import place_below
 from stargan_deploy.batch.photos.photo_remarks import Trait
 from stargan_deploy.batch.plan import Photo
 from stargan_deploy.batch.report import Failure
@@ -21,7 +22,7 @@ class WrittenImage:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """The end of one photo."""
+    """How one photo ended."""
 
     photo: Photo
     result: Result
@@ -29,9 +30,9 @@ class Outcome:
     reason: str = ""
     """Why it failed or was skipped."""
     input_sha256: str = ""
-    """Empty where the photo could not be read."""
+    """Digest of the photo's file; empty where it could not be read."""
     input_bytes: int = 0
-    pictures: tuple[WrittenImage, ...] = ()
+    images: tuple[WrittenImage, ...] = ()
     """One for each target; fewer where it failed."""
     traits: tuple[Trait, ...] = ()
     num_tiles: int = 0
@@ -41,5 +42,21 @@ class Outcome:
 
     @property
     def failure(self) -> Failure:
-        """As the report lists it."""
+        """Its line in the report."""
         return Failure(path=printable(self.photo.name), reason=printable(self.reason))
+
+    def record(self, output: Path) -> PhotoRecord:
+        """Its line in the manifest of an output folder."""
+        return PhotoRecord(
+            photo=self.photo.name.as_posix(),
+            input_sha256=self.input_sha256,
+            input_bytes=self.input_bytes,
+            result=self.result,
+            reason=self.reason,
+            outputs=tuple(
+                OutputRecord(
+                    path=place_below(i.path, output), sha256=i.sha256, size_bytes=i.size_bytes
+                )
+                for i in self.images
+            ),
+        )

@@ -1,19 +1,18 @@
-"""Photos through the network and onto the disk, decoding, translating and writing side by side.
+"""Photos through the network and into files, decoding, translating and writing side by side.
 
 Threads decode the next photos and write the last ones while the calling thread translates. All
-queues are bounded, so that memory does not grow with the number of photos. Every call of the engine
-is padded to one batch size, so that a picture does not depend on its neighbours.
+queues are bounded, so that memory does not grow with the number of photos. Every call of the
+runtime is padded to one batch size, so that an image does not depend on its neighbours.
 
-Shapes: W wishes (targets, each at every strength), F tiles of a photo, N tiles of a call, S side.
+Shapes: W requests (targets, each at every strength), F tiles of a photo, N tiles of a call, S side.
 """
 
-import hashlib
 import os
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -21,14 +20,12 @@ from PIL import Image
 from stargan_deploy.batch.disk import is_disk_full
 from stargan_deploy.batch.manifest.lines import Result
 from stargan_deploy.batch.outcome import Outcome, WrittenImage
-from stargan_deploy.batch.photos.photo_file import decode_photo, encode_translated, read_photo
 from stargan_deploy.batch.photos.photo_remarks import Trait, photo_traits
 from stargan_deploy.batch.plan import BatchJob, Photo
 from stargan_deploy.card.labels import FloatArray
 from stargan_deploy.card.tensors import ROWS_PER_CALL
 from stargan_deploy.errors import DataError, OutputError
-from stargan_deploy.files.atomic import write_bytes
-from stargan_deploy.files.images import Pixels, encode_image, format_of
+from stargan_deploy.files.images import Pixels
 from stargan_deploy.files.metadata import Metadata
 from stargan_deploy.inference.framing import Framed, Framing, side_by_side
 from stargan_deploy.inference.source_labels import LabelTable
@@ -41,8 +38,52 @@ MAX_HELD_BYTES = 1 << 29
 
 NO_FACE = "no face was found"
 
-Write = Callable[[Path, bytes], None]
-"""Writes a file atomically."""
+
+@dataclass(frozen=True, kw_only=True)
+class SourceImage(ABC):
+    """One item of a source, read and not yet decoded."""
+
+    content: bytes
+    sha256: str
+    """Digest of the content."""
+
+    @abstractmethod
+    def decode(self) -> tuple[Image.Image, Metadata]:
+        """Return an upright RGB image and the metadata that its translations keep.
+
+        Raises:
+            DataError: it cannot be decoded.
+        """
+
+
+class Source(ABC):
+    """Where a batch's images come from: files, frames, requests. Called from several threads."""
+
+    @abstractmethod
+    def read(self, photo: Photo) -> SourceImage:
+        """Read one item.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+
+
+class Sink(ABC):
+    """Where a batch's images go. Called from several threads.
+
+    Its methods raise OutputError or DataError for an image that cannot be written, which fails
+    this photo, or ends the batch where the disk is full.
+    """
+
+    @abstractmethod
+    def write(
+        self, photo: Photo, index: int, image: Image.Image, metadata: Metadata
+    ) -> WrittenImage:
+        """Write the RGB image of a photo for target number `index`."""
+
+    @abstractmethod
+    def copy(self, photo: Photo, index: int) -> WrittenImage:
+        """Write the photo itself in place of its image for target number `index`."""
 
 
 @dataclass(kw_only=True)
@@ -66,7 +107,7 @@ class _Open:
         return len(self.translated) == len(self.framed.tiles)
 
     def outcome(
-        self, result: Result, *, reason: str = "", pictures: Sequence[WrittenImage] = ()
+        self, result: Result, *, reason: str = "", images: Sequence[WrittenImage] = ()
     ) -> Outcome:
         return Outcome(
             photo=self.photo,
@@ -74,7 +115,7 @@ class _Open:
             reason=reason,
             input_sha256=self.sha256,
             input_bytes=self.num_bytes,
-            pictures=tuple(pictures),
+            images=tuple(images),
             traits=self.traits,
             num_tiles=len(self.framed.tiles),
             source_origin=self.origin,
@@ -82,13 +123,14 @@ class _Open:
 
 
 class Pipeline:
-    """Translates photos with one opened engine.
+    """Translates photos with one opened runtime.
 
     Args:
-        job: what to make of every photo.
-        translator: over an entered runtime with a batch size of its own.
+        job: targets and options for every photo.
+        translator: translates with an entered runtime that has a batch size.
         framing: how photos become tiles.
-        write: writes one picture.
+        source: reads the photos.
+        sink: takes the images.
     """
 
     def __init__(
@@ -97,22 +139,24 @@ class Pipeline:
         translator: Translator,
         framing: Framing,
         *,
-        write: Write = write_bytes,
+        source: Source,
+        sink: Sink,
     ) -> None:
         self._job = job
         self._translator = translator
         self._framing = framing
-        self._write = write
+        self._source = source
+        self._sink = sink
         self._batch_size = translator.runtime.batch_size or ROWS_PER_CALL
         strengths = job.options.strengths
         self._targets = [named.target for named in job.targets for _ in strengths]
         self._strengths = [strength for _ in job.targets for strength in strengths]
 
     def work(self, photos: Iterable[Photo]) -> Generator[Outcome, None, None]:
-        """Works through photos; yields the end of each, in about their order.
+        """Translate photos; yields the outcome of each, roughly in their order.
 
         Raises:
-            BackendError: the engine failed.
+            BackendError: the runtime failed.
             OutputError: the disk is full.
         """
         pool = ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1))
@@ -131,11 +175,11 @@ class Pipeline:
             pool.shutdown(cancel_futures=True)
 
     def _open(self, photo: Photo) -> _Open | Outcome:
-        """Reads, decodes and cuts one photo; runs in a thread."""
+        """Read, decode and cut one photo; runs in a thread."""
         file = None
         try:
-            file = read_photo(photo.path)
-            image, metadata = decode_photo(file, self._job.options.keep)
+            file = self._source.read(photo)
+            image, metadata = file.decode()
             return _Open(
                 photo=photo,
                 sha256=file.sha256,
@@ -170,11 +214,11 @@ class Pipeline:
         return labels
 
     def _translated(self, opened: Iterable[_Open | Outcome]) -> Iterator[_Open | Outcome]:
-        """Fills calls of the engine with tiles; yields photos whose tiles are all done."""
+        """Fill calls of the runtime with tiles; yields photos whose tiles are all done."""
         waiting: deque[tuple[_Open, Pixels]] = deque()
         held_bytes = 0
         for item in opened:
-            if isinstance(item, Outcome) or item.is_done:  # it failed, or has no face
+            if isinstance(item, Outcome) or item.is_done:  # failed, or without a face
                 yield item
                 continue
             waiting += [(item, tile) for tile in item.framed.tiles]
@@ -187,7 +231,7 @@ class Pipeline:
             yield from self._call(waiting)
 
     def _call(self, waiting: deque[tuple[_Open, Pixels]]) -> list[_Open]:
-        """Translates the first tiles that wait; returns the photos that this completes."""
+        """Translate the first waiting tiles; returns the photos that this completes."""
         call = [waiting.popleft() for _ in range(min(self._batch_size, len(waiting)))]
         translation = self._translator.translate_prepared(
             np.stack([tile for _, tile in call]),
@@ -207,72 +251,40 @@ class Pipeline:
         nothing = np.zeros(self._translator.card.labels.num_labels, np.float32)
         return np.stack([nothing if item.source is None else item.source for item in items])
 
-    def _origin(self, told: str) -> str:
-        return "zeros" if self._job.source == "zeros" and told == "given" else told
+    def _origin(self, found: str) -> str:
+        return "zeros" if self._job.source == "zeros" and found == "given" else found
 
     def _save(self, item: _Open) -> Outcome:
-        """Composes, encodes and writes one photo's pictures; runs in a thread."""
-        written: list[WrittenImage] = []
+        """Compose and write one photo's images; runs in a thread."""
         has_face = len(item.framed.tiles) > 0
         if not has_face and self._job.options.without_face == "skip":
             return item.outcome("skipped", reason=NO_FACE)
+        written: list[WrittenImage] = []
         try:
-            for picture in self._write_pictures(item) if has_face else self._write_copies(item):
-                written.append(picture)  # noqa: PERF402 - those before a failure count too
+            for index in range(len(self._job.targets)):
+                written.append(self._written(item, index, has_face=has_face))  # noqa: PERF401 - those before a failure count too
         except (OutputError, DataError) as error:
-            if is_disk_full(error):  # it is everybody's
+            if is_disk_full(error):  # every other photo would fail too
                 raise
-            return item.outcome("failed", reason=str(error), pictures=written)
+            return item.outcome("failed", reason=str(error), images=written)
         if has_face:
-            return item.outcome("translated", pictures=written)
-        return item.outcome("copied", reason=NO_FACE, pictures=written)
+            return item.outcome("translated", images=written)
+        return item.outcome("copied", reason=NO_FACE, images=written)
 
-    def _write_pictures(self, item: _Open) -> Iterator[WrittenImage]:
-        pixels_FW = np.stack(item.translated)
-        for index, path in enumerate(item.photo.outputs):
-            picture = self._picture(item, pixels_FW, index)
-            yield self._publish(item, path, encode_translated(picture, path, item.metadata))
+    def _written(self, item: _Open, index: int, *, has_face: bool) -> WrittenImage:
+        if not has_face:
+            return self._sink.copy(item.photo, index)
+        image = self._image(item, np.stack(item.translated), index)
+        return self._sink.write(item.photo, index, image, item.metadata)
 
-    def _picture(self, item: _Open, pixels_FW: Pixels, target_index: int) -> Image.Image:
-        """One target's picture; at several strengths a strip that begins with the photo."""
+    def _image(self, item: _Open, pixels_FW: Pixels, target_index: int) -> Image.Image:
+        """One target's image; at several strengths a strip that begins with the photo."""
         num = len(self._job.options.strengths)
         first = target_index * num
         parts = [item.framed.compose(pixels_FW[:, first + offset]) for offset in range(num)]
         if num == 1:
             return parts[0]
         return side_by_side([item.framed.compose(item.framed.tiles), *parts])
-
-    def _write_copies(self, item: _Open) -> Iterator[WrittenImage]:
-        """The photo itself, as it is, or as a PNG where its format is not written."""
-        file = read_photo(item.photo.path)
-        for path in item.photo.outputs:
-            content = file.content
-            if path.suffix != item.photo.path.suffix:
-                content = encode_image(decode_photo(file)[0], format_of(path))
-            yield self._publish(item, path, content)
-
-    def _publish(self, item: _Open, path: Path, content: bytes) -> WrittenImage:
-        if item.photo.may_replace or not _stands_already(path, content):
-            self._write(path, content)
-        digest = hashlib.sha256(content).hexdigest()
-        return WrittenImage(path=path, sha256=digest, size_bytes=len(content))
-
-
-def _stands_already(path: Path, content: bytes) -> bool:
-    """Whether a file is there and is the very same: a run that was killed did not note it.
-
-    Raises:
-        OutputError: there is another file, which may be somebody's.
-    """
-    try:
-        there = path.read_bytes() if path.stat().st_size == len(content) else b""
-    except FileNotFoundError:
-        return False
-    except OSError as error:
-        raise OutputError(f"cannot look at {path}: {error.strerror or error}") from error
-    if there != content:
-        raise OutputError(f"{path} exists and is not of this run; --overwrite replaces it")
-    return True
 
 
 def _ahead(
@@ -281,7 +293,7 @@ def _ahead(
     photos: Iterable[Photo],
     num_ahead: int,
 ) -> Iterator[_Open | Outcome]:
-    """What `map` gives, in order, with a limited number of calls begun before they are needed."""
+    """Like `map`, in order, with a limited number of calls begun before they are needed."""
     begun: deque[Future[_Open | Outcome]] = deque()
     for photo in photos:
         begun.append(pool.submit(work, photo))

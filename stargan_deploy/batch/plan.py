@@ -1,7 +1,7 @@
-"""Where every picture of a batch will go, settled before the first photo is decoded."""
+"""Where each image of a batch will go, decided before the first photo is decoded."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -13,6 +13,7 @@ from stargan_deploy.batch.photos.naming import (
     template_places,
 )
 from stargan_deploy.batch.report import Failure
+from stargan_deploy.batch.settings import NOT_RECORDED
 from stargan_deploy.batch.shard import WHOLE, Shard
 from stargan_deploy.errors import UsageError
 from stargan_deploy.inference.framing import Fit
@@ -23,31 +24,34 @@ from stargan_deploy.presentation.text import printable
 
 @dataclass(frozen=True, kw_only=True)
 class ImageOptions:
-    """How pictures are made, apart from their targets."""
+    """How images are made, apart from their targets.
+
+    Every field is recorded in the manifest unless it says otherwise: `settings.recorded`.
+    """
 
     fit: Fit = "crop"
-    """How a photo becomes a square, where faces are not looked for."""
+    """How a whole photo becomes a square, without `faces`."""
     size: int | None = None
-    """Side of the squares in pixels; None takes that of training."""
+    """Side of the square images in pixels; None takes that of training."""
     entry_point: str = "translate"
-    """What the model is to do, as its card names it."""
+    """Entry point of the model's card that translates."""
     faces: Literal["largest", "all"] | None = None
     """Which faces to look for, align and blend back; None takes photos as they are."""
     without_face: Literal["skip", "copy"] = "skip"
-    """What becomes of photos in which no face is found."""
-    strengths: tuple[float, ...] = (1.0,)
+    """How photos are treated in which no face is found."""
+    strengths: tuple[float, ...] = field(default=(1.0,), metadata=NOT_RECORDED)
     """How far to go from the photo's own labels (0) to the target's (1), and beyond, up to 1.5;
-    several give a strip."""
+    several give a strip. Recorded with the targets."""
     keep: frozenset[str] = frozenset()
-    """Which of "exif" and "icc" pictures take over from their photos."""
+    """Which of "exif" and "icc" images keep from their photos."""
 
     def __post_init__(self) -> None:
         bad = [strength for strength in self.strengths if not 0 <= strength <= MAX_STRENGTH]
         if bad or not self.strengths:
             shown = f"{bad[0]:g}" if bad else "nothing"
-            raise UsageError(f"--strength must be from 0 to {MAX_STRENGTH}, not {shown}")
+            raise UsageError(f"`strengths` must be from 0 to {MAX_STRENGTH}, not {shown}")
         if self.faces and self.fit != "crop":
-            raise UsageError("--fit does not go with --faces, which aligns and crops each face")
+            raise UsageError("`fit` does not go with `faces`, which aligns and crops each face")
 
 
 MAX_STRENGTH = 1.5
@@ -55,26 +59,29 @@ MAX_STRENGTH = 1.5
 
 @dataclass(frozen=True, kw_only=True)
 class BatchJob:
-    """What to translate, to what, and where to."""
+    """Which photos to translate to which targets, and where the images go."""
 
     input: Path
     """A folder, or one file."""
     output: Path
-    """The folder for the pictures and the report."""
+    """Folder for the images, the report and the manifest."""
     targets: tuple[NamedTarget, ...]
-    """With several, each has its folder in `output`."""
+    """Targets; with several, each has its folder in `output`."""
     source: Literal["predict", "zeros"] | LabelTable = "predict"
-    """Where the photos' own labels come from."""
+    """Origin of the photos' own labels."""
     options: ImageOptions = ImageOptions()
     naming: NameTemplate | None = None
-    """Names of the pictures; None keeps the photos', with a folder for each of several targets."""
+    """Template of the images' names; None keeps the photos', with a folder per target where there
+    are several."""
     shard: Shard = WHOLE
-    """The part of the photos that is done here."""
+    """The part of the photos to translate."""
+    max_photos: int | None = None
+    """Largest number of photos, the first by name; None takes all."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Photo:
-    """One photo and where its pictures go."""
+    """One photo and where its images go."""
 
     name: PurePosixPath
     """Path below the input folder."""
@@ -82,32 +89,32 @@ class Photo:
     outputs: tuple[Path, ...]
     """One for each target."""
     may_replace: bool = False
-    """Whether its pictures may replace files that stand in their place."""
+    """Whether its images may replace existing files."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BatchPlan:
-    """A job with its photos listed and their pictures named."""
+    """A job with its photos listed and their images named."""
 
     job: BatchJob
     photos: tuple[Photo, ...]
     renamed: dict[str, str]
-    """Places of pictures that could not keep their photo's name, by photo."""
+    """Places of images that could not keep their photo's name, by photo."""
     failures: tuple[Failure, ...]
-    """What failed already: folders that could not be listed."""
+    """Folders that could not be listed."""
     note: str = ""
     """A line about folders that were left out, or nothing."""
 
 
 def plan_batch(job: BatchJob) -> BatchPlan:
-    """Lists the photos and names their pictures; writes nothing.
+    """List the photos and name their images; writes nothing.
 
     Raises:
         DataError: no such input, or no photo in it.
-        UsageError: pictures would be written over photos.
+        UsageError: images would be written over photos.
     """
     if job.output.exists() and job.input.exists() and job.output.samefile(job.input):
-        raise UsageError(f"--output {job.output} is the input itself; choose another folder")
+        raise UsageError(f"`output` {job.output} is the input itself", hint="choose another folder")
     listing = list_photos(job.input, skip=job.output)
     places = _places(job, listing.photos)
     photos = tuple(
@@ -116,8 +123,7 @@ def plan_batch(job: BatchJob) -> BatchPlan:
             path=listing.root / name,
             outputs=tuple(job.output / place for place in places[name]),
         )
-        for name in listing.photos
-        if job.shard.holds(name)
+        for name in tuple(filter(job.shard.holds, listing.photos))[: job.max_photos]
     )
     _refuse_overwriting(photos)
     renamed = {} if job.naming else _renamed(photos)
@@ -129,7 +135,7 @@ def plan_batch(job: BatchJob) -> BatchPlan:
 def _places(
     job: BatchJob, photos: Sequence[PurePosixPath]
 ) -> dict[PurePosixPath, tuple[PurePosixPath, ...]]:
-    """Where the pictures of each photo go, below the output folder: one place a target."""
+    """Where the images of each photo go, below the output folder: one place per target."""
     several = len(job.targets) > 1
     if job.naming is not None:
         return template_places(job.naming, photos, [named.folder for named in job.targets])
@@ -141,7 +147,7 @@ def _places(
 
 
 def _renamed(photos: Sequence[Photo]) -> dict[str, str]:
-    """Photos whose pictures have another name than their own."""
+    """Photos whose images have another name than their own."""
     places = ((photo.name, photo.outputs[0].name) for photo in photos)
     return {
         printable(name): printable(name.with_name(place))
@@ -151,15 +157,16 @@ def _renamed(photos: Sequence[Photo]) -> dict[str, str]:
 
 
 def _refuse_overwriting(photos: tuple[Photo, ...]) -> None:
-    """Compares the files that exist where pictures go with the photos, links and their goals."""
+    """Compare existing files where images go with the photos, both links and what they point to."""
     inputs = {_identity(p.path, follow=follow) for p in photos for follow in (False, True)}
     for photo in photos:
         for output in photo.outputs:
             identity = _identity(output, follow=False)
             if identity is not None and identity in inputs:
                 raise UsageError(
-                    f"{output} is a photo of the input, and the picture of {photo.path} would be "
-                    "written over it; choose another --output"
+                    f"{output} is a photo of the input, and the image of {photo.path} would be "
+                    "written over it",
+                    hint="choose another `output`",
                 )
 
 

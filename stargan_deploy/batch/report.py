@@ -1,4 +1,4 @@
-"""What came of a batch, as the command prints it and as `report.json` keeps it."""
+"""The outcome of a batch, as the command prints it and as `report.json` keeps it."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -10,7 +10,7 @@ from stargan_deploy.files.atomic import write_text
 
 
 def report_name(shard: Shard) -> str:
-    """The file that a run's report is written to."""
+    """Return the name of the file that a run's report is written to."""
     return "report.json" if shard == WHOLE else f"report.{shard.index}-of-{shard.count}.json"
 
 
@@ -28,46 +28,46 @@ class BatchReport:
     """The outcome of a batch."""
 
     path: str
-    """Of the report itself."""
+    """Path of the report itself."""
     finished: bool
     """False in a report that was never replaced by a later one: the batch was interrupted."""
     input: str
     output: str
     targets: dict[str, str]
-    """Wish by folder; with a single one the pictures stand in `output` itself."""
+    """Target by folder; the images of a single target are in `output` itself."""
     model: str = ""
     backend: str = ""
     device: str = ""
     image_size: int = 0
-    """Side of the pictures that were written, in pixels."""
+    """Side of the written images in pixels."""
     num_photos: int = 0
     num_done_before: int = 0
     """Photos that earlier runs finished and this one left as they are."""
     num_translated: int = 0
-    """Photos of which every picture was written, by this run or an earlier one."""
+    """Photos all of whose images were written, by this run or an earlier one."""
     num_pictures: int = 0
-    """Pictures that this run wrote: one for each target of a photo."""
+    """Images that this run wrote: one per target of a photo."""
     num_failed: int = 0
     """Photos and folders that failed."""
     seconds: float = 0.0
     """From the first decoding to the last writing; without loading the model."""
     images_per_s: float = 0.0
-    """Pictures written a second."""
+    """Images written per second."""
     source_origin: str = ""
     """Where the source labels came from: given, predicted, zeros or unused."""
     renamed: dict[str, str]
-    """Pictures that could not keep their photo's name, because another one has it; by photo."""
+    """Images that could not keep their photo's name, because another one has it; by photo."""
     without_face: tuple[str, ...] = ()
     """Photos in which no face was found, and that were skipped or copied."""
     failures: tuple[Failure, ...] = ()
     notes: tuple[str, ...] = ()
 
     def to_mapping(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Return plain values for JSON."""
         return asdict(self)
 
     def write(self) -> None:
-        """Writes the report atomically.
+        """Write the report atomically.
 
         Raises:
             OutputError: the folder cannot be written.

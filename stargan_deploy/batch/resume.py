@@ -1,4 +1,4 @@
-"""What a run has to do and what earlier runs did already, decided before any work starts."""
+"""Which photos a run translates and which earlier runs finished, decided before any work."""
 
 import os
 import stat
@@ -25,45 +25,45 @@ OnProgress = Callable[[int, int], None]
 HASH_THREADS = 4
 
 HASHED_BY_ONE = 64
-"""Photos that a thread is given together."""
+"""Photos per task of a thread."""
 
 HASHED_AT_ONCE = HASH_THREADS * HASHED_BY_ONE
 
 MAX_SHOWN_DIFFERENCES = 4
 
-UNKNOWN_SETTINGS = "unknown, as the line that told them is damaged"
+UNKNOWN_SETTINGS = "unknown, because the line that held them is damaged"
 
-CLAIMED_TOGETHER = 64
-"""Photos whose beginning is noted with one waiting for the disk."""
+PHOTOS_PER_CLAIM = 64
+"""Photos whose start is recorded with one wait for the disk."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ResumePolicy:
-    """What the user wants where an earlier run has been."""
+    """How to treat the work of earlier runs."""
 
     resume: bool = False
-    """Go on with it: do only what is missing."""
+    """Continue it: translate only what is missing."""
     changed: Literal["refuse", "redo"] = "refuse"
-    """What becomes of finished photos whose file or settings have changed since."""
+    """How finished photos are treated whose file or settings have changed since."""
     overwrite: bool = False
-    """Replace files in the pictures' places, also such as no manifest knows. Alone, everything is
-    done again; with `resume`, finished photos stay finished."""
+    """Replace existing files, whoever wrote them. Alone, everything is translated again; with
+    `resume`, finished photos stay finished."""
 
     def __post_init__(self) -> None:
         if self.changed == "redo" and not self.resume:
-            raise UsageError("--changed redo goes with --resume")
+            raise UsageError("`changed` redo goes with `resume`")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """Who is to do and who is done, both in the order of the plan."""
+    """Photos to translate and finished ones, both in the order of the plan."""
 
     to_do: tuple[Photo, ...]
-    """With `may_replace` where files that may be replaced stand in the pictures' places."""
+    """Photos to translate, with `may_replace` where files exist that may be replaced."""
     done: tuple[PhotoRecord, ...] = ()
-    """How photos ended that are not done again."""
+    """Records of the photos that are not translated again."""
     num_changed: int = 0
-    """Photos of `to_do` that were finished, but are done again because something changed."""
+    """Photos of `to_do` that were finished, but are repeated because something changed."""
 
 
 def decide(
@@ -76,23 +76,23 @@ def decide(
     shard: Shard = WHOLE,
     on_progress: OnProgress | None = None,
 ) -> Decision:
-    """Sorts the photos of a plan into those to do and those done; writes nothing.
+    """Sort the photos of a plan into those to translate and finished ones; writes nothing.
 
-    A photo is done if its last word is that it was translated, copied or skipped with these
-    settings, its file has the same SHA-256, and its pictures are in place with their sizes.
+    A photo is finished if its latest record says that it was translated, copied or skipped with
+    these settings, its file has the same SHA-256, and its images are in place with their sizes.
 
     Args:
         photos: those of this shard.
         output: the output folder.
-        earlier: what its manifests tell.
+        earlier: its manifests.
         settings: those of this run.
-        policy: what the user wants.
-        shard: of this run; other shards of the same number may have work there.
-        on_progress: told how far the comparing of photos is, which takes longest.
+        policy: how to treat the work of earlier runs.
+        shard: of this run; other shards of the same count may have work there.
+        on_progress: receives the progress of comparing photos, which takes longest.
 
     Raises:
-        UsageError: there is work of an earlier run and the user does not say what to do with it;
-            something changed since; or files are in the way that are not ours to replace.
+        UsageError: there is work of an earlier run and the policy does not cover it; something
+            changed since; or there are files that we may not replace.
     """
     if policy.resume:
         return _Sorting(output, earlier, settings, policy).decide(photos, on_progress)
@@ -102,36 +102,36 @@ def decide(
 
 
 def refuse_earlier_work(photos: Sequence[Photo], earlier: Manifests, shard: Shard) -> None:
-    """Refuses pictures that exist, and manifests with work on the same photos.
+    """Refuse images that exist, and manifests with work on the same photos.
 
     Raises:
         UsageError: there are some.
     """
-    ways = "; go on with --resume, do all again with --overwrite, or choose another --output"
+    hint = "continue with `resume`, repeat all with `overwrite`, or choose another `output`"
     there = [path for photo in photos for path in photo.outputs if os.path.lexists(path)]
     if there:
         num = sum(len(photo.outputs) for photo in photos)
         raise UsageError(
-            f"{len(there)} of {num} pictures exist already, first {_shown(there[0])}{ways}"
+            f"{len(there)} of {num} images exist already, first {_shown(there[0])}", hint=hint
         )
     for file in earlier.files:
         if file.has_work and shard.overlaps(file.shard):
             num = len(earlier.photos.keys() | earlier.in_flight.keys())
-            raise UsageError(f"{_shown(file.path)} is of an earlier run on {num} photos{ways}")
+            raise UsageError(f"{_shown(file.path)} is of an earlier run on {num} photos", hint=hint)
 
 
 def claim_in_groups(
     photos: Sequence[Photo], writer: ManifestWriter, *, output: Path
 ) -> Iterator[Photo]:
-    """Photos in groups, each noted in the manifest as begun before its first photo comes out.
+    """Yield photos, each recorded in the manifest as started, in groups, before it comes out.
 
     Args:
-        photos: those to do.
+        photos: those to translate.
         writer: of the manifest.
         output: the output folder.
     """
-    for start in range(0, len(photos), CLAIMED_TOGETHER):
-        group = photos[start : start + CLAIMED_TOGETHER]
+    for start in range(0, len(photos), PHOTOS_PER_CLAIM):
+        group = photos[start : start + PHOTOS_PER_CLAIM]
         writer.claim(
             StartedRecord(photo=_key(photo), outputs=_places(photo, output)) for photo in group
         )
@@ -152,33 +152,33 @@ class _Sorting:
         self._in_flight = {place for places in earlier.in_flight.values() for place in places}
 
     def decide(self, photos: Sequence[Photo], on_progress: OnProgress | None) -> Decision:
-        """Sorts the photos for a run that goes on with earlier ones."""
+        """Sort the photos of a run that continues earlier ones."""
         standings = {photo.name: self._standing(photo) for photo in photos}
         finished = [photo for photo in photos if standings[photo.name] == "finished"]
-        otherwise = [photo for photo in photos if standings[photo.name] == "otherwise"]
+        differing = [photo for photo in photos if standings[photo.name] == "other settings"]
         if not self._rerun.overwrite:
             self._refuse_foreign([p for p in photos if standings[p.name] != "finished"])
-        self._refuse_settings(otherwise, len(otherwise) + len(finished))
+        self._refuse_settings(differing, len(differing) + len(finished))
         same, changed = self._compared(finished, on_progress)
-        self._refuse_photos(changed, len(otherwise) + len(finished))
+        self._refuse_photos(changed, len(differing) + len(finished))
         done = {photo.name for photo in same}
         return Decision(
             to_do=tuple(self._to_do(photo) for photo in photos if photo.name not in done),
             done=tuple(self._earlier.photos[_key(p)] for p in photos if p.name in done),
-            num_changed=len(otherwise) + len(changed),
+            num_changed=len(differing) + len(changed),
         )
 
-    def _standing(self, photo: Photo) -> Literal["to do", "otherwise", "finished"]:
-        """How far a photo is, apart from what is in its file."""
+    def _standing(self, photo: Photo) -> Literal["to do", "other settings", "finished"]:
+        """How far a photo is, apart from the content of its file."""
         record = self._earlier.photos.get(_key(photo))
         if record is None or record.result == "failed" or _key(photo) in self._earlier.in_flight:
             return "to do"
         if self._differences_of(record.run):
-            return "otherwise"
+            return "other settings"
         return "finished" if self._is_in_place(photo, record) else "to do"
 
     def _is_in_place(self, photo: Photo, record: PhotoRecord) -> bool:
-        """Whether all files of a photo's end are where the plan wants them, with their sizes."""
+        """Whether all recorded files are where the plan wants them, with their sizes."""
         planned = {place_below(path, self._output): path for path in photo.outputs}
         sizes = {output.path: output.size_bytes for output in record.outputs}
         wanted = () if record.result == "skipped" else planned.keys()
@@ -191,32 +191,33 @@ class _Sorting:
         foreign = [path for path in paths if os.path.lexists(path) and not self._is_ours(path)]
         if foreign:
             raise UsageError(
-                f"{len(foreign)} of the files where pictures go were changed since, or never "
-                f"written by this tool, first {_shown(foreign[0])}; move them away, give "
-                "--overwrite to replace them, or choose another --output"
+                f"{len(foreign)} existing output files were modified or are not ours, first "
+                f"{_shown(foreign[0])}",
+                hint="move them away, replace them with `overwrite`, or choose another `output`",
             )
 
     def _is_ours(self, path: Path) -> bool:
-        """Whether a manifest tells of a file as it is there."""
+        """Whether a manifest records a file as it is."""
         place = place_below(path, self._output)
         return place in self._in_flight or _size_bytes(path) in self._earlier.sizes.get(place, ())
 
-    def _refuse_settings(self, otherwise: Sequence[Photo], num_finished: int) -> None:
-        if not otherwise or self._rerun.changed == "redo":
+    def _refuse_settings(self, differing: Sequence[Photo], num_finished: int) -> None:
+        if not differing or self._rerun.changed == "redo":
             return
-        runs = dict.fromkeys(self._earlier.photos[_key(photo)].run for photo in otherwise)
+        runs = dict.fromkeys(self._earlier.photos[_key(photo)].run for photo in differing)
         found = list(dict.fromkeys(d for run in runs for d in self._differences_of(run)))
         more = len(found) - MAX_SHOWN_DIFFERENCES
         shown = found[:MAX_SHOWN_DIFFERENCES] + ([f"{more} more"] if more > 0 else [])
         raise UsageError(
-            f"{len(otherwise)} of {num_finished} finished photos were made with other settings "
-            f"({'; '.join(shown)}); give the same ones, or --changed redo to do them again"
+            f"{len(differing)} of {num_finished} finished photos were made with other settings "
+            f"({'; '.join(shown)})",
+            hint="give the same ones, or repeat them with `changed` redo",
         )
 
     def _compared(
         self, photos: Sequence[Photo], on_progress: OnProgress | None
     ) -> tuple[list[Photo], list[Photo]]:
-        """Photos whose file is the same as ever, and those whose file is another.
+        """Photos whose file is unchanged, and those whose file is different.
 
         One that cannot be read is neither: it is tried again, and ends in the report.
         """
@@ -238,11 +239,12 @@ class _Sorting:
         if changed and self._rerun.changed == "refuse":
             raise UsageError(
                 f"{len(changed)} of {num_finished} finished photos have changed since, first "
-                f"{_shown(changed[0].path)}; give --changed redo to do them again"
+                f"{_shown(changed[0].path)}",
+                hint="repeat them with `changed` redo",
             )
 
     def _differences_of(self, run: str) -> tuple[str, ...]:
-        """How the settings of a run differ from the present ones."""
+        """How the settings of a run differ from those of this one."""
         if run not in self._differences:
             known = self._earlier.runs.get(run)
             self._differences[run] = (
@@ -251,7 +253,7 @@ class _Sorting:
         return self._differences[run]
 
     def _to_do(self, photo: Photo) -> Photo:
-        """The photo; the pictures in its places were all found to be replaceable."""
+        """The photo; all files in its places were found to be replaceable."""
         return replace(photo, may_replace=any(map(os.path.lexists, photo.outputs)))
 
 
@@ -267,7 +269,7 @@ def _sha256(photo: Photo) -> str | None:
 
 
 def _size_bytes(path: Path) -> int | None:
-    """Of a file; None of anything else, and of nothing."""
+    """Size of a regular file; None for anything else, or nothing."""
     try:
         status = path.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""The batch job: every photo of a folder translated to every target, none lost and none twice."""
+"""A planned batch carried out: every photo to every target, none lost and none done twice."""
 
 import time
 from collections import Counter
@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stargan_deploy.batch.disk import DiskWait
-from stargan_deploy.batch.manifest.lines import OutputRecord, PhotoRecord
-from stargan_deploy.batch.manifest.reader import place_below, read_manifests
+from stargan_deploy.batch.manifest.lines import PhotoRecord
+from stargan_deploy.batch.manifest.reader import read_manifests
 from stargan_deploy.batch.manifest.writer import ManifestWriter
 from stargan_deploy.batch.outcome import Outcome
 from stargan_deploy.batch.photos.photo_remarks import Trait, trait_notes
@@ -31,52 +31,52 @@ from stargan_deploy.presentation.text import printable
 from stargan_deploy.stop_signals import StopSignals
 
 OnProgress = Callable[[int, int], None]
-"""Called with the photos done and all photos to do."""
+"""Called with the numbers of finished photos and of all photos to translate."""
 
 Work = Callable[[Iterator[Photo]], Generator[Outcome, None, None]]
-"""Works through photos, here (`Pipeline.work`) or elsewhere, and tells the end of each."""
+"""Translates photos, here (`Pipeline.work`) or elsewhere, and yields the outcome of each."""
 
 COMPARED_PER_LINE = 40 * HASHED_AT_ONCE
-"""Photos of earlier runs after which the user is told how far their comparing is."""
+"""Finished photos compared per line of progress."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BatchContext:
-    """What a run finds and how it is to deal with it."""
+    """The settings of a run and its surroundings."""
 
     settings: Settings
-    """What decides the pictures."""
+    """Everything but the photos that decides the images."""
     card: ModelCard
     model: str = ""
     """Name of the model, for the report."""
     policy: ResumePolicy = field(default_factory=ResumePolicy)
-    """What to do about earlier runs."""
+    """How to treat the work of earlier runs."""
     covers_folder: bool = False
-    """Whether the report tells of all photos that ever came to the output folder, and not only of
-    those of the plan, as one wants it of a folder that is watched."""
+    """Whether the report covers all photos ever recorded in the output folder, not only those of
+    the plan; meant for a watched folder."""
     wait: DiskWait = field(default_factory=lambda: DiskWait(Path(), wait_s=0, say=lambda _: None))
     """Repeats writes while the disk is full."""
     say: Callable[[str], None] = lambda _: None
-    """Told in passing what the user should know at once."""
+    """Receives lines that the user should see at once."""
     on_progress: OnProgress = lambda _done, _all: None
 
 
 def run_batch(plan: BatchPlan, work: Work, context: BatchContext) -> BatchReport:
-    """Translates a planned batch; writes pictures, manifest and report.
+    """Translate a planned batch; writes images, manifest and report.
 
     A first report is written before the work starts, so that an unwritable folder is noticed then,
     and that an interrupted batch leaves a report that says so.
 
     Args:
-        plan: what `plan_batch` made.
-        work: does the photos it is given.
+        plan: from `plan_batch`.
+        work: translates photos.
         context: settings, earlier runs, a full disk.
 
     Raises:
-        UsageError: another run is at work, or what earlier runs left does not fit.
+        UsageError: another run is at work, or the work of earlier runs does not fit.
         OutputError: the output folder cannot be written, or the disk stayed full.
-        BackendError: the engine failed.
-        StoppedError: a signal came; what was done is noted.
+        BackendError: the runtime failed.
+        StoppedError: a signal arrived; what was finished is recorded.
     """
     shard, output, run = plan.job.shard, plan.job.output, context
 
@@ -109,44 +109,28 @@ def run_batch(plan: BatchPlan, work: Work, context: BatchContext) -> BatchReport
 
 
 def _do(photos: Sequence[Photo], work: Work, manifest: ManifestWriter, tally: "_Tally") -> None:
-    """Has photos done and notes the end of each; stops at a signal."""
+    """Translate photos and record the end of each; stops at a signal."""
     output = tally.plan.job.output
     with (
         StopSignals() as stop,
         closing(work(claim_in_groups(photos, manifest, output=output))) as outcomes,
     ):
         for outcome in outcomes:
-            manifest.append(_record(outcome, tally.plan))
+            manifest.append(outcome.record(output))
             tally.add(outcome)
             if stop.received is not None:
                 tally.run.wait.give_up()
                 break
     if stop.received is not None and tally.num_ended < len(photos):
         raise StoppedError(
-            f"stopped by {stop.received.name} after {tally.num_ended} of {len(photos)} photos; go "
-            "on with the same command and --resume",
+            f"stopped by {stop.received.name} after {tally.num_ended} of {len(photos)} photos",
             signal=stop.received,
+            hint="continue with the same command and `resume`",
         )
 
 
-def _record(outcome: Outcome, plan: BatchPlan) -> PhotoRecord:
-    return PhotoRecord(
-        photo=outcome.photo.name.as_posix(),
-        input_sha256=outcome.input_sha256,
-        input_bytes=outcome.input_bytes,
-        result=outcome.result,
-        reason=outcome.reason,
-        outputs=tuple(
-            OutputRecord(
-                path=place_below(p.path, plan.job.output), sha256=p.sha256, size_bytes=p.size_bytes
-            )
-            for p in outcome.pictures
-        ),
-    )
-
-
 class _Tally:
-    """What a run has come to so far."""
+    """The progress of a run in numbers."""
 
     def __init__(
         self,
@@ -168,15 +152,15 @@ class _Tally:
         self._failures += plan.failures
         self._ended: Counter[str] = Counter()
         self._traits: Counter[Trait] = Counter()
-        self._num_pictures = 0
+        self._num_images = 0
         self._origin = ""
         self._start_s = time.perf_counter()
 
     def add(self, outcome: Outcome) -> None:
-        """Counts the end of one photo."""
+        """Count the end of one photo."""
         self.num_ended += 1
         self._ended[outcome.result] += 1
-        self._num_pictures += len(outcome.pictures)
+        self._num_images += len(outcome.images)
         if outcome.result == "failed":
             self._failures.append(outcome.failure)
         else:
@@ -188,7 +172,7 @@ class _Tally:
         self.run.on_progress(self.num_ended, len(self._to_do))
 
     def report(self, *, finished: bool) -> BatchReport:
-        """Writes the report as things stand, and returns it."""
+        """Write the report on the progress so far, and return it."""
         seconds = time.perf_counter() - self._start_s
         job, settings = self.plan.job, self.run.settings
         results = self._before + self._ended
@@ -205,10 +189,10 @@ class _Tally:
             num_photos=self._num_photos,
             num_done_before=self._before.total() - self._before["failed"],
             num_translated=results["translated"],
-            num_pictures=self._num_pictures,
+            num_pictures=self._num_images,
             num_failed=len(self._failures),
             seconds=round(seconds, 3),
-            images_per_s=round(self._num_pictures / max(seconds, 1e-9), 2),
+            images_per_s=round(self._num_images / max(seconds, 1e-9), 2),
             source_origin=self._origin,
             renamed=self.plan.renamed,
             without_face=tuple(sorted(map(printable, self._skipped))),
@@ -228,7 +212,7 @@ class _Tally:
             notes.append(ZEROS_NOTE)
         if self.plan.renamed:
             notes.append(
-                f"renamed: {len(self.plan.renamed)} of the pictures, because another photo's has "
+                f"renamed: {len(self.plan.renamed)} of the images, because another photo's has "
                 "the name; the report lists them"
             )
         return tuple(notes)

@@ -1,4 +1,4 @@
-"""An opened engine with all that a batch needs around it, here or in another process."""
+"""An open runtime with everything a batch needs around it, here or in another process."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import stargan_deploy
 from stargan_deploy.backends.base import Runtime
 from stargan_deploy.backends.registry import open_runtime
-from stargan_deploy.batch.pipeline import Pipeline, Write
+from stargan_deploy.batch.photos.photo_file import ImageFiles, PhotoFiles, Write
+from stargan_deploy.batch.pipeline import Pipeline
 from stargan_deploy.batch.plan import BatchJob
-from stargan_deploy.batch.settings import Settings
+from stargan_deploy.batch.settings import IMAGES_SINCE, Settings, recorded
 from stargan_deploy.card.card import ModelCard, Precision
 from stargan_deploy.card.tensors import ROWS_PER_CALL
 from stargan_deploy.files.atomic import file_sha256, write_bytes
@@ -35,7 +35,7 @@ class RuntimeSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class BatchSession:
-    """A pipeline that is ready, and what it is set to."""
+    """A pipeline that is ready, and its settings."""
 
     pipeline: Pipeline
     settings: Settings
@@ -62,12 +62,12 @@ def make_runtime(spec: RuntimeSpec) -> Runtime:
 def open_session(
     spec: RuntimeSpec, job: BatchJob, *, write: Write = write_bytes
 ) -> Iterator[BatchSession]:
-    """Opens an engine for a job; closes it at the end of the block.
+    """Open a runtime for a job; closes it at the end of the block.
 
     Args:
         spec: what to open.
         job: what it will be used for.
-        write: writes one picture.
+        write: writes one image.
 
     Raises:
         ModelError, BackendError: it cannot be opened.
@@ -80,16 +80,22 @@ def open_session(
             image_size=job.options.size,
             entry_point=job.options.entry_point,
         )
-        pipeline = Pipeline(job, translator, make_framing(job, runtime.card), write=write)
+        pipeline = Pipeline(
+            job,
+            translator,
+            make_framing(job, runtime.card),
+            source=PhotoFiles(job.options.keep),
+            sink=ImageFiles(write),
+        )
         settings = settings_of(job, translator, spec.precision or "fp32")
         yield BatchSession(pipeline=pipeline, settings=settings, translator=translator)
 
 
 def make_framing(job: BatchJob, card: ModelCard) -> Framing:
-    """The way from photos to tiles and back that a job asks for.
+    """Return the way from photos to tiles and back that a job asks for.
 
     Raises:
-        BackendError: faces are wanted, and what finds them is not installed.
+        BackendError: faces are to be found, and the detector is not installed.
     """
     crop_size = card.preprocessing.crop_size
     size = job.options.size or card.preprocessing.image_size
@@ -104,14 +110,14 @@ def make_framing(job: BatchJob, card: ModelCard) -> Framing:
 
 
 def settings_of(job: BatchJob, translator: Translator, precision: str) -> Settings:
-    """What decides a batch's pictures, for its manifest.
+    """Return what decides a batch's images, for its manifest.
 
     Args:
-        job: what is done.
-        translator: with what.
-        precision: of a checkpoint, whose card tells none.
+        job: the batch.
+        translator: translates its photos.
+        precision: that of a checkpoint, whose card has none.
     """
-    card, options, source = translator.card, job.options, job.source
+    card, source = translator.card, job.source
     hashes = {name: point.payload_sha256 for name, point in card.entry_points.items()}
     measured = ", ".join(f"{kind} {dtype}" for kind, dtype in sorted(card.precision.items()))
     return Settings(
@@ -120,18 +126,15 @@ def settings_of(job: BatchJob, translator: Translator, precision: str) -> Settin
         device=translator.runtime.device,
         precision=measured or precision,
         batch_size=translator.runtime.batch_size or ROWS_PER_CALL,
-        targets={named.target.text: options.strengths for named in job.targets},
-        options={
+        targets={named.target.text: job.options.strengths for named in job.targets},
+        options=recorded(job.options)
+        | {
             "classifier": hashes.get("classify", ""),
-            "direction": translator.entry_point,
-            "faces": options.faces or "off",
-            "fit": options.fit,
-            "keep": ",".join(sorted(options.keep)),
+            "faces": job.options.faces or "off",
             "name": job.naming.text if job.naming else "",
             "size": translator.image_size,
             "source": file_sha256(source.path) if isinstance(source, LabelTable) else source,
-            "version": stargan_deploy.__version__,
-            "without_face": options.without_face,
+            "version": IMAGES_SINCE,
         },
     )
 

@@ -12,6 +12,10 @@ from stargan_deploy.presentation.text import one_line
 
 MAX_SHOWN_CHARACTERS = 40
 
+IMAGES_SINCE = "0.1.0"
+"""First version whose images are the same, byte for byte, as this one's: `version` in manifests.
+Raise it with every change of the images."""
+
 NOT_RECORDED = {"is_recorded": False}
 """Metadata of an options field that changes no image, or that `Settings` holds elsewhere."""
 
@@ -77,11 +81,6 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ..
         for name in names
         if name not in before or name not in after or before[name] != after[name]
     )
-
-
-def one_line(text: str) -> str:
-    """Return a text with line breaks, other controls and lone surrogates as escapes."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _plain(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Shards: the photos of one folder shared out among machines that never talk to one another."""
+"""Shards: the photos of one folder split among machines that never talk to one another."""
 
 import hashlib
 import math
@@ -33,11 +33,11 @@ class Shard:
         return f"{self.index}/{self.count}"
 
     def holds(self, photo: PurePath | str) -> bool:
-        """Whether a photo, by its path below the input, is of this shard."""
+        """Whether a photo, by its path below the input, belongs to this shard."""
         return shard_of(photo, self.count) == self.index
 
     def overlaps(self, other: "Shard") -> bool:
-        """Whether some photo could be of both; shards of one count have none in common."""
+        """Whether a photo could belong to both; shards of one count have none in common."""
         return (self.index - other.index) % math.gcd(self.count, other.count) == 0
 
 
@@ -46,19 +46,19 @@ WHOLE = Shard(index=1, count=1)
 
 
 def parse_shard(text: str) -> Shard:
-    """Reads `I/N`.
+    """Read `I/N`.
 
     Raises:
         UsageError: it is not two numbers, or there is no such shard.
     """
     found = re.fullmatch(r"([0-9]{1,7})/([0-9]{1,7})", text.strip())
     if found is None:
-        raise UsageError(f"--shard takes I/N, such as 1/8 for the first of eight, not {text!r}")
+        raise UsageError(f"`shard` takes I/N, like 1/8 for the first of eight, not {text!r}")
     return Shard(index=int(found[1]), count=int(found[2]))
 
 
 def shard_of(photo: PurePath | str, num_shards: int) -> int:
-    """The shard of a photo, from 1 to `num_shards`.
+    """Return the shard of a photo, from 1 to `num_shards`.
 
     It follows from the photo's name alone, so that new photos do not move old ones, and from the
     name's composed form, which some file systems give where others give the decomposed one.

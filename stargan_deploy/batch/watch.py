@@ -1,4 +1,4 @@
-"""A hot folder: photos are translated as they come in."""
+"""A hot folder: photos are translated as they arrive."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -12,19 +12,19 @@ from stargan_deploy.stop_signals import StopSignals
 POLL_S = 1.0
 
 Look = tuple[int, int]
-"""Size and time of a file, by which one sees that it is still being written."""
+"""Size and time of a file, which change while it is being written."""
 
 
 def watch(
     job: BatchJob, *, poll_s: float = POLL_S, sleep: Callable[[float], None] = time.sleep
 ) -> Iterator[BatchPlan]:
-    """Yields plans of photos that are new or changed, until a signal comes.
+    """Yield plans of photos that are new or changed, until a signal arrives.
 
     A photo is taken once its size and time are the same at two looks; each state of a file is taken
     once, also where it failed.
 
     Args:
-        job: what to do with the photos.
+        job: what to make of the photos.
         poll_s: seconds between two looks.
         sleep: pauses for some seconds.
 
@@ -57,7 +57,7 @@ def _looks(photos: tuple[Photo, ...]) -> dict[Path, Look]:
     for photo in photos:
         try:
             status = photo.path.stat()
-        except OSError:  # it went as it came
+        except OSError:  # it vanished at once
             continue
         looks[photo.path] = (status.st_size, status.st_mtime_ns)
     return looks

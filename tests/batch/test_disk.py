@@ -63,7 +63,7 @@ def test_a_disk_that_stays_full_ends_with_a_line_that_tells_how_to_go_on():
     world = World(full_until_s=1000)
     with pytest.raises(
         DiskFullError,
-        match=r"no space after 10 min: No space left on device; free space in out, .* --resume",
+        match=r"no space after 10 min: No space left on device; free space in out, .* `resume`",
     ) as end:
         world.wait(600)(world.write)
     assert world.now_s - world.start_s == 600
@@ -264,7 +264,7 @@ wait = DiskWait(disk, wait_s=0.01, say=said.append)
 try:
     wait(lambda: write_bytes(disk / "old.bin", b"n" * 50_000))
 except DiskFullError as error:
-    assert "--resume" in str(error)
+    assert "`resume`" in str(error)
 else:
     raise SystemExit("there was room")
 assert (disk / "old.bin").read_bytes() == b"old"

@@ -108,7 +108,7 @@ def test_strengths_make_a_strip(tmp_path, make_translator, photos):
 
 @pytest.mark.parametrize("strengths", [(), (-0.1,), (1.6,), (float("nan"),)])
 def test_strengths_out_of_range(strengths):
-    with pytest.raises(UsageError, match=r"--strength must be from 0 to 1\.5"):
+    with pytest.raises(UsageError, match=r"`strengths` must be from 0 to 1\.5"):
         ImageOptions(strengths=strengths)
 
 
@@ -131,11 +131,11 @@ def test_resuming_touches_no_finished_picture(tmp_path, make_translator, photos)
 def test_a_second_run_is_refused_and_changes_nothing(tmp_path, make_translator, photos):
     run(photos, tmp_path / "out", make_translator())
     report = (tmp_path / "out/report.json").read_bytes()
-    with pytest.raises(UsageError, match="--resume"):
+    with pytest.raises(UsageError, match="`resume`"):
         run(photos, tmp_path / "out", make_translator())
     assert (tmp_path / "out/report.json").read_bytes() == report
     changed = {"policy": RESUME}
-    with pytest.raises(UsageError, match=r"batch_size: 4 -> 3.*--changed redo"):
+    with pytest.raises(UsageError, match=r"batch_size: 4 -> 3.*`changed` redo"):
         run(photos, tmp_path / "out", make_translator(batch_size=3), **changed)
     redo = ResumePolicy(resume=True, changed="redo")
     assert (
@@ -152,7 +152,7 @@ def test_a_file_that_appears_during_the_run_is_nobodys_loss(tmp_path, make_trans
     report = run(photos, tmp_path / "out", make_translator(batch_size=1), write=write)
     assert (tmp_path / "out/sub/old.png").read_bytes() == b"somebody's"
     assert [failure.path for failure in report.failures] == ["sub/old.bmp"]
-    assert "exists and is not of this run" in report.failures[0].reason
+    assert "exists and was not written by this run" in report.failures[0].reason
 
 
 def test_what_a_killed_run_wrote_and_did_not_note_is_taken(tmp_path, make_translator, photos):
@@ -220,7 +220,7 @@ def test_a_disk_that_stays_full_ends_the_run_which_can_be_resumed(
 ):
     wait = DiskWait(tmp_path / "out", wait_s=0, say=lambda _: None)
     write = full_for(1)
-    with pytest.raises(DiskFullError, match="--resume"):
+    with pytest.raises(DiskFullError, match="`resume`"):
         run(
             photos,
             tmp_path / "out",

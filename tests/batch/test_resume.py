@@ -11,8 +11,8 @@ import pytest
 from stargan_deploy.batch.manifest.reader import read_manifests
 from stargan_deploy.batch.manifest.writer import ManifestWriter
 from stargan_deploy.batch.resume import (
-    CLAIMED_TOGETHER,
     HASHED_AT_ONCE,
+    PHOTOS_PER_CLAIM,
     ResumePolicy,
     claim_in_groups,
     decide,
@@ -123,15 +123,15 @@ def lose_settings(studio):
     path.write_bytes(path.read_bytes().replace(b'"settings"', b'"sottings"'))
 
 
-FOREIGN = "1 of the files where pictures go were changed since, or never written .*Male.*move them"
+FOREIGN = "1 existing output files were modified or are not ours, first .*Male.*move them"
 OTHER_SETTINGS = (
     r"3 of 3 finished photos were made with other settings \(backend: onnx -> openvino; "
-    r"batch_size: 16 -> 8\); .*--changed redo"
+    r"batch_size: 16 -> 8\); .*`changed` redo"
 )
-OTHER_PHOTO = r"1 of 3 finished photos have changed since, first .*a\.jpg; .*--changed redo"
+OTHER_PHOTO = r"1 of 3 finished photos have changed since, first .*a\.jpg; .*`changed` redo"
 EXIST = (
-    r"6 of 6 pictures exist already, first .*Blond_Hair.a\.jpg; go on with --resume, do all again "
-    r"with --overwrite, or choose another --output"
+    r"6 of 6 images exist already, first .*Blond_Hair.a\.jpg; continue with `resume`, repeat all "
+    r"with `overwrite`, or choose another `output`"
 )
 ALL = ["a.jpg", "sub/Größe 1.jpg", "sub/b.jpg"]
 A = ["a.jpg"]
@@ -148,7 +148,7 @@ RULES = [
     ("settings", set_settings, RESUME_OVERWRITE, OTHER_SETTINGS),
     ("settings", set_settings, REDO, ALL),
     ("settings", set_settings, OVERWRITE, ALL),
-    ("settings lost", lose_settings, RESUME, r"3 of 3 .* other settings \(unknown, as"),
+    ("settings lost", lose_settings, RESUME, r"3 of 3 .* other settings \(unknown, because"),
     ("settings lost", lose_settings, REDO, ALL),
     ("photo", lambda s: (s.input / "a.jpg").write_bytes(b"another"), RESUME, OTHER_PHOTO),
     ("photo", lambda s: (s.input / "a.jpg").write_bytes(b"another"), RESUME_OVERWRITE, OTHER_PHOTO),
@@ -173,12 +173,17 @@ RULES = [
     ("new photo, place taken", add_with_file_in_place, REDO, FOREIGN),
     ("new photo, place taken", add_with_file_in_place, RESUME_OVERWRITE, ["new.jpg"]),
     ("photo gone", lambda s: (s.input / "a.jpg").unlink(), RESUME, []),
-    ("nothing noted", forget_photo, RESUME, FOREIGN.replace("1 of", "2 of").replace("Male", "")),
+    ("nothing noted", forget_photo, RESUME, FOREIGN.replace("1 ", "2 ").replace("Male", "")),
     ("nothing noted", forget_photo, RESUME_OVERWRITE, A),
     ("copied", end_as("copied"), RESUME, []),
     ("skipped", end_as("skipped"), RESUME, []),
     ("failed", end_as("failed"), RESUME, A),
-    ("no manifest", lambda s: (s.output / "manifest.jsonl").unlink(), RESUME, "6 of the files"),
+    (
+        "no manifest",
+        lambda s: (s.output / "manifest.jsonl").unlink(),
+        RESUME,
+        "6 existing output files",
+    ),
     ("no manifest", lambda s: (s.output / "manifest.jsonl").unlink(), ResumePolicy(), EXIST),
 ]
 
@@ -210,7 +215,7 @@ def test_rules(finished, change, policy, expected):
 
 
 def test_redo_alone_makes_no_sense():
-    with pytest.raises(UsageError, match="--changed redo goes with --resume"):
+    with pytest.raises(UsageError, match="`changed` redo goes with `resume`"):
         ResumePolicy(changed="redo")
 
 
@@ -294,17 +299,17 @@ def test_many_photos_are_compared_in_groups_and_told(studio):
     assert told == [(HASHED_AT_ONCE, HASHED_AT_ONCE + 3), (HASHED_AT_ONCE + 3, HASHED_AT_ONCE + 3)]
 
 
-def test_photos_are_announced_in_groups_before_they_come_out(studio):
-    studio.add(*(f"many/{number}.jpg" for number in range(CLAIMED_TOGETHER)))
+def test_photos_are_claimed_in_groups_before_they_come_out(studio):
+    studio.add(*(f"many/{number}.jpg" for number in range(PHOTOS_PER_CLAIM)))
     with ManifestWriter(studio.output) as writer:
         writer.begin(SETTINGS, read_manifests(studio.output))
         stream = claim_in_groups(studio.photos(), writer, output=studio.output)
         assert not read_manifests(studio.output).in_flight
         next(stream)
         in_flight = read_manifests(studio.output).in_flight
-        assert len(in_flight) == CLAIMED_TOGETHER
+        assert len(in_flight) == PHOTOS_PER_CLAIM
         assert in_flight["a.jpg"] == ("Blond_Hair/a.jpg", "Male/a.jpg")
-        assert len(list(stream)) == CLAIMED_TOGETHER + 2
+        assert len(list(stream)) == PHOTOS_PER_CLAIM + 2
 
 
 def test_killed_between_pictures_and_record_a_photo_is_done_again(studio):
@@ -335,7 +340,7 @@ def test_killed_while_redoing_the_old_settings_find_nothing_half_done(finished):
     finished.settings = SETTINGS
     finished.touched.clear()
     finished.run()
-    assert finished.touched == ALL  # all were announced together
+    assert finished.touched == ALL  # all were claimed together
     assert finished.tree() == before
 
 

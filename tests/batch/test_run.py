@@ -169,7 +169,7 @@ def test_renamed_pictures_are_told(tmp_path, make_translator, photos, good_photo
     (photos / "sub/old.png").write_bytes(good_photos["alpha.png"])
     report = run(photos, tmp_path / "out", make_translator(image_size=64))
     assert report.renamed == {"sub/old.bmp": "sub/old.bmp.png"}
-    assert any(note.startswith("renamed: 1 of the pictures") for note in report.notes)
+    assert any(note.startswith("renamed: 1 of the images") for note in report.notes)
 
 
 def test_progress_counts_all_photos(tmp_path, make_translator, photos, bad_photos):

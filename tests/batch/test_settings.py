@@ -1,11 +1,16 @@
+import dataclasses
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stargan_deploy.batch.settings import Settings, differences
+from stargan_deploy.batch.plan import BatchJob, ImageOptions
+from stargan_deploy.batch.session import settings_of
+from stargan_deploy.batch.settings import NOT_RECORDED, Settings, differences
+from stargan_deploy.inference.targets import name_targets
 
 SETTINGS = Settings(
     artefact_sha256="a" * 64,
@@ -64,3 +69,64 @@ def test_deeply_nested_settings_can_be_told():
         nested.append([])
         nested = nested[0]
     assert len(differences({"backend": deep}, SETTINGS.to_mapping())) > 1
+
+
+def changed(value):
+    """Another value of the same kind that the option accepts."""
+    keep = frozenset({"exif"})
+    return {"crop": "pad", None: 64, "translate": "a2b", "skip": "copy", frozenset(): keep}[value]
+
+
+@pytest.mark.parametrize("field", dataclasses.fields(ImageOptions), ids=lambda f: f.name)
+def test_every_option_of_images_is_in_the_settings(make_translator, field):
+    """Whoever adds an option that no run records lets `resume` mix images."""
+    before = settings_with(make_translator(image_size=32))
+    if field.name == "strengths":
+        options = ImageOptions(strengths=(0.5,))
+    elif field.name == "faces":
+        options = ImageOptions(faces="all")
+    else:
+        options = ImageOptions(**{field.name: changed(field.default)})
+    translator = make_translator(image_size=options.size or 32)
+    if field.name == "entry_point":
+        translator.entry_point = options.entry_point
+    after = settings_with(translator, options)
+    assert len(differences(before, after)) >= 1
+
+
+def test_an_option_that_is_new_is_recorded_where_it_is_not_at_its_default(make_translator):
+    @dataclass(frozen=True, kw_only=True)
+    class Later(ImageOptions):
+        sharpness: float = 0.0
+        colour: str = dataclasses.field(default="as it is", metadata=NOT_RECORDED)
+
+    translator = make_translator()
+    first = settings_with(translator)
+    assert differences(first, settings_with(translator, Later())) == ()
+    assert differences(first, settings_with(translator, Later(colour="warm"))) == ()
+    (told,) = differences(first, settings_with(translator, Later(sharpness=0.5)))
+    assert told == "options.sharpness: none -> 0.5"
+
+
+def test_the_keys_are_those_of_the_first_version(make_translator):
+    keys = [
+        "classifier",
+        "direction",
+        "faces",
+        "fit",
+        "keep",
+        "name",
+        "size",
+        "source",
+        "version",
+        "without_face",
+    ]
+    assert sorted(settings_with(make_translator())["options"]) == keys.split()
+
+
+def settings_with(translator, options=None):
+    targets = name_targets(translator.card.labels, ["Blond_Hair"])
+    job = BatchJob(
+        input=Path("in"), output=Path("out"), targets=targets, options=options or ImageOptions()
+    )
+    return settings_of(job, translator, "fp32").to_mapping()

@@ -1,1 +1,1 @@
-"""The record of every photo that a batch has done."""
+"""The record of every photo that a batch has finished."""

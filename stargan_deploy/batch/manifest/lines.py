@@ -1,19 +1,19 @@
-r"""The lines of a manifest, which tells what became of every photo of a batch.
+r"""The lines of a manifest, the record of how every photo of a batch ended.
 
 `manifest.jsonl` in the output folder, or `manifest.I-of-N.jsonl` of shard I of N, holds one JSON
-object a line and is only ever appended to. There are three kinds of lines:
+object per line and is only ever appended to. There are three kinds of lines:
 
     {"run": ID, "schema_version": 1, "order": 1, "started": UTC, "settings": {...}}
-        A run begins. `order` is greater than that of every run that the folder knew by then.
+        A run begins. `order` is greater than that of every run recorded in the folder before.
     {"run": ID, "begun": PHOTO, "outputs": [PATH, ...]}
-        From now on these files may appear, and they are the run's.
+        From now on these files may appear, and they belong to the run.
     {"run": ID, "photo": PHOTO, "input_sha256": HEX, "input_bytes": N, "result": RESULT,
      "reason": TEXT, "outputs": [{"path": PATH, "sha256": HEX, "size_bytes": N}, ...]}
-        A photo came to its end, and these files are in place.
+        A photo has ended, and these files are in place.
 
 PHOTO is a path below the input folder, PATH one below the output folder, both with forward slashes.
 The file is UTF-8. A name that is not, which Python holds as lone surrogates (PEP 383), has them as
-JSON escapes such as `\udce4`, so that it comes back as it was.
+JSON escapes (`\udce4`), so that it is read back unchanged.
 """
 
 import json
@@ -27,7 +27,7 @@ SCHEMA_VERSION = 1
 Result = Literal["translated", "copied", "skipped", "failed"]
 
 MAX_NUMBER = 2**53
-"""Of bytes and of runs; a greater one is not ours."""
+"""Largest count of bytes or runs; a greater one was not written by us."""
 
 _RESULTS = {result: result for result in get_args(Result)}
 
@@ -36,39 +36,39 @@ _DIGEST = re.compile(r"[0-9a-f]{64}|")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OutputRecord:
-    """A file that was put in its place."""
+    """A file that was written."""
 
     path: str
-    """Below the output folder."""
+    """Path below the output folder."""
     sha256: str
     size_bytes: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PhotoRecord:
-    """The end of a photo."""
+    """How a photo ended."""
 
     run: str = ""
     """The run's ID; whoever appends the record sets it."""
     photo: str
     """Its path below the input folder."""
     input_sha256: str = ""
-    """Of the photo's file; empty where it could not be read."""
+    """Digest of the photo's file; empty where it could not be read."""
     input_bytes: int = 0
     result: Result
     reason: str = ""
     """Why it failed or was skipped."""
     outputs: tuple[OutputRecord, ...] = ()
-    """All files that are in place because of it, also those of a photo that failed later."""
+    """All files in place because of it, also those of a photo that failed later."""
 
     def to_row(self) -> dict[str, Any]:
-        """The line's content."""
+        """Return the line's content."""
         return asdict(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StartedRecord:
-    """A photo whose files may appear from now on."""
+    """A photo that was started: its files may appear from now on."""
 
     run: str = ""
     """The run's ID; whoever appends the line sets it."""
@@ -76,49 +76,49 @@ class StartedRecord:
     outputs: tuple[str, ...]
 
     def to_row(self) -> dict[str, Any]:
-        """The line's content."""
+        """Return the line's content."""
         return {"run": self.run, "begun": self.photo, "outputs": self.outputs}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunRecord:
-    """The beginning of a run."""
+    """The start of a run."""
 
     run: str
     order: int
     started: str
     """UTC, ISO 8601."""
     settings: Mapping[str, Any]
-    """As they were written, by whatever version."""
+    """Settings as they were written, by any version."""
 
     @property
     def rank(self) -> tuple[int, str]:
-        """Later runs have a greater one; clocks decide only between runs side by side."""
+        """Greater for later runs; clocks decide only between concurrent ones."""
         return self.order, self.started
 
     def to_row(self) -> dict[str, Any]:
-        """The line's content."""
+        """Return the line's content."""
         return {"schema_version": SCHEMA_VERSION, **asdict(self)}
 
 
 def to_line(row: Mapping[str, Any]) -> bytes:
-    """One line of a manifest."""
+    """Return one line of a manifest."""
     # Python writes the backslash escape of a lone surrogate just as JSON does.
     text = json.dumps(row, ensure_ascii=False, separators=(",", ":"))
     return text.encode("utf-8", "backslashreplace") + b"\n"
 
 
 def parse_line(line: bytes) -> RunRecord | StartedRecord | PhotoRecord:
-    """Reads one line, whatever is in it.
+    """Read one line, whatever is in it.
 
     Raises:
-        ValueError: it is none of ours, or damaged.
+        ValueError: it is not a valid line, or is damaged.
     """
     try:
         row = json.loads(line)
         if "settings" in row:
             return _run(row)
-        return _begun(row) if "begun" in row else _photo(row)
+        return _started(row) if "begun" in row else _photo(row)
     except (TypeError, KeyError, RecursionError) as error:
         raise ValueError("not a line of a manifest") from error
 
@@ -129,7 +129,7 @@ def _run(row: Mapping[str, Any]) -> RunRecord:
         raise TypeError
     version = _number(row["schema_version"])
     if version != SCHEMA_VERSION:
-        # A setting that no run of this version has, so that its photos count as made otherwise.
+        # A setting that no run of this version has, so that the settings count as different.
         settings = {**settings, "schema_version": version}
     return RunRecord(
         run=_text(row["run"]),
@@ -139,7 +139,7 @@ def _run(row: Mapping[str, Any]) -> RunRecord:
     )
 
 
-def _begun(row: Mapping[str, Any]) -> StartedRecord:
+def _started(row: Mapping[str, Any]) -> StartedRecord:
     outputs = tuple(_place(place) for place in _list(row["outputs"]))
     return StartedRecord(run=_text(row["run"]), photo=_place(row["begun"]), outputs=outputs)
 

@@ -1,8 +1,6 @@
-"""The manifests of a folder, merged: what became of every photo in all runs and shards so far.
+"""The manifests of a folder, merged: how every photo ended in all runs and shards so far.
 
-`manifest_lines` tells what a manifest holds, and `manifest_writer` writes one.
-
-Nothing that is read from a manifest is ever opened, written or deleted: its paths are only compared
+No path that is read from a manifest is ever opened, written or deleted: paths are only compared
 with those that a plan made. So a hostile manifest can make a batch redo or refuse, and no more.
 """
 
@@ -23,28 +21,28 @@ from stargan_deploy.batch.shard import WHOLE, Shard
 from stargan_deploy.errors import OutputError
 
 MAX_LINE_BYTES = 1 << 24
-"""What is read of one line; the rest counts as a line of its own, and as damaged."""
+"""Longest part of a line that is read; the rest counts as a damaged line of its own."""
 
 _SHARD_NAME = re.compile(r"manifest\.([0-9]{1,7})-of-([0-9]{1,7})\.jsonl")
 
 Rank = tuple[int, str]
-"""Of a run, see `RunRecord.rank`."""
+"""Rank of a run, see `RunRecord.rank`."""
 
 BEFORE_ALL: Rank = (0, "")
-"""Of a run whose first line was lost."""
+"""Rank of a run whose first line was lost."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ManifestFile:
-    """What one file holds, in numbers."""
+    """A summary of one file."""
 
     path: Path
     shard: Shard
-    """Whose photos are in it; all where its name tells none."""
+    """Shard of its photos; the whole where its name says none."""
     has_work: bool = False
-    """Whether it tells of photos, or of things that cannot be read."""
+    """Whether it records photos, or has lines that cannot be read."""
     num_damaged: int = 0
-    """Lines that are passed over, without the last one of a run that was killed."""
+    """Lines that are skipped, without the last one of a run that was killed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,36 +51,38 @@ class Manifests:
 
     files: tuple[ManifestFile, ...] = ()
     runs: Mapping[str, RunRecord] = field(default_factory=dict)
-    """By ID."""
+    """Runs by ID."""
     photos: Mapping[str, PhotoRecord] = field(default_factory=dict)
-    """The last word on each photo, by its path below the input."""
+    """The latest record of each photo, by its path below the input."""
     in_flight: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Photos that were begun after their last word, with the files that may have appeared."""
+    """Photos started after their latest record, with the files that may have appeared."""
     sizes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    """All sizes in bytes in which a file was ever put in its place, by path below the output."""
+    """All sizes in bytes that a file was ever written with, by path below the output."""
+    stamps: frozenset["Stamp"] = frozenset()
+    """Of the files when they were read, to see whether they have changed since."""
 
     @property
     def next_order(self) -> int:
-        """For the run that begins now."""
+        """Order of a run that starts now."""
         return min(MAX_NUMBER, 1 + max((run.order for run in self.runs.values()), default=0))
 
     def notes(self) -> tuple[str, ...]:
-        """What the user should know."""
+        """Lines for the user about damage."""
         return tuple(
             f"{file.path.name}: {file.num_damaged} damaged "
-            f"{'line is' if file.num_damaged == 1 else 'lines are'} passed over"
+            f"{'line is' if file.num_damaged == 1 else 'lines are'} skipped"
             for file in self.files
             if file.num_damaged
         )
 
 
 def manifest_name(shard: Shard) -> str:
-    """The file that a run writes."""
+    """Return the name of the file that a run writes."""
     return "manifest.jsonl" if shard == WHOLE else f"manifest.{shard.index}-of-{shard.count}.jsonl"
 
 
 def manifest_shard(name: str) -> Shard:
-    """Whose photos a file holds, by its name."""
+    """Return the shard whose photos a file holds, by its name."""
     found = _SHARD_NAME.fullmatch(name)
     if found is None or not 1 <= int(found[1]) <= int(found[2]):
         return WHOLE
@@ -90,51 +90,60 @@ def manifest_shard(name: str) -> Shard:
 
 
 def manifest_paths(folder: Path) -> tuple[Path, ...]:
-    """All manifests of a folder, sorted by name; none of a folder that does not exist."""
+    """Return all manifests of a folder by name; none for a folder that does not exist."""
     return tuple(sorted(path for path in folder.glob("manifest*.jsonl") if path.is_file()))
 
 
 def place_below(path: Path, output: Path) -> str:
-    """A picture's path as manifests have it."""
+    """Return an image's path as manifests have it."""
     return path.relative_to(output).as_posix()
 
 
-def read_manifests(folder: Path) -> Manifests:
-    """Reads and merges all manifests of a folder; one that grows meanwhile is read as far as it is.
+def read_manifests(folder: Path, known: Manifests | None = None) -> Manifests:
+    """Read and merge all manifests of a folder; one that is growing is read as far as it goes.
+
+    Args:
+        folder: the output folder.
+        known: returned as it is if no file has changed since it was read.
 
     Raises:
         OutputError: a manifest that cannot be read.
     """
+    paths = manifest_paths(folder)
+    stamps = frozenset(stamp for path in paths if (stamp := _stamp(path)).size_bytes)
+    if known is not None and known.stamps == stamps:
+        return known
     merging = _Merging()
-    return merging.result(tuple(merging.read(path) for path in manifest_paths(folder)))
+    return merging.result(tuple(merging.read(path) for path in paths), stamps)
 
 
 class _Merging:
-    """Files on their way into one."""
+    """Files being merged into one."""
 
     def __init__(self) -> None:
         self._runs: dict[str, RunRecord] = {}
         self._photos: dict[str, PhotoRecord] = {}
-        self._begun: dict[str, tuple[Rank, tuple[str, ...]]] = {}
+        self._started: dict[str, tuple[Rank, tuple[str, ...]]] = {}
         self._sizes: dict[str, tuple[int, ...]] = {}
 
-    def result(self, files: tuple[ManifestFile, ...]) -> Manifests:
-        """All that was taken in."""
+    def result(self, files: tuple[ManifestFile, ...], stamps: frozenset["Stamp"]) -> Manifests:
+        """Return everything that was read."""
         return Manifests(
             files=files,
+            stamps=stamps,
             runs=self._runs,
             photos=self._photos,
-            in_flight={photo: outputs for photo, (_, outputs) in self._begun.items()},
+            in_flight={photo: outputs for photo, (_, outputs) in self._started.items()},
             sizes=self._sizes,
         )
 
     def read(self, path: Path) -> ManifestFile:
-        """Takes one file in."""
+        """Merge one file in."""
         num_damaged = 0
         is_doubtful = is_torn = has_work = False
         for line in _lines(path):
             kind = self._take(line)
-            if is_doubtful and kind != "run":  # before a run, it is what a killed one left
+            if is_doubtful and kind != "run":  # before a run, a killed one left it
                 num_damaged += 1
             is_doubtful, is_torn = kind == "damaged", not line.endswith(b"\n")
             has_work |= kind in ("photo", "damaged")
@@ -157,25 +166,25 @@ class _Merging:
             self._runs[record.run] = record
             return "run"
         if isinstance(record, StartedRecord):
-            self._take_begun(record)
+            self._take_started(record)
         else:
             self._take_photo(record)
         return "photo"
 
-    def _take_begun(self, begun: StartedRecord) -> None:
-        rank = self._rank(begun.run)
-        if begun.photo in self._photos and rank < self._rank(self._photos[begun.photo].run):
+    def _take_started(self, started: StartedRecord) -> None:
+        rank = self._rank(started.run)
+        if started.photo in self._photos and rank < self._rank(self._photos[started.photo].run):
             return
-        other_rank, others = self._begun.get(begun.photo, (BEFORE_ALL, ()))
-        outputs = tuple(dict.fromkeys((*others, *begun.outputs)))
-        self._begun[begun.photo] = (max(rank, other_rank), outputs)
+        other_rank, others = self._started.get(started.photo, (BEFORE_ALL, ()))
+        outputs = tuple(dict.fromkeys((*others, *started.outputs)))
+        self._started[started.photo] = (max(rank, other_rank), outputs)
 
     def _take_photo(self, record: PhotoRecord) -> None:
         rank, name = self._rank(record.run), record.photo
         if name not in self._photos or rank >= self._rank(self._photos[name].run):
             self._photos[name] = record
-        if name in self._begun and rank >= self._begun[name][0]:
-            del self._begun[name]
+        if name in self._started and rank >= self._started[name][0]:
+            del self._started[name]
         for output in record.outputs:
             known = self._sizes.get(output.path, ())
             if output.size_bytes not in known:
@@ -183,6 +192,23 @@ class _Merging:
 
     def _rank(self, run: str) -> Rank:
         return self._runs[run].rank if run in self._runs else BEFORE_ALL
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """The identity and the state of a file, by which a change is noticed."""
+
+    inode: tuple[int, int]
+    size_bytes: int
+    modified_ns: int
+
+
+def _stamp(path: Path) -> Stamp:
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise OutputError(f"cannot read {path}: {error.strerror or error}") from error
+    return Stamp((status.st_dev, status.st_ino), status.st_size, status.st_mtime_ns)
 
 
 def _lines(path: Path) -> Iterator[bytes]:

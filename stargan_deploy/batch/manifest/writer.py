@@ -1,6 +1,7 @@
 """Appending to a manifest: one run at a time, whole lines, on the disk before long."""
 
 import contextlib
+import errno
 import os
 import secrets
 import stat
@@ -12,6 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from filelock import FileLock, Timeout
 
 from stargan_deploy.batch.manifest.lines import PhotoRecord, RunRecord, StartedRecord, to_line
 from stargan_deploy.batch.manifest.reader import (
@@ -25,13 +28,8 @@ from stargan_deploy.batch.shard import WHOLE, Shard
 from stargan_deploy.errors import OutputError, UsageError
 from stargan_deploy.files.atomic import cannot_write, make_folder
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
-
 SYNC_LINES = 64
-"""Photos that a power cut may make a run forget, and do again."""
+"""Photos that a power cut may make a run forget and repeat."""
 
 SYNC_S = 5.0
 """Seconds of work that a power cut may make a run forget."""
@@ -39,9 +37,14 @@ SYNC_S = 5.0
 Guard = Callable[[Callable[[], None]], None]
 """Runs a write, and may repeat it while it fails."""
 
-NO_LOCK_NOTE = (
-    "this system or file system has no file locks, so nothing keeps a second run out of {folder}"
-)
+ELSEWHERE = "choose another `output`"
+
+LOCK_S = 0.2
+"""Seconds in which a run that is just ending can release its lock."""
+
+NO_LOCKS = frozenset((errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL))
+
+NO_LOCK_NOTE = "this file system has no file locks, so nothing keeps a second run out of {folder}"
 
 
 def _at_once(write: Callable[[], None]) -> None:
@@ -49,13 +52,13 @@ def _at_once(write: Callable[[], None]) -> None:
 
 
 class ManifestWriter:
-    """A run's manifest, and its right to be the only run on these photos.
+    """A run's manifest, and the lock that makes it the only run on these photos.
 
         with ManifestWriter(output) as writer:
             earlier = read_manifests(output)
-            ...                                  # what is there to do?
+            ...                                  # decide what to do
             writer.begin(settings, earlier)
-            writer.claim(begun)               # before their files may appear
+            writer.claim(started)              # before their files may appear
             writer.append(record)                # when its files are in place
 
     The lock is held from `__enter__` on, so that nothing changes between reading and writing. A
@@ -63,9 +66,9 @@ class ManifestWriter:
 
     Args:
         folder: the output folder.
-        shard: the part of the photos that the run does.
-        guard: runs each write, such as `DiskWait`, which repeats it while the disk is full.
-        clock: seconds that only go forward.
+        shard: the part of the photos that the run translates.
+        guard: runs each write; a `DiskWait` repeats it while the disk is full.
+        clock: seconds that only increase.
     """
 
     def __init__(
@@ -84,23 +87,24 @@ class ManifestWriter:
         self._clock = clock
         self._mutex = threading.Lock()
         self._descriptor = -1
-        self._is_locked = False
+        self._lock: FileLock | None = None
         self._pending = b""
         self._num_unsynced = 0
         self._synced_at_s = clock()
 
     def __enter__(self) -> Self:
-        """Takes the lock.
+        """Take the lock.
 
         Raises:
             UsageError: another run works on the same photos.
             OutputError: the manifest cannot be written.
         """
         make_folder(self.path.parent)
-        self._descriptor, self._is_locked = _open_locked(self.path)
-        if not self._is_locked:
+        self._lock = _lock(self.path)
+        if self._lock is None:
             self.notes = (NO_LOCK_NOTE.format(folder=self.path.parent),)
         try:
+            self._descriptor = _open(self.path)
             self._refuse_overlap()
         except BaseException:
             self._close()
@@ -121,10 +125,10 @@ class ManifestWriter:
             self._close()
 
     def begin(self, settings: Settings, earlier: Manifests) -> RunRecord:
-        """Writes the run's first line.
+        """Write the run's first line.
 
         Args:
-            settings: what the run is set to.
+            settings: those of the run.
             earlier: what `read_manifests` gave since the lock was taken.
 
         Raises:
@@ -141,20 +145,19 @@ class ManifestWriter:
         _sync_folder(self.path.parent)
         return record
 
-    def claim(self, photos: Iterable[StartedRecord]) -> None:
-        """Notes that files of these photos may appear from now on; on the disk when it returns.
+    def claim(self, started: Iterable[StartedRecord]) -> None:
+        """Record that files of these photos may appear from now on; on the disk when it returns.
 
-        A run that is killed between a file's appearance and its record leaves a file of which it is
-        known so that it is not somebody else's.
+        So a file that a killed run wrote and did not record is known not to be somebody else's.
 
         Raises:
             OutputError: it cannot be written.
         """
-        rows = (replace(begun, run=self.run).to_row() for begun in photos)
+        rows = (replace(record, run=self.run).to_row() for record in started)
         self._write(b"".join(map(to_line, rows)), now=True)
 
     def append(self, record: PhotoRecord) -> None:
-        """Notes the end of a photo, all of whose files are in place.
+        """Record the end of a photo, all of whose files are in place.
 
         Raises:
             OutputError: it cannot be written.
@@ -162,7 +165,7 @@ class ManifestWriter:
         self._write(to_line(replace(record, run=self.run).to_row()))
 
     def sync(self) -> None:
-        """Waits until all that was noted is on the disk.
+        """Wait until everything recorded is on the disk.
 
         Raises:
             OutputError: it cannot be written.
@@ -179,7 +182,7 @@ class ManifestWriter:
                 self._guard(self._sync)
 
     def _drain(self) -> None:
-        """Writes what is pending, in one call unless the disk fills in the midst of a line."""
+        """Write what is pending, in one call unless the disk fills in the middle of a line."""
         try:
             while self._pending:
                 self._pending = self._pending[os.write(self._descriptor, self._pending) :]
@@ -195,85 +198,84 @@ class ManifestWriter:
         self._synced_at_s = self._clock()
 
     def _refuse_overlap(self) -> None:
-        """Looks at the locks of the other manifests that may hold the same photos."""
+        """Check the locks of the other manifests that may hold the same photos."""
         for path in manifest_paths(self.path.parent):
             is_other = path.name != self.path.name
             if is_other and self._shard.overlaps(manifest_shard(path.name)) and _is_in_use(path):
                 raise _refusal(path)
 
     def _close(self) -> None:
-        """Lets go of the lock, and of a manifest that nothing was ever written to."""
-        with contextlib.suppress(OSError):
-            if self._is_locked and os.fstat(self._descriptor).st_size == 0:
-                self.path.unlink()
-        os.close(self._descriptor)
+        """Release the lock, and remove a manifest that nothing was ever written to."""
+        if self._descriptor >= 0:
+            is_empty = os.fstat(self._descriptor).st_size == 0
+            os.close(self._descriptor)
+            if is_empty and self._lock is not None:
+                with contextlib.suppress(OSError):
+                    self.path.unlink()
+        if self._lock is not None:
+            with contextlib.suppress(OSError):  # Windows removes it on release
+                Path(self._lock.lock_file).unlink()
+            self._lock.release()
 
 
-def _open_locked(path: Path) -> tuple[int, bool]:
-    """A descriptor to append by, and whether it is locked; not where there are no locks."""
-    while True:
-        descriptor = _open(path)
-        is_locked = _lock(descriptor, exclusive=True)
-        if is_locked is False:
-            os.close(descriptor)
-            raise _refusal(path)
-        if is_locked is None or _is_at(path, descriptor):
-            return descriptor, bool(is_locked)
-        os.close(descriptor)  # its last owner removed it meanwhile
+def _lock(path: Path) -> FileLock | None:
+    """Take the lock of a manifest; None where there are no locks.
+
+    It is a file of its own, because on Windows nobody else could read a locked manifest.
+
+    Raises:
+        UsageError: another run has it.
+        OutputError: it cannot be written.
+    """
+    lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=LOCK_S, thread_local=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise _refusal(path) from None
+    except NotImplementedError:
+        return None
+    except OSError as error:
+        if error.errno in NO_LOCKS:  # some network file systems
+            return None
+        raise cannot_write(path, error) from error
+    return lock
 
 
 def _open(path: Path) -> int:
-    """A descriptor to append to a file, which is made where there is none; follows no link."""
+    """Return a descriptor to append to a file, created if missing; follows no link."""
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
     flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     try:
         if path.is_symlink():
-            raise OutputError(f"{path} is a link, and not followed; choose another --output")
+            raise OutputError(f"{path} is a link, and not followed", hint=ELSEWHERE)
         descriptor = os.open(path, flags, 0o666)
     except OSError as error:
         raise cannot_write(path, error) from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise OutputError(f"{path} is in the way of the manifest; choose another --output")
+        raise OutputError(f"{path} is in the way of the manifest", hint=ELSEWHERE)
     return descriptor
-
-
-def _lock(descriptor: int, *, exclusive: bool) -> bool | None:
-    """Whether the lock was to be had; None where there are no locks."""
-    if fcntl is None:
-        return None
-    try:
-        fcntl.flock(descriptor, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # some network file systems
-        return None
-    return True
 
 
 def _is_in_use(path: Path) -> bool:
     """Whether a run has the lock of a manifest."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except OSError:
+    if not path.with_name(f".{path.name}.lock").exists():
         return False
     try:
-        return _lock(descriptor, exclusive=False) is False
-    finally:
-        os.close(descriptor)
-
-
-def _is_at(path: Path, descriptor: int) -> bool:
-    try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
-    except FileNotFoundError:
+        lock = _lock(path)
+    except UsageError:
+        return True
+    except OutputError:
         return False
+    if lock is not None:
+        lock.release()
+    return False
 
 
 def _refusal(path: Path) -> UsageError:
     return UsageError(
-        f"another run is at work in {path.parent} and writes {path.name}; wait until it ends, or "
-        "choose another --output"
+        f"another run is at work in {path.parent} and writes {path.name}",
+        hint=f"wait until it ends, or {ELSEWHERE}",
     )
 
 
@@ -286,7 +288,7 @@ def _ends_a_line(descriptor: int) -> bool:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Makes a new file's name survive a power cut, where the system can."""
+    """Make a new file's name survive a power cut, where the system can."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

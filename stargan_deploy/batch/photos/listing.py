@@ -25,7 +25,7 @@ class Listing:
 
 
 def list_photos(source: Path, *, skip: Path) -> Listing:
-    """Lists a folder's photos with those of its subfolders (see `files.walk`), or a single file.
+    """List a folder's photos with those of its subfolders (see `files.walk`), or a single file.
 
     Args:
         source: a folder, or a file of any name.
@@ -50,5 +50,5 @@ def list_photos(source: Path, *, skip: Path) -> Listing:
 
 
 def same_name_key(path: PurePosixPath) -> str:
-    """Equal for paths that some file systems take for one: by case or by composed accents."""
+    """Return a key, equal for paths that some file system takes for one: by case or accents."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path.as_posix()).casefold())

@@ -1,4 +1,4 @@
-"""Names of pictures: their photos' own, or a template's: `{folder}/{stem}-{target}{suffix}`."""
+"""Names of images: their photos' own, or a template's: `{folder}/{stem}-{target}{suffix}`."""
 
 import re
 import string
@@ -12,11 +12,11 @@ from stargan_deploy.files.images import KEPT_FORMATS, output_suffix
 from stargan_deploy.presentation.text import printable
 
 FIELDS = ("folder", "stem", "suffix", "name", "target")
-"""folder: of the photo, below the input. stem, suffix: of its name; the suffix with its dot, and as
-the picture is written. name: the whole name. target: such as `Blond_Hair` or `not-Male`."""
+"""folder: the photo's, below the input. stem, suffix: parts of its name; the suffix with its dot,
+and as the image is written. name: the whole name. target: `Blond_Hair`, `not-Male`."""
 
 _OWN_FILES = re.compile(r"(report|manifest)\b.*\.jsonl?|contact-sheet-\d+\.jpg|gallery\.html")
-"""What a batch leaves beside the pictures."""
+"""Names of the files that a batch leaves next to the images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,20 +29,22 @@ class NameTemplate:
         names = [field for _, field, _, _ in _parsed(self.text) if field is not None]
         for name in names:
             if name not in FIELDS:
-                raise UsageError(f"--name: {unknown_name('field', name, FIELDS, where='{}')}")
+                raise UsageError(f"`naming`: {unknown_name('field', name, FIELDS, where='{}')}")
         if any(spec or conversion for _, _, spec, conversion in _parsed(self.text)):
-            raise UsageError(f"--name {self.text!r}: write fields plainly, as {{stem}}")
+            raise UsageError(
+                f"`naming` {self.text!r} formats a field", hint="write fields plainly, as {stem}"
+            )
         if not {"stem", "name"} & set(names):
-            raise UsageError(f"--name {self.text!r} needs {{stem}}, else all photos have one name")
+            raise UsageError(f"`naming` {self.text!r} needs {{stem}} to tell photos apart")
         if self.text.startswith("/") or ".." in PurePosixPath(self.text).parts:
-            raise UsageError(f"--name {self.text!r} leads out of the output folder")
+            raise UsageError(f"`naming` {self.text!r} leads out of the output folder")
 
     def place(self, photo: PurePosixPath, *, suffix: str, target: str) -> PurePosixPath:
-        """The picture's path below the output folder.
+        """Return the image's path below the output folder.
 
         Args:
             photo: the photo's, below the input folder.
-            suffix: ending that the picture gets unless the template has another.
+            suffix: ending that the image gets unless the template has another.
             target: name of the target.
         """
         text = self.text if self._has_ending() else self.text + "{suffix}"
@@ -63,10 +65,10 @@ class NameTemplate:
 def template_places(
     template: NameTemplate, photos: Sequence[PurePosixPath], targets: Sequence[str]
 ) -> dict[PurePosixPath, tuple[PurePosixPath, ...]]:
-    """The places of all photos' pictures, one a target, below the output folder.
+    """Return the places of all photos' images, one per target, below the output folder.
 
     Raises:
-        UsageError: two pictures would have one name, or one of this tool's own files.
+        UsageError: two images would have one name, or that of a report or manifest.
     """
     owners: dict[str, PurePosixPath] = {}
     places: dict[PurePosixPath, tuple[PurePosixPath, ...]] = {}
@@ -79,41 +81,44 @@ def template_places(
     folders = {same_name_key(p): p for own in places.values() for p in own[0].parents}
     for key, folder in folders.items():
         if key in owners:
-            raise UsageError(f"--name makes {printable(folder)} a picture and a folder at once")
+            raise UsageError(f"`naming` makes {printable(folder)} an image and a folder at once")
     return places
 
 
 def _claim(owners: dict[str, PurePosixPath], place: PurePosixPath, photo: PurePosixPath) -> None:
-    """Notes whose picture goes to a place; refuses one that is taken."""
+    """Note whose image goes to a place; refuses one that is taken."""
     if is_reserved(place):
-        raise UsageError(f"--name calls a picture {place}, as this tool calls its own files")
+        raise UsageError(f"`naming` calls an image {place}, which is a file of the batch itself")
     key = same_name_key(place)
     if key not in owners:
         owners[key] = photo
         return
     if owners[key] == photo:
-        raise UsageError("--name gives the pictures of all targets one name; add {target} to it")
+        raise UsageError(
+            "`naming` gives the images of all targets one name", hint="add {target} to it"
+        )
     raise UsageError(
-        f"--name gives the pictures of {printable(owners[key])} and {printable(photo)} one name, "
-        f"{printable(place)}; add {{folder}} or {{name}} to it"
+        f"`naming` gives the images of {printable(owners[key])} and {printable(photo)} one name, "
+        f"{printable(place)}",
+        hint="add {folder} or {name} to it",
     )
 
 
 def is_reserved(place: PurePosixPath) -> bool:
-    """Whether a path below the output folder is one of this tool's own files."""
+    """Whether a path below the output folder is a file of the batch itself."""
     return len(place.parts) == 1 and _OWN_FILES.fullmatch(place.name.casefold()) is not None
 
 
 def plain_place(photo: PurePosixPath) -> PurePosixPath:
-    """A picture's place if no other photo wants it: the photo's own, with a written ending."""
+    """Return an image's place if no other photo wants it: its own, with a written ending."""
     return photo.with_suffix(output_suffix(Path(photo)))
 
 
 def place_images(photos: Iterable[PurePosixPath]) -> dict[PurePosixPath, PurePosixPath]:
-    """A place for each photo's picture, unlike all others' on every file system.
+    """Return a place for each photo's image, different from all others on every file system.
 
     Photos that keep their ending get their place first. Where `a.bmp` finds `a.png` taken, its
-    picture becomes `a.bmp.png`, and where that is taken too, `a.bmp-2.png`.
+    image becomes `a.bmp.png`, and where that is taken too, `a.bmp-2.png`.
     """
     listed = list(photos)
     parents = {same_name_key(parent) for photo in listed for parent in photo.parents}
@@ -144,4 +149,6 @@ def _parsed(text: str) -> list[tuple[str, str | None, str | None, str | None]]:
     try:
         return list(string.Formatter().parse(text))
     except ValueError as error:
-        raise UsageError(f"--name {text!r}: {error}; fields: {', '.join(FIELDS)}") from error
+        raise UsageError(
+            f"`naming` {text!r}: {error}", hint=f"fields: {', '.join(FIELDS)}"
+        ) from error

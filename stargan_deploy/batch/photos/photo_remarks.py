@@ -1,4 +1,4 @@
-"""What is worth remarking about the photos of a batch, such as their size."""
+"""Remarks about the photos of a batch that the user should know of, like their size."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -12,16 +12,16 @@ from stargan_deploy.files.images import centre_crop_resize, is_beyond_crop
 Trait = Literal["larger", "beyond crop", "real"]
 
 SYNTHETIC_DATA = "synthetic faces"
-"""What a card's `training_data` says of a model that never saw a photo."""
+"""A card's `training_data` where the model never saw a photo."""
 
 LOOK_SIZE = 64
-"""Side in pixels at which a picture is judged, whatever the model's own size."""
+"""Side in pixels at which an image is judged, whatever the model's own size."""
 
 FLAT_STEP = 3
 """Greatest difference of neighbouring pixels, in 8-bit levels, that counts as flat."""
 
 FLAT_SHARE = 0.62
-"""Flat share below which a picture is probably a photo.
+"""Flat share below which an image is probably a photo.
 
 Measured at 64x64: 900 synthetic faces drawn at 64, 128 and 256 pixels have 0.65 and more, and 4,000
 real faces (CelebA-HQ) 0.08 to 0.62, the middle one 0.30.
@@ -29,12 +29,12 @@ real faces (CelebA-HQ) 0.08 to 0.62, the middle one 0.30.
 
 
 def photo_traits(image: Image.Image, card: ModelCard, size: int) -> tuple[Trait, ...]:
-    """The traits of an RGB image that `trait_notes` counts.
+    """Return the traits of an RGB image that `trait_notes` counts.
 
     Args:
         image: a photo.
         card: the model's.
-        size: side of the pictures that come out, in pixels.
+        size: side of the output images in pixels.
     """
     traits: dict[Trait, bool] = {
         "larger": min(image.size) > size,
@@ -47,22 +47,22 @@ def photo_traits(image: Image.Image, card: ModelCard, size: int) -> tuple[Trait,
 def trait_notes(
     counts: Mapping[Trait, int], num_photos: int, card: ModelCard, size: int
 ) -> list[str]:
-    """One line for each trait that the user should know of.
+    """Word one line for each trait that the user should know of.
 
     Args:
         counts: photos by trait.
         num_photos: all photos that were looked at.
         card: the model's.
-        size: side of the pictures that come out, in pixels.
+        size: side of the output images in pixels.
     """
     own_size, crop_size = card.preprocessing.image_size, card.preprocessing.crop_size
-    why = "the size of this model" if size == own_size else "as --size says"
+    why = "the size of this model" if size == own_size else "as `size` says"
     texts: dict[Trait, str] = {
         "larger": f"larger than {size}x{size}: {{}}; they come out at {size}x{size}, {why}",
         "beyond crop": f"far larger than the model's crop of {crop_size} pixels: {{}}; their "
         "largest centre square is taken instead",
         "real": "probably real: {}; this model has only ever seen synthetic faces, so expect poor "
-        "pictures, and train one on real faces with: stargan-deploy train --data DIR",
+        "images, and train one on real faces with: stargan-deploy train --data DIR",
     }
     plural = "" if num_photos == 1 else "s"
     return [
@@ -78,7 +78,7 @@ def looks_like_photo(image: Image.Image) -> bool:
 
 
 def flat_share(image: Image.Image) -> float:
-    """Share of neighbouring pixels of the centre square that hardly differ, from 0 to 1."""
+    """Share of neighbouring pixels of the centre square that hardly differ, in [0, 1]."""
     square = centre_crop_resize(image, crop_size=None, size=LOOK_SIZE)
     pixels_HWC = np.asarray(square).astype(np.int16)
     shares = (

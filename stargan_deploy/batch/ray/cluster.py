@@ -335,7 +335,7 @@ def _check_shared(ending: _Ending) -> None:
     Raises:
         OutputError: it is not here.
     """
-    written = [picture.path for outcome in ending.outcomes for picture in outcome.pictures]
+    written = [picture.path for outcome in ending.outcomes for picture in outcome.images]
     for path in written[:1]:
         # Asked for the file itself, a network file system may answer as it did before.
         if not path.parent.is_dir() or path not in path.parent.iterdir():

@@ -145,7 +145,7 @@ def test_damaged_lines_in_the_middle_are_counted(read):
         photo_line("b.jpg"),
         b"7\n",
     )
-    assert earlier.notes() == ("manifest.jsonl: 4 damaged lines are passed over",)
+    assert earlier.notes() == ("manifest.jsonl: 4 damaged lines are skipped",)
     assert earlier.photos.keys() == {"a.jpg", "b.jpg"}
 
 

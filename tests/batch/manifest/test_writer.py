@@ -1,6 +1,7 @@
 """Writing manifests: whole lines, one run at a time, and nothing lost to `kill -9`."""
 
 import errno
+import fcntl
 import os
 import random
 import subprocess
@@ -163,32 +164,38 @@ def test_a_dead_runs_lock_is_free(tmp_path):
 
 
 def test_without_locks_there_is_a_note(tmp_path, monkeypatch):
-    def no_locks(*args):
-        raise OSError(errno.ENOLCK, "No locks available")
+    for error in (NotImplementedError(), OSError(errno.ENOLCK, "No locks available")):
 
-    for lock_module in (None, manifest_writer.fcntl):
-        monkeypatch.setattr(manifest_writer, "fcntl", lock_module)
-        if lock_module is not None:
-            monkeypatch.setattr(lock_module, "flock", no_locks)
+        def no_locks(lock, error=error):
+            raise error
+
+        monkeypatch.setattr(manifest_writer.FileLock, "acquire", no_locks)
         with ManifestWriter(tmp_path) as writer, ManifestWriter(tmp_path):
             assert len(writer.notes) == 1
             assert "no file locks" in writer.notes[0]
 
 
-def test_a_manifest_that_its_owner_removes_while_another_waits_is_made_anew(tmp_path, monkeypatch):
-    locked = []
-    lock = manifest_writer._lock
+def test_a_lock_that_its_owner_removes_while_another_opens_it_is_taken_anew(tmp_path, monkeypatch):
+    """Else two runs would hold the locks of two files, of which one has lost its name."""
+    lock_path = tmp_path / ".manifest.jsonl.lock"
+    opened = []
+    flock = fcntl.flock
 
-    def lock_too_late(descriptor, *, exclusive):
-        if not locked:
-            (tmp_path / "manifest.jsonl").unlink()
-        locked.append(descriptor)
-        return lock(descriptor, exclusive=exclusive)
+    def lock_too_late(descriptor, operation):
+        if not opened:
+            lock_path.unlink()
+        opened.append(descriptor)
+        return flock(descriptor, operation)
 
-    monkeypatch.setattr(manifest_writer, "_lock", lock_too_late)
+    monkeypatch.setattr(fcntl, "flock", lock_too_late)
+    with ManifestWriter(tmp_path), pytest.raises(UsageError, match="another run is at work"):
+        ManifestWriter(tmp_path).__enter__()
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_lock_leaves_no_file_behind(tmp_path):
     write_run(tmp_path, record())
-    assert len(locked) == 2
-    assert read_manifests(tmp_path).photos
+    assert [path.name for path in tmp_path.iterdir()] == ["manifest.jsonl"]
 
 
 def test_links_and_other_things_are_not_written_to(tmp_path):
@@ -221,7 +228,7 @@ def test_a_full_device_is_one_clear_error(tmp_path):
     said = []
     wait = DiskWait(tmp_path, wait_s=0.01, say=said.append)
     with (
-        pytest.raises(DiskFullError, match=r"No space left on device; .* --resume"),
+        pytest.raises(DiskFullError, match=r"No space left on device; .* `resume`"),
         ManifestWriter(tmp_path, guard=wait) as writer,
     ):
         writer.begin(SETTINGS, read_manifests(tmp_path))

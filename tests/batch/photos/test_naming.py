@@ -56,8 +56,8 @@ def test_bad_templates(text, complaint):
         ("{stem}", ["a/x.jpg", "b/x.jpg"], ["Male"], "of a/x.jpg and b/x.jpg one name, x.jpg"),
         ("{stem}", ["a/x.jpg", "b/X.jpg"], ["Male"], "one name"),
         ("{stem}.png", ["x.jpg", "x.bmp"], ["Male"], "one name"),
-        ("contact-sheet-{stem}", ["001.jpg"], ["Male"], "as this tool calls its own files"),
-        ("{folder}/{stem}", ["x.jpg", "x.jpg/y.jpg"], ["Male"], "a picture and a folder at once"),
+        ("contact-sheet-{stem}", ["001.jpg"], ["Male"], "which is a file of the batch itself"),
+        ("{folder}/{stem}", ["x.jpg", "x.jpg/y.jpg"], ["Male"], "an image and a folder at once"),
     ],
 )
 def test_collisions_are_found_before_the_work(text, photos, targets, complaint):

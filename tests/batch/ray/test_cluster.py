@@ -461,7 +461,7 @@ def test_pictures_of_another_machine_must_be_here(studio, tmp_path, is_shared):
         write_all(path.parent, {path.name: b"picture"})
     picture = WrittenImage(path=path, sha256="", size_bytes=7)
     photo = Photo(name=PurePosixPath("a.jpg"), path=Path("a.jpg"), outputs=(path,))
-    outcome = Outcome(photo=photo, result="translated", pictures=(picture,))
+    outcome = Outcome(photo=photo, result="translated", images=(picture,))
     ending = cluster._Ending(block=1, machine="far-away", outcomes=(outcome,))
     with nullcontext() if is_shared else pytest.raises(OutputError, match="on far-away"):
         cluster._check_shared(ending)
