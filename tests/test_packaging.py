@@ -40,8 +40,8 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
 
 
 def test_the_demo_model_is_small_and_knows_where_it_comes_from():
-    from stargan_deploy.cli.find import DEMO_MODEL
     from stargan_deploy.families.checkpoint import load_checkpoint
+    from stargan_deploy.inference.find import DEMO_MODEL
 
     card = load_checkpoint(DEMO_MODEL).card
     assert DEMO_MODEL.stat().st_size < 2_000_000

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from stargan_deploy.cli.find import DEMO_MODEL
 from stargan_deploy.data.synthetic.portrait import draw_face
+from stargan_deploy.inference.find import DEMO_MODEL
 from tests.readme_table import readme_as_it_should_be
 
 ROOT = Path(__file__).parent.parent

@@ -76,9 +76,9 @@ def open_runtime(
     )
     runtime = load_backend(name).open_file(path, options)
     if path.suffix.lower() != CHECKPOINT_SUFFIX:
-        _check_fits(path, runtime.card, options)
+        check_fits(path, runtime.card, options)
         if backend == "auto":
-            _check_proven(path, runtime.card, name)
+            check_proven(path, runtime.card, name)
     return runtime
 
 
@@ -117,8 +117,12 @@ def backends_for(path: Path) -> tuple[str, ...]:
     return names
 
 
-def _check_fits(path: Path, card: ModelCard, options: OpenOptions) -> None:
-    """Refuses what only a checkpoint offers a choice of."""
+def check_fits(path: Path, card: ModelCard, options: OpenOptions) -> None:
+    """Refuses what only a checkpoint offers a choice of.
+
+    Raises:
+        UsageError: other weights or another precision than the artefact has.
+    """
     if options.weights not in (None, card.weights):
         raise UsageError(
             f"{path} holds the {card.weights} weights; export again with --weights "
@@ -130,7 +134,12 @@ def _check_fits(path: Path, card: ModelCard, options: OpenOptions) -> None:
         )
 
 
-def _check_proven(path: Path, card: ModelCard, backend: str) -> None:
+def check_proven(path: Path, card: ModelCard, backend: str) -> None:
+    """Refuses an artefact that was not proven on a backend which was not asked for.
+
+    Raises:
+        ModelError: it was not.
+    """
     if not is_proven(card, backend):
         reason = f" ({card.unverified})" if card.unverified else ""
         raise ModelError(

@@ -3,34 +3,18 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
 
-from stargan_deploy.backends.base import Runtime
-from stargan_deploy.backends.registry import open_runtime
 from stargan_deploy.batch.photos.photo_file import ImageFiles, PhotoFiles, Write
 from stargan_deploy.batch.pipeline import Pipeline
 from stargan_deploy.batch.plan import BatchJob
 from stargan_deploy.batch.settings import IMAGES_SINCE, Settings, recorded
-from stargan_deploy.card.card import ModelCard, Precision
+from stargan_deploy.card.card import ModelCard
 from stargan_deploy.card.tensors import ROWS_PER_CALL
 from stargan_deploy.files.atomic import file_sha256, write_bytes
+from stargan_deploy.inference.choose import ChosenModel
 from stargan_deploy.inference.framing import Framing, WholePhoto
 from stargan_deploy.inference.source_labels import LabelTable
 from stargan_deploy.inference.translator import Translator
-
-
-@dataclass(frozen=True, kw_only=True)
-class RuntimeSpec:
-    """What to open, and how; plain values that another process can be sent."""
-
-    path: Path
-    backend: str
-    device: str | None = None
-    batch_size: int = 16
-    weights: Literal["ema", "raw"] | None = None
-    precision: Precision | None = None
-    """Of a checkpoint; an artefact has its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,30 +26,14 @@ class BatchSession:
     translator: Translator
 
 
-def make_runtime(spec: RuntimeSpec) -> Runtime:
-    """The runtime of a spec, to be entered by the caller.
-
-    Raises:
-        UsageError, ModelError, BackendError: as `open_runtime`.
-    """
-    return open_runtime(
-        spec.path,
-        backend=spec.backend,
-        device=spec.device,
-        batch_size=spec.batch_size,
-        weights=spec.weights,
-        precision=spec.precision,
-    )
-
-
 @contextmanager
 def open_session(
-    spec: RuntimeSpec, job: BatchJob, *, write: Write = write_bytes
+    chosen: ChosenModel, job: BatchJob, *, write: Write = write_bytes
 ) -> Iterator[BatchSession]:
     """Open a runtime for a job; closes it at the end of the block.
 
     Args:
-        spec: what to open.
+        chosen: what to open, and how.
         job: what it will be used for.
         write: writes one image.
 
@@ -73,7 +41,7 @@ def open_session(
         ModelError, BackendError: it cannot be opened.
         UsageError: a size that the model does not take.
     """
-    with make_runtime(spec) as runtime:
+    with chosen.open() as runtime:
         translator = Translator(
             runtime.card,
             runtime,
@@ -87,7 +55,7 @@ def open_session(
             source=PhotoFiles(job.options.keep),
             sink=ImageFiles(write),
         )
-        settings = settings_of(job, translator, spec.precision or "fp32")
+        settings = settings_of(job, translator, chosen.precision)
         yield BatchSession(pipeline=pipeline, settings=settings, translator=translator)
 
 
@@ -140,4 +108,4 @@ def settings_of(job: BatchJob, translator: Translator, precision: str) -> Settin
 
 
 EngineSpec = RuntimeSpec  # for batch/ray, until it has the new names
-open_engine = open_session
+open_session = open_session

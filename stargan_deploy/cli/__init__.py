@@ -8,12 +8,13 @@ from stargan_deploy.errors import StarganDeployError
 def main() -> None:
     """Runs the command line; an error of ours becomes one line and its exit code."""
     from stargan_deploy.cli.app import app
-    from stargan_deploy.cli.console import complain
+    from stargan_deploy.cli.console import complain, log_to_stderr
     from stargan_deploy.cli.exit_codes import INTERRUPTED, exit_code_of
     from stargan_deploy.cli.flags import with_flags
 
     try:
-        code = app(prog_name="stargan-deploy", standalone_mode=False)
+        with log_to_stderr():
+            code = app(prog_name="stargan-deploy", standalone_mode=False)
         if code == INTERRUPTED:
             raise KeyboardInterrupt
     except StarganDeployError as error:

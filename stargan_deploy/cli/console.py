@@ -1,8 +1,13 @@
 """What commands say: words on stderr, results on stdout, so that results can be piped."""
 
 import json
+import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+
+from stargan_deploy.cli.flags import with_flags
 
 _quiet = False
 
@@ -22,6 +27,26 @@ def say(message: str) -> None:
     """Tells the user something in passing, unless silenced."""
     if not _quiet:
         print(message, file=sys.stderr, flush=True)  # noqa: T201
+
+
+@contextmanager
+def log_to_stderr() -> Iterator[None]:
+    """Has what the library logs printed as `say` prints: a line each, with flags for settings."""
+    logger, handler = logging.getLogger("stargan_deploy"), _LineHandler()
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+class _LineHandler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        text = with_flags(" ".join(record.getMessage().split()))
+        say(text if record.levelno < logging.WARNING else f"{record.levelname.lower()}: {text}")
 
 
 def complain(message: str) -> None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stargan_deploy.cli import find
 from stargan_deploy.cli.console import say, show, show_json
 from stargan_deploy.cli.options import Json, Quiet
 from stargan_deploy.errors import IncompleteError
@@ -16,6 +15,8 @@ from stargan_deploy.errors import IncompleteError
 if TYPE_CHECKING:
     from stargan_deploy.batch.plan import BatchPlan
     from stargan_deploy.export.export import ExportResult
+
+BATCH_SIZE = 16
 
 HELD_OUT_SEED = 2026
 """Not the seed of any training's faces, so that the model has never seen these."""
@@ -53,16 +54,17 @@ def _timed(part: str, words: str, seconds: dict[str, float]) -> Iterator[None]:
 
 
 def _draw(folder: Path, count: int, seed: int) -> None:
-    from stargan_deploy.backends.registry import read_card_of
     from stargan_deploy.data.layouts.synthetic import write_celeba
+    from stargan_deploy.inference import find
 
-    size = read_card_of(find.DEMO_MODEL).preprocessing.image_size
+    size = find.read_model(find.DEMO_MODEL).card.preprocessing.image_size
     write_celeba(folder, count, size=size, seed=seed)
 
 
 def _export(path: Path) -> "ExportResult":
     from stargan_deploy.export.export import export
     from stargan_deploy.export.proof.compare import describe
+    from stargan_deploy.inference import find
 
     result = export(find.DEMO_MODEL, out=path)
     for verdict in result.verdicts:
@@ -74,11 +76,15 @@ def _translate(out: Path, exported: "ExportResult", count: int) -> "BatchPlan":
     """Runs the batch job over the faces, to each hair colour and to the rest flipped."""
     from stargan_deploy.batch.resume import ResumePolicy
     from stargan_deploy.batch.run import BatchContext, run_batch
-    from stargan_deploy.batch.session import RuntimeSpec, open_session
+    from stargan_deploy.batch.session import open_session
+    from stargan_deploy.devices import CPU
+    from stargan_deploy.inference.choose import RuntimeRequest, resolve_runtime
+    from stargan_deploy.inference.find import read_model
 
     plan = _plan(out, exported, count)
-    spec = RuntimeSpec(path=exported.files[0], backend="auto", device="cpu")
-    with open_session(spec, plan.job) as engine:
+    request = RuntimeRequest(device=CPU, batch_size=BATCH_SIZE)
+    chosen = resolve_runtime(read_model(exported.files[0]), request)
+    with open_session(chosen, plan.job) as engine:
         context = BatchContext(
             settings=engine.settings, card=exported.card, policy=ResumePolicy(overwrite=True)
         )

@@ -1,19 +1,19 @@
-"""Chooses among artefacts of one checkpoint: the fastest that is proven here and good enough."""
+"""Chooses among a checkpoint's artefacts: the fastest that is proven here and good enough."""
 
 import dataclasses
 from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
-from stargan_deploy.backends.registry import backends_for, read_card_of
 from stargan_deploy.card.card import ModelCard, Verdict
-from stargan_deploy.devices import machine_name
-from stargan_deploy.errors import ModelError
+from stargan_deploy.devices import Device
+from stargan_deploy.inference.find import ModelFile
 
 GATE_MEAN_DIFFERENCE = 0.5
-"""Mean difference of pictures, in 8-bit levels, that a choice nobody asked for may make."""
+"""Greatest mean difference of images, in 8-bit levels, of an automatic choice."""
 
 GATE_PSNR_DB = 45.0
+"""Least PSNR of an automatic choice."""
 
 PACKAGES = {
     "onnx": ("onnxruntime", "onnxruntime-gpu"),
@@ -26,42 +26,39 @@ PACKAGES = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Choice:
-    """What to run a checkpoint with."""
+    """A way to run a checkpoint."""
 
-    path: Path
+    model: ModelFile
     """The checkpoint itself, or an artefact of it."""
     backend: str
     speedup: float
-    """Over eager FP32, when it was proven here."""
+    """Relative to eager FP32, as measured when it was proven here."""
     reason: str
-    """Why this one, in words."""
+    """Why it was chosen."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """An artefact that was not taken."""
+    """An artefact that was not chosen."""
 
     path: Path
     reason: str
 
 
 def choose_fastest(
-    checkpoint: Path, artefacts: Iterable[Path], *, device: str
+    checkpoint: ModelFile, artefacts: Iterable[ModelFile], *, device: Device
 ) -> tuple[Choice, tuple[Refusal, ...]]:
-    """The fastest way to run a checkpoint on a device, and what was passed over.
+    """The fastest way to run a checkpoint on a device, and the artefacts that were refused.
 
     Args:
         checkpoint: what the artefacts were made from; eager FP32 is always among the choices.
         artefacts: files that exist.
-        device: "cpu" or "cuda:N".
+        device: the processor or GPU to run on.
     """
-    best = Choice(path=checkpoint, backend="eager", speedup=1.0, reason="nothing faster is proven")
+    best = Choice(model=checkpoint, backend="eager", speedup=1.0, reason="nothing faster is proven")
     refusals = []
-    for path in artefacts:
-        try:
-            found = _judge(path, device)
-        except ModelError as error:
-            found = Refusal(path=path, reason=str(error))
+    for artefact in artefacts:
+        found = _judge(artefact, device)
         if isinstance(found, Refusal):
             refusals.append(found)
         elif found.speedup > best.speedup:
@@ -69,35 +66,36 @@ def choose_fastest(
     return best, tuple(refusals)
 
 
-def _judge(path: Path, device: str) -> Choice | Refusal:
-    """An artefact as a choice, or why it is none."""
-    card, backend = read_card_of(path), backends_for(path)[0]
-    verdicts = [v for v in card.verdicts if v.runtime == backend and _same_kind(v.device, device)]
-    reason = _why_not(card, verdicts, device, backend)
+def _judge(artefact: ModelFile, device: Device) -> Choice | Refusal:
+    card, backend = artefact.card, artefact.backends[0]
+    verdicts = [v for v in card.verdicts if v.runtime == backend and _is_on(v, device)]
+    reason = _rejection_reason(card, verdicts, device, backend)
     if reason:
-        return Refusal(path=path, reason=reason)
+        return Refusal(path=artefact.path, reason=reason)
     speedup = next((v.speedup for v in verdicts if v.entry_point == card.main_entry_point), None)
     conv = card.precision.get("conv", "float32")
     return Choice(
-        path=path,
+        model=artefact,
         backend=backend,
         speedup=speedup or 0.0,
         reason=f"{conv}, {speedup or 0:.1f}x as fast as eager when it was proven here",
     )
 
 
-def _why_not(card: ModelCard, verdicts: list[Verdict], device: str, backend: str) -> str | None:
-    """What keeps an artefact from being chosen, the first of several; None where nothing does."""
+def _rejection_reason(
+    card: ModelCard, verdicts: list[Verdict], device: Device, backend: str
+) -> str | None:
+    """The first of the reasons not to choose an artefact; None where there is none."""
     passed = bool(verdicts) and all(verdict.passed for verdict in verdicts)
-    others = [v.machine for v in verdicts if v.machine != machine_name(device)]
+    others = [v.machine for v in verdicts if v.machine != device.name()]
     current = all(_is_current(verdict, backend) for verdict in verdicts)
     is_int8 = "int8" in "+".join(card.precision.values())
     is_good = all(map(_passes_gate, verdicts))
     has_masks = any(point.is_stochastic for point in card.entry_points.values())
     gate = f"{GATE_PSNR_DB:g} dB and a mean of {GATE_MEAN_DIFFERENCE} levels"
     objections = {
-        "INT8 is taken only where it is given as --model": is_int8,
-        "it wants dropout's masks (--stochastic), which nobody draws here": has_masks,
+        "INT8 is used only where the file is given as `model`": is_int8,
+        "it takes dropout masks as inputs (`stochastic`), which are not supplied here": has_masks,
         f"unverified: {card.unverified}": card.unverified is not None,
         f"not proven on {device}": not passed,
         f"proven on another machine ({', '.join(others)})": bool(others),
@@ -108,7 +106,7 @@ def _why_not(card: ModelCard, verdicts: list[Verdict], device: str, backend: str
 
 
 def _passes_gate(verdict: Verdict) -> bool:
-    """Whether pictures, if there are any, are as good as a choice nobody asked for must be."""
+    """Whether images, if there are any, are good enough for an automatic choice."""
     figures = verdict.measured
     mean = figures.get("mean_difference", 0.0)
     return mean <= GATE_MEAN_DIFFERENCE and figures.get("psnr_db", GATE_PSNR_DB) >= GATE_PSNR_DB
@@ -127,5 +125,5 @@ def _installed(package: str) -> str | None:
         return None
 
 
-def _same_kind(first: str, second: str) -> bool:
-    return first.partition(":")[0] == second.partition(":")[0]
+def _is_on(verdict: Verdict, device: Device) -> bool:
+    return verdict.device.partition(":")[0] == device.kind

@@ -9,8 +9,7 @@ from PIL import Image
 from stargan_deploy.backends import formats
 from stargan_deploy.backends.onnx.exporter import attach_card
 from stargan_deploy.backends.registry import read_card_of
-from stargan_deploy.cli import find
-from stargan_deploy.cli import runtime_choice as backend
+from stargan_deploy.inference import choose, find
 
 ATTRIBUTES = "Black_Hair, Blond_Hair, Brown_Hair, Male, Young"
 
@@ -181,7 +180,7 @@ def test_auto_exports_once_where_that_pays_and_says_what_it_took(
     few = command(*words)
     assert "auto: eager (nothing faster is proven)" in few.err
     assert not cache.exists()
-    monkeypatch.setattr(backend, "WORTH_EXPORTING", 2)
+    monkeypatch.setattr(choose, "WORTH_EXPORTING", 2)
     assert "auto: eager" in command(*words, "--overwrite", "--dry-run").err
     assert not cache.exists()
     enough = command(*words, "--overwrite")
@@ -196,7 +195,7 @@ def test_auto_exports_once_where_that_pays_and_says_what_it_took(
 def test_auto_goes_on_with_the_next_where_an_export_fails(
     command, checkpoint, photos, monkeypatch, cache
 ):
-    monkeypatch.setattr(backend, "WORTH_EXPORTING", 1)
+    monkeypatch.setattr(choose, "WORTH_EXPORTING", 1)
     monkeypatch.setattr(formats, "RECOMMENDED", {"cpu": (("trt", "fp32"), ("onnx", "fp32"))})
     monkeypatch.setitem(sys.modules, "tensorrt", None)
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
@@ -239,9 +238,9 @@ def test_resuming_takes_what_the_earlier_run_took(command, checkpoint, photos, c
     words = ("batch", "-i", "photos", "--attrs", "Male", "--model", checkpoint, "--device", "cpu")
     assert "auto: eager" in command(*words).err
     assert command("export", checkpoint, "--out", "exports/tiny.onnx").code == 0
-    monkeypatch.setattr(backend, "WORTH_EXPORTING", 1)
+    monkeypatch.setattr(choose, "WORTH_EXPORTING", 1)
     Image.new("RGB", (40, 40)).save(photos / "new.png")
     resumed = command(*words, "--resume")
     assert resumed.code == 0
-    assert "eager, as in the run that is gone on with" in resumed.err
+    assert "eager, same as the run being resumed" in resumed.err
     assert "translated 3 of 3 photos, 2 of them before: 1 picture" in resumed.out

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from stargan_deploy.backends.registry import is_proven, read_card_of
-from stargan_deploy.cli import find
 from stargan_deploy.data.layouts.synthetic import ATTRIBUTES
+from stargan_deploy.inference import find
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ import pytest
 
 from stargan_deploy.backends.formats import PRECISIONS
 from stargan_deploy.backends.registry import read_card_of
-from stargan_deploy.cli import find
+from stargan_deploy.inference import find
 
 
 @pytest.fixture

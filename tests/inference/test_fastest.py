@@ -6,10 +6,17 @@ import pytest
 from stargan_deploy.backends.onnx.exporter import attach_card
 from stargan_deploy.backends.registry import read_card_of
 from stargan_deploy.card.card import Verdict
+from stargan_deploy.devices import CPU
 from stargan_deploy.export.export import export
 from stargan_deploy.export.plan import ExportOptions
+from stargan_deploy.inference.choose import RuntimeRequest, resolve_runtime
 from stargan_deploy.inference.fastest import choose_fastest
+from stargan_deploy.inference.find import read_model
 from tests.tiny_families import lively_model
+
+
+def fastest(checkpoint, artefacts):
+    return choose_fastest(read_model(checkpoint), map(read_model, artefacts), device=CPU)
 
 
 @pytest.fixture
@@ -32,16 +39,16 @@ def variant(artefact, tmp_path):
 
 def test_the_fastest_by_its_proof_is_taken_and_the_reason_told(checkpoint, variant):
     slow, fast = variant("slow", speedup=1.2), variant("fast", speedup=3.14)
-    choice, refusals = choose_fastest(checkpoint, [slow, fast], device="cpu")
-    assert (choice.path, choice.backend, choice.speedup) == (fast, "onnx", 3.14)
+    choice, refusals = fastest(checkpoint, [slow, fast])
+    assert (choice.model.path, choice.backend, choice.speedup) == (fast, "onnx", 3.14)
     assert "3.1x as fast as eager" in choice.reason
     assert not refusals
 
 
 def test_eager_stays_where_nothing_is_faster(checkpoint, variant):
-    choice, _ = choose_fastest(checkpoint, [variant("slow", speedup=0.4)], device="cpu")
-    assert (choice.path, choice.backend) == (checkpoint, "eager")
-    assert choose_fastest(checkpoint, [], device="cpu")[0].backend == "eager"
+    choice, _ = fastest(checkpoint, [variant("slow", speedup=0.4)])
+    assert (choice.model.path, choice.backend) == (checkpoint, "eager")
+    assert fastest(checkpoint, [])[0].backend == "eager"
 
 
 @pytest.mark.parametrize(
@@ -54,48 +61,48 @@ def test_eager_stays_where_nothing_is_faster(checkpoint, variant):
         ({"machine": "Another CPU"}, "proven on another machine (Another CPU"),
         ({"versions": {"onnxruntime-gpu": "0.9"}}, "another version of onnxruntime"),
         ({"versions": {}}, "another version of onnxruntime"),
-        ({"precision": {"conv": "float32+int8"}}, "INT8 is taken only where it is given"),
+        ({"precision": {"conv": "float32+int8"}}, "INT8 is used only where the file is given"),
         ({"measured": {"psnr_db": 44.9, "mean_difference": 0.1}}, "below the gate of 45 dB"),
         ({"measured": {"psnr_db": 50.0, "mean_difference": 0.6}}, "below the gate of 45 dB"),
     ],
 )
-def test_what_auto_must_not_take_is_passed_over_with_the_reason(
-    checkpoint, variant, changes, reason
-):
+def test_what_auto_must_not_choose_is_refused_with_the_reason(checkpoint, variant, changes, reason):
     path = variant("bad", speedup=100.0, **changes)
-    choice, (refusal,) = choose_fastest(checkpoint, [path], device="cpu")
+    choice, (refusal,) = fastest(checkpoint, [path])
     assert choice.backend == "eager"
     assert refusal.path == path
     assert reason in refusal.reason
 
 
-def test_an_export_that_wants_masks_is_passed_over(tmp_path):
+def test_an_export_that_wants_masks_is_skipped(tmp_path):
     """It was taken, and could not translate."""
     model = lively_model("pix2pix", tmp_path)
     options = ExportOptions(stochastic=True, max_batch=4)
     export(model, out=tmp_path / "stochastic.onnx", options=options)
-    choice, (refusal,) = choose_fastest(model, [tmp_path / "stochastic.onnx"], device="cpu")
-    assert choice.path == model
-    assert "--stochastic" in refusal.reason
+    choice, (refusal,) = fastest(model, [tmp_path / "stochastic.onnx"])
+    assert choice.model.path == model
+    assert "`stochastic`" in refusal.reason
 
 
 def test_a_verdict_without_a_speed_is_no_reason_to_leave_eager(checkpoint, variant):
-    assert choose_fastest(checkpoint, [variant("old", speedup=None)], device="cpu")[0].backend == (
-        "eager"
-    )
+    assert fastest(checkpoint, [variant("old", speedup=None)])[0].backend == ("eager")
 
 
-def test_broken_files_are_passed_over(checkpoint, tmp_path):
-    path = tmp_path / "broken.onnx"
+def test_broken_files_are_skipped(checkpoint, tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = tmp_path / "exports" / "broken.onnx"
+    path.parent.mkdir()
     path.write_bytes(b"nothing")
-    choice, (refusal,) = choose_fastest(checkpoint, [path], device="cpu")
-    assert choice.backend == "eager"
-    assert "broken.onnx" in refusal.reason
+    with caplog.at_level("DEBUG", "stargan_deploy"):
+        chosen = resolve_runtime(read_model(checkpoint), RuntimeRequest(device=CPU))
+    assert chosen.backend == "eager"
+    assert "broken.onnx" in caplog.text
 
 
 def test_an_exports_own_verdicts_are_good_enough(checkpoint, artefact):
     verdict: Verdict = read_card_of(artefact).verdicts[0]
     assert verdict.machine
     assert verdict.speedup
-    _, refusals = choose_fastest(checkpoint, [artefact], device="cpu")
+    _, refusals = fastest(checkpoint, [artefact])
     assert not refusals

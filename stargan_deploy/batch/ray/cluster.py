@@ -28,10 +28,12 @@ from stargan_deploy.batch.plan import BatchJob, Photo
 from stargan_deploy.batch.ray.connection import connected, load_ray
 from stargan_deploy.batch.ray.cpu_affinity import stay_on_cores
 from stargan_deploy.batch.run import Work
-from stargan_deploy.batch.session import EngineSpec, open_engine
+from stargan_deploy.batch.session import open_engine
 from stargan_deploy.batch.settings import Settings, differences
+from stargan_deploy.devices import CPU
 from stargan_deploy.errors import BackendError, OutputError, StarganDeployError, UsageError, brief
 from stargan_deploy.files.atomic import remove_temporaries
+from stargan_deploy.inference.choose import ChosenModel
 
 CALLS_A_BLOCK = 4
 """Full calls of the engine in a block, which is what a killed worker costs."""
@@ -53,7 +55,7 @@ Block = list[Photo]
 @contextmanager
 def ray_work(
     address: str,
-    spec: EngineSpec,
+    spec: ChosenModel,
     job: BatchJob,
     *,
     disk_wait_s: float,
@@ -76,11 +78,11 @@ def ray_work(
         UsageError: no cluster is at that address, or workers have no such device.
         BackendError: Ray is not installed, or cannot be started or joined.
     """
-    if spec.device is not None and ":" in spec.device:
+    if spec.device is not None and spec.device.index:
         raise UsageError(f"--ray gives each worker a GPU of its own: not {spec.device}, but cuda")
     ray = load_ray()
     with connected(ray, address):
-        is_for_cpu = spec.device == "cpu" or spec.path.suffix.lower() == ".xml"  # OpenVINO
+        is_for_cpu = spec.device == CPU or spec.path.suffix.lower() == ".xml"  # OpenVINO
         order = _Order(
             spec=spec,
             job=job,
@@ -112,7 +114,7 @@ class _Share:
 class _Order:
     """What a worker is told when it starts."""
 
-    spec: EngineSpec
+    spec: ChosenModel
     job: BatchJob
     settings: Settings | None
     folder: Path
@@ -247,7 +249,7 @@ def _outcomes(ray: Any, order: _Order, photos: Iterator[Photo]) -> Generator[Out
         StarganDeployError: what a worker ended with.
         BackendError: Ray cannot go on.
     """
-    blocks = iter(lambda: list(islice(photos, CALLS_A_BLOCK * order.spec.batch_size)), [])
+    blocks = iter(lambda: list(islice(photos, CALLS_A_BLOCK * (order.spec.batch_size or 1))), [])
     given = list(islice(blocks, BLOCKS_A_WORKER * order.share.num_workers))
     if not given:
         return

@@ -8,20 +8,19 @@ from pathlib import Path
 
 import numpy as np
 
-from stargan_deploy.backends import formats
-from stargan_deploy.backends.formats import PRECISIONS
 from stargan_deploy.backends.registry import BACKENDS
 from stargan_deploy.batch.plan import BatchJob, plan_batch
 from stargan_deploy.batch.run import BatchContext, run_batch
-from stargan_deploy.batch.session import BatchSession, RuntimeSpec, open_session
+from stargan_deploy.batch.session import BatchSession, open_session
 from stargan_deploy.benchmarking.results import StartUp
 from stargan_deploy.card.card import Precision
 from stargan_deploy.card.labels import FloatArray
 from stargan_deploy.card.pixels import from_spec, to_spec
-from stargan_deploy.errors import BackendError, DataError, ExportError
-from stargan_deploy.export.cache import cached_path, is_cached, make_cached
+from stargan_deploy.devices import parse_device
+from stargan_deploy.errors import DataError
 from stargan_deploy.files.images import Pixels
-from stargan_deploy.inference.fastest import choose_fastest
+from stargan_deploy.inference.choose import WORTH_EXPORTING, RuntimeRequest, resolve_runtime
+from stargan_deploy.inference.find import read_model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,16 +103,15 @@ def open_side(
     Raises:
         StarganDeployError: it is not usable here.
     """
-    found = _settle(side, checkpoint, device)
-    spec = RuntimeSpec(
-        path=found.path,
-        backend=found.backend,
-        device=device,
+    request = RuntimeRequest(
+        backend=side.backend,
+        device=parse_device(device),
+        precision=side.precision,
         batch_size=batch_size,
-        precision=found.precision if found.path == checkpoint else None,
     )
+    chosen = resolve_runtime(read_model(checkpoint), request, num_images=WORTH_EXPORTING)
     start_s = time.perf_counter()
-    with open_session(spec, job) as engine:
+    with open_session(chosen, job) as engine:
         opened_s = time.perf_counter()
         size = engine.translator.image_size
         blank = np.zeros((batch_size, size, size, 3), np.uint8)
@@ -122,51 +120,12 @@ def open_side(
             job=job,
             engine=engine,
             start_up=StartUp(
-                build_s=found.build_s,
+                build_s=chosen.build_s,
                 load_s=opened_s - start_s,
                 first_call_s=time.perf_counter() - opened_s,
             ),
-            asked_precision=found.precision,
+            asked_precision=chosen.precision,
         )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Found:
-    """What a side comes to on this machine."""
-
-    path: Path
-    backend: str
-    precision: Precision
-    build_s: float | None = None
-    """None where the file was there."""
-
-
-def _settle(side: BatchSide, checkpoint: Path, device: str) -> _Found:
-    if side.backend != "auto":
-        return _made(side.backend, side.precision, checkpoint, device)
-    eager = _Found(path=checkpoint, backend="eager", precision="fp32")
-    for backend, precision in formats.RECOMMENDED[device.partition(":")[0]]:
-        try:
-            found = _made(backend, precision, checkpoint, device)
-        except (ExportError, BackendError):
-            continue
-        choice, _ = choose_fastest(checkpoint, [found.path], device=device)
-        return found if choice.path == found.path else eager
-    return eager
-
-
-def _made(backend: str, precision: Precision | None, checkpoint: Path, device: str) -> _Found:
-    if backend not in PRECISIONS:  # runs the checkpoint as it is
-        return _Found(path=checkpoint, backend=backend, precision=precision or "fp32")
-    path = cached_path(checkpoint, backend, precision)
-    was_there, start_s = is_cached(path), time.perf_counter()
-    make_cached(checkpoint, backend, precision, device=device)
-    return _Found(
-        path=path,
-        backend=backend,
-        precision=precision or PRECISIONS[backend][0],
-        build_s=None if was_there else time.perf_counter() - start_s,
-    )
 
 
 def _batches(pixels_NHWC: Pixels, batch_size: int) -> Iterator[Pixels]:

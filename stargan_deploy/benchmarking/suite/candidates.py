@@ -12,14 +12,15 @@ from pathlib import Path
 from stargan_deploy.backends.artefact import companion_path
 from stargan_deploy.backends.base import Runtime
 from stargan_deploy.backends.difference import precision_of
-from stargan_deploy.backends.formats import PRECISIONS
-from stargan_deploy.backends.registry import CHECKPOINT_SUFFIX, backends_for, open_runtime
+from stargan_deploy.backends.registry import CHECKPOINT_SUFFIX, backends_for
 from stargan_deploy.benchmarking.results import StartUp, Unusable
 from stargan_deploy.card.card import ModelCard, Precision
 from stargan_deploy.card.inputs import draw_inputs
+from stargan_deploy.devices import parse_device
 from stargan_deploy.errors import UsageError, unknown_name
-from stargan_deploy.export.cache import cached_path, is_cached, make_cached
 from stargan_deploy.files.atomic import size_bytes
+from stargan_deploy.inference.choose import RuntimeRequest, resolve_runtime
+from stargan_deploy.inference.find import read_model
 from stargan_deploy.inference.translator import check_size
 
 OFFERED: dict[str, tuple[Precision, ...]] = {
@@ -180,13 +181,20 @@ def open_entry(entry: Entry, model: Path, *, device: str) -> Opened:
     Raises:
         StarganDeployError: it is not usable here, in the words of its own.
     """
-    path, build_s = _file_for(entry, model, device)
-    precision = entry.precision if _is_checkpoint(path) else None
-    runtime = open_runtime(path, backend=entry.backend, device=device, precision=precision)
+    found = read_model(model)
+    request = RuntimeRequest(
+        backend=entry.backend,
+        device=parse_device(device),
+        precision=entry.precision if found.is_checkpoint else None,
+    )
+    chosen = resolve_runtime(found, request)
+    runtime = chosen.open()
     start = time.perf_counter()
     runtime.__enter__()
     load_s = time.perf_counter() - start
-    return Opened(entry=entry, path=path, runtime=runtime, build_s=build_s, load_s=load_s)
+    return Opened(
+        entry=entry, path=chosen.path, runtime=runtime, build_s=chosen.build_s, load_s=load_s
+    )
 
 
 def make_contestant(
@@ -225,19 +233,6 @@ def make_contestant(
 def own_entry(artefact: Path, precision: Precision) -> Entry:
     """The entry of an artefact that the user named."""
     return Entry(backend=backends_for(artefact)[0], precision=precision)
-
-
-def _file_for(entry: Entry, model: Path, device: str) -> tuple[Path, float | None]:
-    """The file that a backend runs, and how long it took to make, if it had to be made."""
-    runs_as_it_is = entry.backend in backends_for(model)
-    if runs_as_it_is or entry.backend not in PRECISIONS:
-        return model, None
-    path = cached_path(model, entry.backend, entry.precision)
-    if is_cached(path):
-        return path, None
-    start = time.perf_counter()
-    make_cached(model, entry.backend, entry.precision, device=device)
-    return path, time.perf_counter() - start
 
 
 def _left_out(kind: str, backends: Sequence[str], precisions: Sequence[str]) -> list[Unusable]:

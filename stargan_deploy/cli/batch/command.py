@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from stargan_deploy.cli.batch import options
 from stargan_deploy.cli.batch.run import BatchRequest, Pages, carry_out
-from stargan_deploy.cli.find import find_model
 from stargan_deploy.cli.options import Device, DryRun, Json, Quiet, Weights
-from stargan_deploy.cli.runtime_choice import Wish
 from stargan_deploy.errors import UsageError, unknown_name
 
 if TYPE_CHECKING:
     from stargan_deploy.batch.plan import BatchJob, ImageOptions
+    from stargan_deploy.card.card import ModelCard
     from stargan_deploy.card.labels import LabelSpace
     from stargan_deploy.inference.framing import Fit
     from stargan_deploy.inference.source_labels import LabelTable
@@ -56,17 +55,25 @@ def batch(
     JPEG, PNG and WebP files keep their format, others become PNG. A broken file is reported and
     does not stop the rest; the exit code is 0 only if all succeeded, else 10.
     """
-    chosen = find_model(model)
+    from stargan_deploy.devices import parse_device
+    from stargan_deploy.inference.choose import RuntimeRequest
+    from stargan_deploy.inference.find import find_model
+
+    found = find_model(model)
     pictures = _picture_options(fit, size, faces, without_face, strength, keep)
-    pictures = _directed(chosen, direction, pictures, source)
-    job = _job(chosen, (input_, output), attrs or [], source, pictures, name, shard)
+    pictures = _directed(found.card, direction, pictures, source)
+    job = _job(found.card, (input_, output), attrs or [], source, pictures, name, shard)
     request = BatchRequest(
         job=job,
-        model=chosen,
-        wish=Wish(
-            backend=backend, device=device, weights=weights, precision=precision, dry_run=dry_run
+        model=found,
+        runtime=RuntimeRequest(
+            backend=backend,
+            device=parse_device(device) if device else None,
+            precision=precision,
+            weights=weights,
+            batch_size=batch_size,
+            dry_run=dry_run,
         ),
-        batch_size=batch_size,
         resume=resume,
         changed=changed,
         overwrite=overwrite,
@@ -100,17 +107,15 @@ def _picture_options(
 
 
 def _directed(
-    model: Path, direction: str | None, pictures: "ImageOptions", source: str
+    card: "ModelCard", direction: str | None, pictures: "ImageOptions", source: str
 ) -> "ImageOptions":
     """The options with what the model is to do.
 
     Raises:
         UsageError: a direction that it does not have, or strengths or sources without labels.
     """
-    from stargan_deploy.backends.registry import read_card_of
     from stargan_deploy.inference.translator import choose_direction
 
-    card = read_card_of(model)
     if not card.labels.sets and pictures.strengths != (1.0,):
         raise UsageError("--strength goes part of the way between labels, and this model has none")
     if not card.labels.sets and source != "predict":
@@ -140,7 +145,7 @@ def _kept(text: str) -> frozenset[str]:
 
 
 def _job(
-    model: Path,
+    card: "ModelCard",
     paths: tuple[Path, Path],
     words: list[str],
     origin: str,
@@ -148,13 +153,12 @@ def _job(
     name: str | None,
     shard: str | None,
 ) -> "BatchJob":
-    from stargan_deploy.backends.registry import read_card_of
     from stargan_deploy.batch.photos.naming import NameTemplate
     from stargan_deploy.batch.plan import BatchJob
     from stargan_deploy.batch.shard import WHOLE, parse_shard
     from stargan_deploy.inference.targets import name_targets, only_target
 
-    space = read_card_of(model).labels
+    space = card.labels
     only = () if space.sets else (only_target(space, pictures.entry_point, words),)
     targets = only or name_targets(space, words)
     return BatchJob(

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Literal
 
 from stargan_deploy.cli.console import say, show, show_json
 from stargan_deploy.cli.progress import progress
-from stargan_deploy.cli.runtime_choice import Wish, settle_engine
 from stargan_deploy.errors import IncompleteError, UsageError
 
 if TYPE_CHECKING:
     from stargan_deploy.batch.plan import BatchJob, BatchPlan
     from stargan_deploy.batch.report import BatchReport
     from stargan_deploy.batch.run import BatchContext, Work
-    from stargan_deploy.batch.session import RuntimeSpec
+    from stargan_deploy.inference.choose import ChosenModel, EarlierRuntime, RuntimeRequest
+    from stargan_deploy.inference.find import ModelFile
 
 MAX_SHOWN_FAILURES = 20
 
@@ -33,9 +33,8 @@ class BatchRequest:
     """What was typed."""
 
     job: "BatchJob"
-    model: Path
-    wish: Wish
-    batch_size: int
+    model: "ModelFile"
+    runtime: "RuntimeRequest"
     resume: bool
     changed: Literal["refuse", "redo"]
     overwrite: bool
@@ -69,38 +68,42 @@ def carry_out(request: BatchRequest) -> None:
     if not (request.resume or request.overwrite):  # known before an engine is made and opened
         refuse_earlier_work(plan.photos, read_manifests(request.job.output), request.job.shard)
     spec = _settle(request, sum(len(photo.outputs) for photo in plan.photos))
-    if request.wish.dry_run:
-        _show_plan(plan, request.model, request.json_output)
+    if request.runtime.dry_run:
+        _show_plan(plan, request.model.path, request.json_output)
         return
     with _opened(request, spec) as (work, context):
-        say(f"{_describe(plan)} with {request.model.name} ({_engine_words(context)})")
+        say(f"{_describe(plan)} with {request.model.path.name} ({_engine_words(context)})")
         report = _run(plan, work, context)
     _write_pages(plan, context, request.pages)
     _show(report, request.json_output)
 
 
-def _settle(request: BatchRequest, num_pictures: int) -> "RuntimeSpec":
-    wish = request.wish
+def _settle(request: BatchRequest, num_images: int) -> "ChosenModel":
+    from stargan_deploy.inference.choose import resolve_runtime
+
+    wanted = request.runtime
     if request.resume or request.watch:
-        wish = dataclasses.replace(wish, earlier=_earlier_engine(request.job.output))
-    return settle_engine(
-        request.model, wish, num_pictures=num_pictures, batch_size=request.batch_size
-    )
+        wanted = dataclasses.replace(wanted, earlier=_earlier_runtime(request.job.output))
+    return resolve_runtime(request.model, wanted, num_images=num_images)
 
 
-def _earlier_engine(output: Path) -> tuple[str, str] | None:
-    """Backend and payload SHA-256 of the last run that wrote to a folder."""
+def _earlier_runtime(output: Path) -> "EarlierRuntime | None":
+    """What the last run that wrote to a folder used."""
     from stargan_deploy.batch.manifest.reader import read_manifests
+    from stargan_deploy.inference.choose import EarlierRuntime
 
     runs = sorted(read_manifests(output).runs.values(), key=lambda run: run.rank)
     if not runs:
         return None
     settings = runs[-1].settings
-    return str(settings.get("backend", "")), str(settings.get("artefact_sha256", ""))
+    return EarlierRuntime(
+        backend=str(settings.get("backend", "")),
+        payload_sha256=str(settings.get("artefact_sha256", "")),
+    )
 
 
 @contextmanager
-def _opened(request: BatchRequest, spec: "RuntimeSpec") -> Iterator[tuple["Work", "BatchContext"]]:
+def _opened(request: BatchRequest, spec: "ChosenModel") -> Iterator[tuple["Work", "BatchContext"]]:
     """Whatever does the work, ready, and the context under which it does it."""
     from stargan_deploy.batch.disk import DiskWait
     from stargan_deploy.batch.resume import ResumePolicy
@@ -117,7 +120,7 @@ def _opened(request: BatchRequest, spec: "RuntimeSpec") -> Iterator[tuple["Work"
         context = BatchContext(
             settings=engine.settings,
             card=engine.translator.card,
-            model=str(request.model),
+            model=str(request.model.path),
             policy=policy,
             covers_folder=request.watch,
             wait=wait,
@@ -149,12 +152,12 @@ def _watch(request: BatchRequest) -> None:
     """Translates what is in the folder and what comes into it, until a signal."""
     from stargan_deploy.batch.watch import watch
 
-    spec = _settle(request, num_pictures=0)
-    if request.wish.dry_run:
+    spec = _settle(request, num_images=0)
+    if request.runtime.dry_run:
         say(f"dry run: {request.job.input} was not watched")
         return
     with _opened(request, spec) as (work, context):
-        say(f"watching {request.job.input} with {request.model.name}; Ctrl-C ends it")
+        say(f"watching {request.job.input} with {request.model.path.name}; Ctrl-C ends it")
         now = context
         for plan in watch(request.job):
             _show_words(_run(plan, work, now))

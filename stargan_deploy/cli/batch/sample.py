@@ -7,12 +7,10 @@ import typer
 
 from stargan_deploy.cli.batch.options import Backend, Precision
 from stargan_deploy.cli.console import say, show, show_json
-from stargan_deploy.cli.find import find_model
 from stargan_deploy.cli.options import Device, DryRun, Json, Quiet, Weights
-from stargan_deploy.cli.runtime_choice import Wish, settle_engine
 
 if TYPE_CHECKING:
-    from stargan_deploy.batch.session import RuntimeSpec
+    from stargan_deploy.inference.choose import ChosenModel
     from stargan_deploy.inference.sample_folder import SampledFolder
     from stargan_deploy.inference.sampler import SampleRequest
 
@@ -54,44 +52,52 @@ def sample(
     quiet: Quiet = False,  # noqa: ARG001 - its callback silences
 ) -> None:
     """Makes pictures from noise, with a model that does: gan, dcgan, cgan, progan."""
-    from stargan_deploy.backends.registry import read_card_of
+    from stargan_deploy.devices import parse_device
+    from stargan_deploy.inference.choose import RuntimeRequest, resolve_runtime
+    from stargan_deploy.inference.find import find_model
     from stargan_deploy.inference.sample_folder import SampledFolder
     from stargan_deploy.inference.sampler import SampleRequest, check_request
 
     request = SampleRequest(count=count, seed=seed, label=label, interpolate=interpolate)
-    chosen = find_model(model, not_the_demo=NOT_THE_DEMO)
-    check_request(read_card_of(chosen), request)
+    found = find_model(model, not_the_demo=NOT_THE_DEMO)
+    check_request(found.card, request)
     folder = SampledFolder(path=output, count=count)
     folder.check(overwrite=overwrite)
-    wish = Wish(
-        backend=backend, device=device, weights=weights, precision=precision, dry_run=dry_run
+    runtime = RuntimeRequest(
+        backend=backend,
+        device=parse_device(device) if device else None,
+        precision=precision,
+        weights=weights,
+        batch_size=batch_size,
+        dry_run=dry_run,
     )
-    spec = settle_engine(chosen, wish, num_pictures=count, batch_size=batch_size)
+    chosen = resolve_runtime(found, runtime, num_images=count)
     if dry_run:
-        _check_engine(spec)
+        _check_opens(chosen)
     else:
-        _make_pictures(spec, request, folder)
+        _make_pictures(chosen, request, folder)
     if json_output:
         pictures = [str(path) for path in folder.pictures]
-        show_json({"model": str(chosen), "seed": seed, "dry_run": dry_run, "pictures": pictures})
+        show_json(
+            {"model": str(found.path), "seed": seed, "dry_run": dry_run, "pictures": pictures}
+        )
     else:
         show(f"{'would write' if dry_run else 'wrote'} {count} pictures and {folder.grid}")
 
 
-def _check_engine(spec: "RuntimeSpec") -> None:
-    """Finds out whether a dry run's engine could be opened, unless it is yet to be made."""
-    from stargan_deploy.batch.session import make_runtime
-
-    if spec.path.is_file():
-        make_runtime(spec)
+def _check_opens(chosen: "ChosenModel") -> None:
+    """Finds out whether a dry run's model could be opened, unless it is yet to be exported."""
+    if chosen.path.is_file():
+        chosen.open()
 
 
-def _make_pictures(spec: "RuntimeSpec", request: "SampleRequest", folder: "SampledFolder") -> None:
-    from stargan_deploy.batch.session import make_runtime
+def _make_pictures(
+    chosen: "ChosenModel", request: "SampleRequest", folder: "SampledFolder"
+) -> None:
     from stargan_deploy.inference.sampler import Sampler
 
-    with make_runtime(spec) as runtime:
-        say(f"sampling with {spec.path.name} ({runtime.backend} on {runtime.device})")
+    with chosen.open() as runtime:
+        say(f"sampling with {chosen.path.name} ({runtime.backend} on {runtime.device})")
         sampler = Sampler(runtime)
         pixels_NHWC = sampler.sample(request)
     folder.remove_earlier()

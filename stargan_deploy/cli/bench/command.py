@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stargan_deploy.cli.console import is_quiet, say, show, show_json
-from stargan_deploy.cli.find import find_model, known_checkpoints
 from stargan_deploy.cli.options import Device, Json, Quiet
 from stargan_deploy.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from stargan_deploy.benchmarking.results import Results
     from stargan_deploy.benchmarking.suite.config import SuiteConfig
+    from stargan_deploy.inference.find import ModelFile
 
 RESULTS = Path("bench-results")
 
@@ -145,45 +145,43 @@ def _read_config(recipe: Path | None, typed: dict[str, Any]) -> "SuiteConfig":
         raise ConfigError(f"{recipe}: {error}" if recipe else str(error)) from error
 
 
-def _check_wishes(config: "SuiteConfig", model: Path) -> None:
+def _check_wishes(config: "SuiteConfig", model: "ModelFile") -> None:
     """Refuses what the model does not have before anything is made.
 
     Raises:
         UsageError: an entry point or a size of images that it lacks.
     """
-    from stargan_deploy.backends.registry import read_card_of
     from stargan_deploy.benchmarking.suite.candidates import choose_points, choose_sizes
 
     if config.inference:
-        card = read_card_of(model)
-        choose_sizes(card, choose_points(card, config.entry_points), config.sizes)
+        choose_sizes(model.card, choose_points(model.card, config.entry_points), config.sizes)
 
 
-def _measure(config: "SuiteConfig", model: Path) -> "Results":
+def _measure(config: "SuiteConfig", model: "ModelFile") -> "Results":
     from stargan_deploy.benchmarking.suite.suite import run_suite
-    from stargan_deploy.devices import pick_device
+    from stargan_deploy.devices import choose_device
 
-    device = str(pick_device(config.device or None))
-    return run_suite(config, model, checkpoint=_checkpoint_of(model), device=device, say=_say())
+    device = str(choose_device(config.device or None))
+    checkpoint = _checkpoint_of(model)
+    return run_suite(config, model.path, checkpoint=checkpoint, device=device, say=_say())
 
 
-def _find(model: str) -> Path:
+def _find(model: str) -> "ModelFile":
     from stargan_deploy.benchmarking.suite.untrained import NAME, untrained_checkpoint
+    from stargan_deploy.inference.find import find_model, read_model
 
     if model == NAME:
         say("model: the paper's full-size networks with random weights, 128x128")
-        return untrained_checkpoint()
+        return read_model(untrained_checkpoint())
     return find_model(Path(model) if model else None)
 
 
-def _checkpoint_of(model: Path) -> Path:
+def _checkpoint_of(model: "ModelFile") -> Path:
     """The model itself, or what an artefact was made from."""
-    from stargan_deploy.backends.registry import CHECKPOINT_SUFFIX, read_card_of
     from stargan_deploy.export.proof.verify import find_checkpoint
+    from stargan_deploy.inference.find import known_checkpoints
 
-    if model.suffix.lower() == CHECKPOINT_SUFFIX:
-        return model
-    return find_checkpoint(read_card_of(model), known_checkpoints())
+    return model.path if model.is_checkpoint else find_checkpoint(model.card, known_checkpoints())
 
 
 def _say() -> Callable[[str], None]:

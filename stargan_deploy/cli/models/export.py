@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stargan_deploy.cli.console import say, show, show_json
-from stargan_deploy.cli.find import EXPORTS, find_model
 from stargan_deploy.cli.models.export_options import (
     CalibrationPhotos,
     Checkpoint,
@@ -66,6 +65,7 @@ def export(
     """  # noqa: D301 - backspace is how typer is told to keep the lines
     from stargan_deploy.backends.formats import EngineOptions
     from stargan_deploy.export.plan import ExportOptions
+    from stargan_deploy.inference.find import find_model_path
 
     engine = EngineOptions(
         provider=provider, opt_batch=opt_batch, optimization_level=optimization_level
@@ -83,7 +83,7 @@ def export(
         stochastic=stochastic,
         engine=engine,
     )
-    plan = _plan(find_model(checkpoint), out, options)
+    plan = _plan(find_model_path(checkpoint), out, options)
     _say_what_is_taken(plan)
     if dry_run:
         _show_plan(plan, json_output)
@@ -103,6 +103,8 @@ def _plan(checkpoint: Path, out: str | None, options: "ExportOptions") -> "Expor
 
 def _destination(out: str | None, name: str, *, is_folder: bool) -> Path:
     """Where the main file goes; of a format that makes folders, the user names their parent."""
+    from stargan_deploy.inference.find import EXPORTS
+
     if is_folder:
         return Path(EXPORTS / "triton" if out is None else out) / name
     if out is None:

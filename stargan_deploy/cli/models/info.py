@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stargan_deploy.cli.console import say, show, show_json
-from stargan_deploy.cli.find import find_model
 from stargan_deploy.cli.models.foreign_graph import graph_lines, read_foreign_graph
 from stargan_deploy.cli.options import Json, Quiet
 from stargan_deploy.errors import ModelError
@@ -64,14 +63,16 @@ def info(
 
 def _find(file: Path | None) -> Path:
     """The file that carries the card; the folders of Triton's models are looked into."""
+    from stargan_deploy.inference.find import find_model_path
+
     if file is not None and file.name == TRITON_CONFIG:
         file = file.parent
     if file is None or not file.is_dir():
-        return find_model(file)
+        return find_model_path(file)
     if (file / TRITON_CONFIG).is_file():
         return _newest_graph(file)
     models = sorted(path.parent for path in file.glob(f"*/{TRITON_CONFIG}"))
-    return _of_repository(file, models) if models else find_model(file)
+    return _of_repository(file, models) if models else find_model_path(file)
 
 
 def _newest_graph(model: Path) -> Path:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stargan_deploy.cli.console import say, show_json
-from stargan_deploy.cli.find import known_checkpoints
 from stargan_deploy.cli.options import Device, Json, Quiet
 from stargan_deploy.errors import ModelError
 
@@ -70,6 +69,8 @@ def _candidates(artefact: Path, checkpoint: Path | None) -> Iterator[Path]:
             raise ModelError(f"no such checkpoint: {checkpoint}")
         yield checkpoint
         return
+    from stargan_deploy.inference.find import known_checkpoints
+
     yield from sorted(artefact.parent.glob("*.safetensors"))
     yield from known_checkpoints()
 

@@ -28,10 +28,12 @@ from stargan_deploy.batch.ray.cluster import CALLS_A_BLOCK, ray_work
 from stargan_deploy.batch.report import BatchReport
 from stargan_deploy.batch.resume import ResumePolicy
 from stargan_deploy.batch.run import BatchContext, run_batch
-from stargan_deploy.batch.session import RuntimeSpec, open_session
-from stargan_deploy.cli.find import DEMO_MODEL
+from stargan_deploy.batch.session import open_session
+from stargan_deploy.devices import CPU, parse_device
 from stargan_deploy.errors import BackendError, DiskFullError, ModelError, OutputError, UsageError
 from stargan_deploy.files.atomic import atomic_path
+from stargan_deploy.inference.choose import ChosenModel, RuntimeRequest, resolve_runtime
+from stargan_deploy.inference.find import DEMO_MODEL, read_model
 from stargan_deploy.inference.targets import name_targets
 from tests.batch_runs import pictures, write_all
 from tests.photos import encode, noise
@@ -103,7 +105,7 @@ def wait_until(is_so: Callable[[], object], *, limit_s: float = 120) -> None:
 @dataclass(frozen=True)
 class Studio:
     photos: Path
-    spec: RuntimeSpec
+    spec: ChosenModel
     context: BatchContext
 
     def job(self, output: Path) -> BatchJob:
@@ -156,7 +158,8 @@ def studio(tmp_path_factory, good_photos, bad_photos) -> Studio:
     write_all(folder / "A b", {**good_photos, **bad_photos})
     odd = os.fsdecode(b"no utf-8 \xff.jpg")
     write_all(folder, {odd: good_photos["plain.jpg"], "Größe 😀.jpg": good_photos["turned.jpeg"]})
-    spec = RuntimeSpec(path=DEMO_MODEL, backend="eager", device="cpu", batch_size=BATCH_SIZE)
+    request = RuntimeRequest(backend="eager", device=CPU, batch_size=BATCH_SIZE)
+    spec = resolve_runtime(read_model(DEMO_MODEL), request)
     nobody = BatchJob(input=folder, output=folder.parent / "out", targets=())
     with open_session(spec, nobody) as opened:
         context = BatchContext(settings=opened.settings, card=opened.translator.card)
@@ -300,7 +303,7 @@ def test_without_ray_the_extra_is_named(studio, tmp_path, monkeypatch):
 
 
 def test_a_worker_has_only_one_gpu(studio, tmp_path):
-    spec = replace(studio.spec, device="cuda:1")
+    spec = replace(studio.spec, device=parse_device("cuda:1"))
     with (
         pytest.raises(UsageError, match="not cuda:1, but cuda"),
         ray_work("local", spec, studio.job(tmp_path), disk_wait_s=0),
