@@ -107,5 +107,4 @@ def settings_of(job: BatchJob, translator: Translator, precision: str) -> Settin
     )
 
 
-EngineSpec = RuntimeSpec  # for batch/ray, until it has the new names
-open_session = open_session
+open_engine = open_session  # for batch/ray, until it has the new names
