@@ -5,10 +5,11 @@ The public API is `load`; everything else is used through the command line.
 
 from typing import TYPE_CHECKING
 
+from stargan_deploy.version import __version__
+
 if TYPE_CHECKING:
     from stargan_deploy.inference.model import load
 
-__version__ = "0.1.0"
 __all__ = ["__version__", "load"]
 
 

@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from typing import Any, Literal
 
-from stargan_deploy import __version__
 from stargan_deploy.card.labels import LabelSpace
 from stargan_deploy.card.tensors import Dim, Kind, PixelIO, TensorSpec
 from stargan_deploy.config import from_mapping, to_mapping
 from stargan_deploy.errors import CardError, ConfigError, LabelError, brief, unknown_name
+from stargan_deploy.version import __version__
 
 SCHEMA_VERSION = 1
 

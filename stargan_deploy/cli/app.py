@@ -4,7 +4,6 @@ from typing import Annotated
 
 import typer
 
-from stargan_deploy import __version__
 from stargan_deploy.cli.batch.command import batch
 from stargan_deploy.cli.batch.sample import sample
 from stargan_deploy.cli.bench.command import bench
@@ -18,6 +17,7 @@ from stargan_deploy.cli.models.export import export
 from stargan_deploy.cli.models.info import info
 from stargan_deploy.cli.models.verify import verify
 from stargan_deploy.cli.train import train
+from stargan_deploy.version import __version__
 
 app = typer.Typer(
     name="stargan-deploy",

@@ -3,6 +3,7 @@
 import re
 
 FLAGS = {
+    "attributes": "--attrs",
     "disk_wait_s": "--disk-wait",
     "entry_point": "--direction",
     "naming": "--name",

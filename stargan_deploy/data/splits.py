@@ -1,11 +1,12 @@
-"""Which rows of a table of images are trained on, and which are held out."""
+"""The division of a table of images into rows to train on and rows held out."""
 
 import random
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from stargan_deploy.data.config import Scheme
 from stargan_deploy.data.layouts.label_file import read_lines
-from stargan_deploy.data.source import Scheme, Split
+from stargan_deploy.data.source import Split
 from stargan_deploy.errors import DataError
 
 SPLIT_SEED = 1234
@@ -28,7 +29,7 @@ def choose_rows(
         scheme: "official" shuffles all rows with Python's generator seeded 1234 and holds out the
             first ones (yunjey/stargan, data_loader.py); "partition" reads CelebA's partition file;
             "none" gives all rows to both.
-        folder: where the partition file stands.
+        folder: folder of the partition file.
         num_held_out: number of rows that the official scheme holds out.
 
     Raises:
@@ -50,13 +51,13 @@ def read_partition(folder: Path) -> dict[str, str]:
     Its rows are a file and 0, 1 or 2, separated by blanks or by a comma below a line of names.
 
     Raises:
-        DataError: no such file, or a row that is none.
+        DataError: no such file, or a row that is not valid.
     """
     path = next((folder / n for n in PARTITION_FILES if (folder / n).is_file()), None)
     if path is None:
         raise DataError(
-            f'{folder} has no {PARTITION_FILES[0]}, which data.split = "partition" reads; use '
-            "--set data.split=official or none"
+            f'{folder} has no {PARTITION_FILES[0]}, which data.split = "partition" reads',
+            hint="set data.split=official or none",
         )
     parts: dict[str, str] = {}
     for number, line in enumerate(read_lines(path), start=1):

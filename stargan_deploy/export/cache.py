@@ -11,7 +11,6 @@ import shutil
 from pathlib import Path
 from typing import Literal
 
-from stargan_deploy import __version__
 from stargan_deploy.backends.formats import choose_precision, load_format
 from stargan_deploy.backends.registry import read_card_of
 from stargan_deploy.card.card import Precision
@@ -20,6 +19,7 @@ from stargan_deploy.export.export import export
 from stargan_deploy.export.plan import ExportOptions
 from stargan_deploy.files.atomic import file_sha256, size_bytes
 from stargan_deploy.files.cache import cache_folder
+from stargan_deploy.version import __version__
 
 LIMIT_BYTES = 4_000_000_000
 """Greatest size of all cached artefacts; the variable STARGAN_DEPLOY_CACHE_BYTES changes it."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from PIL import ExifTags, Image, ImageCms
 
-import stargan_deploy
+from stargan_deploy.version import __version__
 
 KEEPABLE = ("exif", "icc")
 """Metadata that a batch keeps on demand."""
@@ -32,7 +32,7 @@ def _xmp(source_type: str) -> str:
         ' xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"'
         ' xmlns:xmp="http://ns.adobe.com/xap/1.0/"'
         f' Iptc4xmpExt:DigitalSourceType="{source_type}"'
-        f' xmp:CreatorTool="{CREATOR} {stargan_deploy.__version__}"/>'
+        f' xmp:CreatorTool="{CREATOR} {__version__}"/>'
         '</rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
     )
 

@@ -58,7 +58,11 @@ class Found:
     @property
     def note(self) -> str:
         """A line about skipped system folders, or nothing."""
-        return left_out_note(self.left_out)
+        if not self.left_out:
+            return ""
+        more = len(self.left_out) - MAX_NAMED
+        named = ", ".join(map(str, self.left_out[:MAX_NAMED]))
+        return f"left out system folders: {named}" + (f" and {more} more" if more > 0 else "")
 
 
 def find_images(root: Path, *, skip: Path | None = None) -> Found:
@@ -89,19 +93,16 @@ def image_files(folder: Path) -> list[Path]:
     return [folder / image for image in found.images]
 
 
+def holds_images(folder: Path) -> bool:
+    """Whether there is an image below a folder; ends at the first one."""
+    return next(_Walk(folder, None).images(), None) is not None
+
+
 def subfolders(folder: Path) -> list[Path]:
     """The visible folders in a folder, sorted by name; links to it or above it are left out."""
     above = {_folder_id(place) for place in (folder, *folder.resolve().parents)}
     paths = (path for path in sorted(folder.iterdir()) if not _is_skipped(path.name))
     return [path for path in paths if found_at(path) == "folder" and _folder_id(path) not in above]
-
-
-def left_out_note(folders: tuple[PurePosixPath, ...]) -> str:
-    """A line about skipped system folders, or nothing."""
-    if not folders:
-        return ""
-    more = f" and {len(folders) - MAX_NAMED} more" if len(folders) > MAX_NAMED else ""
-    return f"left out system folders: {', '.join(map(str, folders[:MAX_NAMED]))}{more}"
 
 
 def found_at(path: Path) -> Literal["folder", "file", "nothing"]:

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from pathlib import PurePath
 from typing import TypeVar
 
-import numpy as np
-
 T = TypeVar("T")
 
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]")
@@ -33,4 +31,5 @@ def evenly(items: Sequence[T], count: int) -> list[T]:
     """At most `count` of the items, evenly spread, both ends among them."""
     if len(items) <= count:
         return list(items)
-    return [items[place] for place in np.linspace(0, len(items) - 1, count).round().astype(int)]
+    step = (len(items) - 1) / max(1, count - 1)
+    return [items[round(place * step)] for place in range(count)]

@@ -13,7 +13,8 @@ from stargan_deploy.config import (
     read_toml,
     to_mapping,
 )
-from stargan_deploy.data.source import DataConfig, place_roots
+from stargan_deploy.data.config import DataConfig
+from stargan_deploy.data.open import place_roots
 from stargan_deploy.errors import ConfigError, unknown_name
 from stargan_deploy.families.objectives.base import SizedModel, load_objective_module
 from stargan_deploy.families.objectives.precision import PrecisionName

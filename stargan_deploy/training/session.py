@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 
 from stargan_deploy.data.batches.loading import epoch_length, image_names
-from stargan_deploy.data.source import ImageSource, open_source
+from stargan_deploy.data.open import open_source
+from stargan_deploy.data.source import ImageSource
 from stargan_deploy.distributed import Ranks
 from stargan_deploy.errors import DataError, TrainingError
 from stargan_deploy.families.checkpoint import load_checkpoint

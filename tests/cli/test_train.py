@@ -100,8 +100,11 @@ def test_the_joint_recipe_takes_its_folders_in_order(command, tmp_path, moods):
     assert result.code == 0, result.err
     assert "Male, Young, happy, sad" in result.err
     for words, complaint in (
-        ((), "data.sets.faces.root is needed; give --data DIR once for each set"),
-        (("--data", "faces"), "give --data DIR once for each, in this order; there are 1"),
+        ((), "data.sets.faces.root is needed; give --data once for each set"),
+        (
+            ("--data", "faces"),
+            "and 1 folders are given; give --data once for each set",
+        ),
         (("--data", "moods", "--data", "faces"), "moods holds no list_attr_*.txt"),
         (("--data", "faces", "--data", "moods", "--attrs", "Male"), "data.sets.NAME.attributes"),
     ):

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from stargan_deploy.data.batches.loading import first_images
+from stargan_deploy.data.config import DataConfig, SetConfig
 from stargan_deploy.data.layouts.celeba import CelebA
-from stargan_deploy.data.source import DataConfig, SetConfig, open_source
+from stargan_deploy.data.open import open_source
 
 pytestmark = pytest.mark.realdata
 

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from stargan_deploy.data.config import DataConfig
 from stargan_deploy.data.layouts.celeba import CelebA
 from stargan_deploy.data.layouts.folders import FolderPerDomain
 from stargan_deploy.data.layouts.synthetic import write_celeba
-from stargan_deploy.data.source import DataConfig, open_source
+from stargan_deploy.data.open import open_source
 from stargan_deploy.errors import DataError, LabelError
 
 HEADER = "Black_Hair Blond_Hair Brown_Hair Male Young"

@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
 
 from stargan_deploy.data.batches.loading import open_loader
-from stargan_deploy.data.source import open_source
+from stargan_deploy.data.open import open_source
 from stargan_deploy.errors import DataError
 from stargan_deploy.families.objectives.base import load_objective_module
 from stargan_deploy.training.runs.recorder import to_device

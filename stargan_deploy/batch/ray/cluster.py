@@ -20,7 +20,6 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
-import stargan_deploy
 from stargan_deploy.batch.disk import DiskWait
 from stargan_deploy.batch.outcome import Outcome
 from stargan_deploy.batch.pipeline import Pipeline
@@ -34,6 +33,7 @@ from stargan_deploy.devices import CPU
 from stargan_deploy.errors import BackendError, OutputError, StarganDeployError, UsageError, brief
 from stargan_deploy.files.atomic import remove_temporaries
 from stargan_deploy.inference.choose import ChosenModel
+from stargan_deploy.version import __version__
 
 CALLS_A_BLOCK = 4
 """Full calls of the engine in a block, which is what a killed worker costs."""
@@ -90,7 +90,7 @@ def ray_work(
             folder=Path.cwd(),
             disk_wait_s=disk_wait_s,
             share=_share_of(ray.nodes(), wants_gpu=not is_for_cpu),
-            version=stargan_deploy.__version__,
+            version=__version__,
         )
         try:
             yield lambda photos: _outcomes(ray, order, photos)
@@ -220,9 +220,9 @@ def _open_pipeline(order: _Order, stack: ExitStack) -> Pipeline:
         BackendError: this machine is not set up as the driver's is.
         StarganDeployError: the engine cannot be opened.
     """
-    if order.version != stargan_deploy.__version__:
+    if order.version != __version__:
         raise BackendError(
-            f"stargan-deploy is {stargan_deploy.__version__} there and {order.version} here; "
+            f"stargan-deploy is {__version__} there and {order.version} here; "
             "install the same on all machines"
         )
     try:

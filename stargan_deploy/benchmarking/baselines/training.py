@@ -15,7 +15,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from stargan_deploy.data.batches.loading import Batch, to_model_range
 from stargan_deploy.data.batches.prepared import PreparedImages
-from stargan_deploy.data.source import DataConfig, ImageSource, open_source
+from stargan_deploy.data.config import DataConfig
+from stargan_deploy.data.open import open_source
+from stargan_deploy.data.source import ImageSource
 from stargan_deploy.devices import pick_device
 from stargan_deploy.families.stargan.networks import Discriminator, Generator
 from stargan_deploy.training.recipe import Recipe

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import torch
 
-from stargan_deploy import __version__
 from stargan_deploy.card.card import ModelCard, Preprocessing
 from stargan_deploy.card.labels import multilabel_space
 from stargan_deploy.config import to_mapping
 from stargan_deploy.families.checkpoint import is_whole, network_tensors, save_checkpoint
 from stargan_deploy.families.stargan.networks import StarGANNetwork, build_networks, entry_points
 from stargan_deploy.files.cache import cache_folder
+from stargan_deploy.version import __version__
 
 NAME = "untrained"
 """What stands for this model where a file is named."""

@@ -1,4 +1,4 @@
-"""`stargan-deploy data`: what a data folder holds, and fetching one."""
+"""`stargan-deploy data`: checking a data folder, and downloading one."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -6,25 +6,21 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from stargan_deploy.cli.console import say, show, show_json
+from stargan_deploy.cli.flags import with_flags
 from stargan_deploy.cli.options import Json, Quiet
+from stargan_deploy.data.registry import LAYOUTS, WITHOUT_FOLDER
 
 if TYPE_CHECKING:
     from stargan_deploy.data.inspect.check import FolderReport, Part, Size
 
+    Kind = str
+else:
+    Kind = Literal[("auto", *(name for name in LAYOUTS if name not in WITHOUT_FOLDER))]
+
 data = typer.Typer(
-    help="Checks a folder of images and labels, or fetches one.", no_args_is_help=True
+    help="Checks a folder of images and labels, or downloads one.", no_args_is_help=True
 )
 
-LAYOUTS = {
-    "celeba": "CelebA's layout (images and an attribute list)",
-    "csv": "images and a CSV of attributes",
-    "folders": "a folder of images per domain",
-    "images": "images without labels",
-    "idx": "MNIST's IDX files (data.kind = idx)",
-    "plain": "images without labels (data.kind = plain)",
-    "paired": "pairs of images side by side (data.kind = paired)",
-    "unpaired": "two domains without pairs (data.kind = unpaired)",
-}
 MAX_COLUMNS = 8
 """Labels in the table of co-occurrence, which is as wide as their names."""
 
@@ -37,19 +33,19 @@ MAX_LISTED = 20
 
 @data.command()
 def check(
-    folder: Annotated[Path, typer.Argument(help="Folder of the data set, or its CSV file.")],
+    folder: Annotated[Path, typer.Argument(help="Folder of the data set, or its label file.")],
     attrs: Annotated[
         str | None,
         typer.Option(help="Labels to count, or the two domains: A,B,...", show_default="all"),
     ] = None,
     kind: Annotated[
-        Literal["auto", "celeba", "csv", "folders", "idx", "plain", "paired", "unpaired"],
-        typer.Option(help="What the folder is, as data.kind of a recipe; auto looks."),
+        Kind,
+        typer.Option(help="Layout of the folder, as data.kind of a recipe; auto recognises it."),
     ] = "auto",
     json_output: Json = False,
     quiet: Quiet = False,  # noqa: ARG001 - its callback silences
 ) -> None:
-    """Says what a data folder holds: layout, images, sizes, labels, broken files."""
+    """Reports on a data folder: layout, images, sizes, labels, broken files."""
     from stargan_deploy.cli.progress import progress
     from stargan_deploy.config import to_mapping
     from stargan_deploy.data.inspect.check import check_folder
@@ -60,7 +56,7 @@ def check(
     if json_output:
         show_json(to_mapping(report))
     else:
-        show("\n".join(_lines(report)))
+        show(with_flags("\n".join(_lines(report))))
     _refuse_faults(report)
 
 
@@ -70,7 +66,7 @@ def download(
     folder: Annotated[Path, typer.Argument(help="A new folder for it.")],
     quiet: Quiet = False,  # noqa: ARG001 - its callback silences
 ) -> None:
-    """Fetches a data set: CelebA through torchvision, about 1.4 GB from Google Drive."""
+    """Downloads a data set: CelebA through torchvision, about 1.4 GB from Google Drive."""
     from stargan_deploy.data.inspect.download import download_celeba
 
     say(f"{name}: for non-commercial research only, by the terms of its makers")
@@ -92,9 +88,9 @@ def _refuse_faults(report: "FolderReport") -> None:
 
 
 def _lines(report: "FolderReport") -> list[str]:
-    """The report as a person reads it."""
+    """The report for a person to read."""
     lines = [
-        f"layout   {LAYOUTS[report.layout]}",
+        f"layout   {_summary(report.layout)}",
         f"{_noun(report):8} {report.num_images:,}: {report.num_colour:,} in colour, "
         f"{report.num_grey:,} grey, {len(report.broken):,} broken",
         *_size_lines(report),
@@ -110,8 +106,16 @@ def _lines(report: "FolderReport") -> list[str]:
     return lines
 
 
+def _summary(layout: str) -> str:
+    from stargan_deploy.data.layout import load_layout
+
+    return load_layout(layout).summary if layout in LAYOUTS else "images without labels"
+
+
 def _noun(report: "FolderReport") -> str:
-    return "pairs" if report.layout == "paired" else "images"
+    from stargan_deploy.data.layout import load_layout
+
+    return load_layout(report.layout).noun if report.layout in LAYOUTS else "images"
 
 
 def _part_line(part: "Part", noun: str) -> str:
@@ -132,7 +136,7 @@ def _size_lines(report: "FolderReport") -> list[str]:
     if report.smallest is None or report.largest is None:
         return []
     common = ", ".join(f"{_size(size)} ({size.num_images:,})" for size in report.sizes)
-    title = "halves" if report.layout == "paired" else "sizes"
+    title = "halves" if _noun(report) == "pairs" else "sizes"
     return [
         f"{title:8} {common}",
         f"         smallest {_size(report.smallest)}, largest {_size(report.largest)}",

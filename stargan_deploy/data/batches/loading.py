@@ -3,8 +3,9 @@
 Shape legend: B batch, C channels, H height, W width, D label width.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,9 +15,8 @@ from torch.utils.data import DataLoader, Dataset
 from stargan_deploy.card.pixels import levels_to_unit
 from stargan_deploy.data.batches.order import JointOrder, Place, Steps, StreamOrder, spread_order
 from stargan_deploy.data.batches.prepared import SKIPPING, PreparedImages, prepare_item, set_ranges
-from stargan_deploy.data.layouts.joint import set_sizes
-from stargan_deploy.data.layouts.unpaired import UnpairedDomains
-from stargan_deploy.data.source import DataConfig, ImageSource
+from stargan_deploy.data.config import DataConfig
+from stargan_deploy.data.source import ImageSource
 from stargan_deploy.errors import DataError, ImageError
 from stargan_deploy.files.images import Pixels
 
@@ -25,15 +25,16 @@ Batch = dict[str, Tensor]
 
 
 WINDOW_STREAM = 0x57494E44
-"""Tells the draws of windows from those of orders, which come from the same seed."""
+"""Distinguishes the draws of windows from those of orders, which come from the same seed."""
 
 
-class Loader(Protocol):
+class Loader(ABC):
     """Batches from any step on."""
 
     notice: str
     """A line about images that were left out, or nothing."""
 
+    @abstractmethod
     def batches(self, first_step: int) -> Iterator[Batch]:
         """Batches from a step on, without end."""
 
@@ -58,42 +59,36 @@ def open_loader(
             part=part,
             first_stream=stream,
         )
-        for stream, (name, own) in enumerate(_domains(source).items())
+        for stream, (name, own) in enumerate(source.domains.items())
     }
     return loaders["image"] if "image" in loaders else UnpairedLoader(loaders)
 
 
 def image_names(source: ImageSource) -> tuple[str, ...]:
     """Names of the images in a batch of a source."""
-    domains = _domains(source)
-    return source.panels if "image" in domains else tuple(domains)
+    return source.panels if "image" in source.domains else tuple(source.domains)
 
 
 def epoch_length(source: ImageSource) -> int:
     """Rows in a pass over a source; with an image of each domain in a row, those of the largest."""
-    return max(map(len, _domains(source).values()))
+    return max(map(len, source.domains.values()))
 
 
-def _domains(source: ImageSource) -> Mapping[str, ImageSource]:
-    """The sources whose images come in orders of their own, by the names of their images."""
-    return source.domains if isinstance(source, UnpairedDomains) else {"image": source}
-
-
-class BatchLoader:
+class BatchLoader(Loader):
     """Batches of prepared images with their labels, from any step on.
 
-    Every image is decoded once here, so that a broken one is named before the first step. Where
-    the prepared set fits into memory it is kept, and no worker processes are needed. Of several
-    sets, each batch holds images of one.
+    Every image is decoded once, so that a broken one is named before the first step. Where
+    the prepared set fits into memory it is kept, and no worker processes are needed. Each
+    batch holds images of one set.
 
     Args:
         source: the images.
         config: how to prepare them.
-        batch_size: images a batch.
+        batch_size: images per batch.
         seed: decides order and mirroring.
-        round_steps: batches from one move of the slowest player to the next.
-        part: the rows of a batch whose images are wanted, where several processes share it.
-        first_stream: tells the order of the first set from that of other loaders.
+        round_steps: batches from one update of the slowest player to the next.
+        part: the rows of a batch whose images are needed, where several processes share it.
+        first_stream: distinguishes the order of the first set from that of other loaders.
 
     Raises:
         DataError: images that cannot be read, with their names, or no images.
@@ -110,14 +105,13 @@ class BatchLoader:
         part: slice = slice(None),
         first_stream: int = 0,
     ) -> None:
-        if not all(set_sizes(source)):
+        if not all(source.set_sizes):
             raise DataError("the data set holds no images")
         self._prepared = PreparedImages(source, config)
         self._windows = Windows(
             config.image_size, batch_size, jitter=config.jitter, seed=(seed, first_stream)
         )
         self.notice = self._prepared.notice
-        """A line about images that were left out, or nothing."""
         self._labels = torch.from_numpy(source.labels)
         self._part = part
         streams = [
@@ -145,7 +139,7 @@ class BatchLoader:
         loader = DataLoader(
             _Rows(self._prepared, self._labels, self._part),
             batch_sampler=Steps(self._order, first_step),
-            collate_fn=_as_it_is,
+            collate_fn=_unchanged,
             num_workers=self._num_workers,
             prefetch_factor=4 if self._num_workers else None,
             pin_memory=torch.cuda.is_available(),
@@ -154,8 +148,8 @@ class BatchLoader:
             yield self._windows.cut(step, batch, self._part)
 
 
-class UnpairedLoader:
-    """Several loaders side by side, whose images have names of their own; satisfies `Loader`.
+class UnpairedLoader(Loader):
+    """Several loaders side by side, whose images have names of their own.
 
     Args:
         loaders: by the name that their images get.
@@ -236,15 +230,14 @@ def first_images(source: ImageSource, config: DataConfig, count: int) -> Batch:
 
     Returns:
         image (B, 3, H, W) uint8 and label (B, D) float32, of several sets in turn; panels and
-        domains by their names, of the domains as many as the smallest has.
+        domains by their names, as many of each domain as the smallest has.
 
     Raises:
-        DataError: an image cannot be read, and is not to be left out; or there is no other.
+        DataError: an image cannot be read and is not left out, or there is no other.
     """
-    domains = _domains(source)
-    if "image" in domains:
+    if "image" in source.domains:
         return _first_of(source, config, count)
-    firsts = {name: _first_of(own, config, count) for name, own in domains.items()}
+    firsts = {name: _first_of(own, config, count) for name, own in source.domains.items()}
     least = min(len(first["label"]) for first in firsts.values())
     images = {name: first["image"][:least] for name, first in firsts.items()}
     return {**images, "label": torch.zeros(least, 0)}
@@ -253,14 +246,14 @@ def first_images(source: ImageSource, config: DataConfig, count: int) -> Batch:
 def _first_of(source: ImageSource, config: DataConfig, count: int) -> Batch:
     rows: list[int] = []
     images: list[Pixels] = []
-    for index in spread_order(set_sizes(source), count):
+    for index in spread_order(source.set_sizes, count):
         if len(rows) == count:
             break
         try:
             images.append(prepare_item(source, index, config, config.image_size))
         except ImageError as error:
             if not config.skip_broken:
-                raise DataError(f"{error} ({SKIPPING})") from error
+                raise DataError(str(error), hint=SKIPPING) from error
         else:
             rows.append(index)
     if not rows:
@@ -276,5 +269,5 @@ def _to_tensors(items: Sequence[Pixels], names: Sequence[str]) -> Batch:
     return {name: torch.from_numpy(np.ascontiguousarray(panel)) for name, panel in panels}
 
 
-def _as_it_is(batch: Any) -> Any:
+def _unchanged(batch: Any) -> Any:
     return batch

@@ -1,12 +1,12 @@
-"""In which order images are trained on: a function of nothing but (seed, step).
+"""The order in which images are trained on: a function of nothing but (seed, step).
 
-So a training that goes on at step n sees what it would have seen.
+So a training that resumes at step n sees what it would have seen.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Sequence
 from functools import lru_cache
 from itertools import accumulate, chain, zip_longest
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,23 +15,24 @@ Place = tuple[int, bool]
 """An image's index and whether it is mirrored."""
 
 
-class Order(Protocol):
-    """Which images make up which step's batch."""
+class Order(ABC):
+    """The images of each step's batch."""
 
+    @abstractmethod
     def at_step(self, step: int) -> list[Place]:
         """The batch of one step."""
 
 
-class StreamOrder:
+class StreamOrder(Order):
     """One set: one permutation of it after another, cut into batches wherever one ends.
 
     Args:
         num_images: number of images in the set.
-        batch_size: images a batch.
+        batch_size: images per batch.
         seed: decides order and mirroring.
         flip: whether half of the images are mirrored.
-        stream: tells the sets of a joint training apart.
-        left_out: images that are passed over; the others keep their order.
+        stream: distinguishes the sets of a joint training.
+        left_out: images that are skipped; the others keep their order.
     """
 
     def __init__(
@@ -72,13 +73,13 @@ class StreamOrder:
         return indices[kept], mirrored[kept]
 
 
-class JointOrder:
+class JointOrder(Order):
     """Several sets, one after another in one index: each step's batch is of one set.
 
-    The generator moves at the last step of each round of `round_steps`. Step r of round q takes
-    set (q + r) mod S: within a round the sets alternate, as in the official code, and the
-    generator sees them in turn too - which by plain alternation it would not where a round has an
-    even number of steps.
+    The generator is updated at the last step of each round of `round_steps`. Step r of round q
+    takes set (q + r) mod S: within a round the sets alternate, as in the official code, and the
+    generator sees them in turn too - which it would not with plain alternation where a round has
+    an even number of steps.
 
     Args:
         orders: the order within each set.

@@ -11,15 +11,15 @@ from itertools import accumulate, pairwise
 import numpy as np
 from PIL import Image
 
-from stargan_deploy.data.layouts.joint import set_sizes
-from stargan_deploy.data.source import DataConfig, ImageSource
+from stargan_deploy.data.config import DataConfig
+from stargan_deploy.data.source import ImageSource
 from stargan_deploy.errors import DataError, ImageError
 from stargan_deploy.files.images import Pixels, centre_crop_resize
 
 MAX_NAMED_FAILURES = 5
 NUM_DECODERS = 4
-SKIPPING = "--skip-broken leaves such images out, `stargan-deploy data check` names them all"
-"""What to do about broken images."""
+SKIPPING = "`skip_broken` leaves such images out; data check names them all"
+"""Hint about broken images."""
 
 
 class PreparedImages:
@@ -27,10 +27,10 @@ class PreparedImages:
 
     Args:
         source: the images.
-        config: how to prepare them; says whether broken ones are refused or left out.
+        config: how to prepare them, and whether broken ones are refused or left out.
 
     Raises:
-        DataError: broken images that are not to be left out, or a set with no others.
+        DataError: broken images that are not left out, or a set with no others.
     """
 
     def __init__(self, source: ImageSource, config: DataConfig) -> None:
@@ -44,7 +44,8 @@ class PreparedImages:
         if self._broken and not config.skip_broken:
             raise DataError(
                 f"{len(self._broken)} image(s) cannot be read: "
-                f"{_named(list(self._broken.values()))} ({SKIPPING})"
+                f"{_named(list(self._broken.values()))}",
+                hint=SKIPPING,
             )
         for start, end in set_ranges(source):
             if len(self.broken_of(start, end)) == end - start:
@@ -86,7 +87,7 @@ class PreparedImages:
         return prepare_item(self._source, index, self._config, size)
 
     def _check_all(self) -> dict[int, str]:
-        """Decodes all images; returns why each broken one cannot be read."""
+        """Decodes all images; returns the reason for each that cannot be read."""
         with ThreadPoolExecutor(NUM_DECODERS) as pool:
             outcomes = pool.map(self._check, range(len(self._source)))
             return {index: reason for index, reason in enumerate(outcomes) if reason}
@@ -121,7 +122,7 @@ def _cut_apart(item: Image.Image, number: int) -> list[Image.Image]:
 
 def set_ranges(source: ImageSource) -> list[tuple[int, int]]:
     """Where each set's images start and end."""
-    return list(pairwise((0, *accumulate(set_sizes(source)))))
+    return list(pairwise((0, *accumulate(source.set_sizes))))
 
 
 def _named(names: Sequence[str]) -> str:

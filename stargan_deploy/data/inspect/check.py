@@ -1,4 +1,8 @@
-"""What a data folder holds: its layout, its images, its labels, and what is wrong with it."""
+"""A report on a data folder: its layout, its images, its labels, and what is wrong with it.
+
+Each layout is read by the reader that a training uses, so that a fault is described in that
+reader's words.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -12,12 +16,19 @@ import numpy as np
 from PIL import Image
 
 from stargan_deploy.data.batches.prepared import NUM_DECODERS
-from stargan_deploy.data.inspect.contents import Contents, FolderKind, Group, Layout, read_contents
+from stargan_deploy.data.config import AUTO, DataConfig
+from stargan_deploy.data.layout import Contents, Group, group_of_files, load_layout
+from stargan_deploy.data.open import DEFAULT, recognise, require_root
+from stargan_deploy.data.registry import WITHOUT_FOLDER
 from stargan_deploy.data.source import ImageSource
-from stargan_deploy.errors import ImageError
+from stargan_deploy.errors import ConfigError, ImageError
+from stargan_deploy.files.walk import image_files
 
 NUM_SIZES = 5
 """Sizes that a report names."""
+
+UNKNOWN = "images"
+"""Layout of images without labels whose purpose is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,35 +50,36 @@ class Size:
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """One split, or one domain of a split, of a set of which a training takes these apart."""
+    """One split, or one domain of a split, where a training takes these apart."""
 
     split: str
-    """"train" or "test"; of pairs also "val"."""
+    """"train" or "test"; for pairs also "val"."""
     domain: str
-    """Of an unpaired set "A" or "B", else empty."""
+    """"A" or "B" in an unpaired set, else empty."""
     folder: str
     num_images: int
-    """Files, broken ones included; of pairs the number of pairs."""
+    """Number of files, broken ones included; a pair counts once."""
     num_broken: int
     sizes: tuple[Size, ...]
-    """As those of the whole report."""
+    """The most common sizes, most common first."""
     labels: dict[str, int]
     """Number of images that carry each label."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FolderReport:
-    """What `check_folder` found."""
+    """Findings of `check_folder`."""
 
     root: str
-    layout: Layout
+    layout: str
+    """Name of the layout, as `data.kind` has it, or "images"."""
     num_images: int
     """Images that the layout names, broken ones included."""
     num_colour: int
     num_grey: int
     """Images whose three channels are equal."""
     sizes: tuple[Size, ...]
-    """The most common sizes, most common first; of pairs those of one half."""
+    """The most common sizes, most common first; for pairs those of one half."""
     smallest: Size | None
     """The least size by area; absent where no image can be read."""
     largest: Size | None
@@ -76,39 +88,57 @@ class FolderReport:
     together: dict[str, dict[str, int]]
     """Number of images that carry two labels at once."""
     parts: tuple[Part, ...]
-    """Splits and domains of "idx", "plain", "paired" and "unpaired"; else none."""
+    """Splits and domains, where a layout takes them apart; else none."""
     broken: tuple[BrokenImage, ...]
     remarks: tuple[str, ...]
-    """What looks wrong beside broken images."""
+    """Whatever looks wrong besides broken images."""
     problems: tuple[str, ...]
-    """Why a training would refuse the folder, broken images aside, in its words."""
+    """Reasons for which a training would refuse the folder, broken images aside."""
 
 
 def check_folder(
     root: Path,
     *,
-    kind: FolderKind = "auto",
+    kind: str = AUTO,
     attributes: Sequence[str] = (),
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> FolderReport:
     """Reads a data folder as a training would, and decodes every image in it.
 
     Args:
-        root: a folder, or a CSV file.
-        kind: the layout; "auto" looks at `root`.
-        attributes: labels to count, or the two domains that are meant; empty counts all.
+        root: a folder, or a file of labels.
+        kind: the layout; "auto" recognises it.
+        attributes: labels to count, or the two domains; empty counts all.
         progress: called with the number of images read and the number of all.
 
     Raises:
         DataError: there is no such folder, no image in it, or its labels cannot be read.
         LabelError: an attribute that the folder does not know.
-        ConfigError: attributes of a kind that has none.
+        ConfigError: an unknown kind, or attributes of one that has none.
     """
-    contents = read_contents(root, kind, attributes)
+    contents = _read_contents(root, kind, attributes)
     num_images = sum(len(group.files) for group in contents.groups)
     done = count(1)
     tallies = [_tally(group, lambda: progress(next(done), num_images)) for group in contents.groups]
     return _report(root, contents, tallies)
+
+
+def _read_contents(root: Path, kind: str, attributes: Sequence[str]) -> Contents:
+    """Lists the images of a folder, whose layout is recognised unless it is given."""
+    if kind in WITHOUT_FOLDER:
+        raise ConfigError(f"{kind!r} images are drawn: there is no folder to check")
+    layout = recognise(root, automatic=False) if kind == AUTO else load_layout(kind)
+    if layout is None:
+        images = image_files(root)
+        if images and not attributes:
+            return Contents(layout=UNKNOWN, groups=(group_of_files(images),))
+        layout = load_layout(DEFAULT)
+    require_root(layout, root)
+    config = DataConfig(
+        kind=layout.name, root=str(root), attributes=tuple(attributes), split="none"
+    )
+    layout.check_attributes(config)
+    return layout.contents(config, root)
 
 
 def _report(root: Path, contents: Contents, tallies: "Sequence[_Tally]") -> FolderReport:
@@ -135,14 +165,14 @@ def _report(root: Path, contents: Contents, tallies: "Sequence[_Tally]") -> Fold
     )
 
 
-def _maybe_pairs(layout: Layout, tally: "_Tally") -> tuple[str, ...]:
+def _maybe_pairs(layout: str, tally: "_Tally") -> tuple[str, ...]:
     """A hint where odd files among pairs kept them from being recognised."""
     number = sum(n for (width, height), n in tally.sizes.items() if width == 2 * height)
-    if layout != "images" or 2 * number <= tally.num_images:
+    if layout != UNKNOWN or 2 * number <= tally.num_images:
         return ()
     return (
         f"{number} of {tally.num_images} images are twice as wide as high: "
-        "if they are pairs, check them with --kind paired",
+        "if they are pairs, check them with `kind` paired",
     )
 
 
@@ -160,7 +190,7 @@ def _part(group: Group, tally: "_Tally") -> Part:
 
 @dataclass(kw_only=True)
 class _Tally:
-    """What looking at images gave."""
+    """Sizes and faults of the images seen so far."""
 
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     num_grey: int = 0

@@ -9,7 +9,7 @@ from stargan_deploy.errors import DataError, OutputError
 from stargan_deploy.files.atomic import make_folder
 
 Fetch = Callable[[Path], None]
-"""Puts `celeba/` with images and lists into a folder, going on with what it finds there."""
+"""Puts `celeba/` with images and lists into a folder, continuing with what it finds there."""
 
 MAX_REASON = 200
 """Characters of a failure's reason that the error quotes."""
@@ -29,31 +29,32 @@ def download_celeba(folder: Path, *, fetch: Fetch = fetch_with_torchvision) -> i
     """Downloads CelebA (Liu et al., ICCV 2015) in the layout that a training reads.
 
     Everything happens in `<folder>.partial` beside it, which becomes `folder` when it is whole;
-    after a failure it stays, and the next call goes on with it.
+    after a failure it stays, and the next call continues with it.
 
     Args:
-        folder: where the data set is to stand; absent or empty.
+        folder: the data set's new folder; absent or empty.
         fetch: downloads into a folder.
 
     Returns:
         The number of images.
 
     Raises:
-        OutputError: something stands in the folder, or it cannot be written.
+        OutputError: the folder is not empty, or it cannot be written.
         DataError: the download failed, or is not whole.
     """
     folder = Path(folder).resolve()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise OutputError(f"{folder} is not empty; choose a new folder for CelebA")
+        raise OutputError(f"{folder} is not empty", hint="choose a new folder for CelebA")
     partial = make_folder(folder.with_name(f"{folder.name}.partial"))
     try:
         fetch(partial)
     except Exception as error:  # whatever Google Drive, the network and the archive make it raise
         reason = str(error).strip()[:MAX_REASON].rstrip(".") or type(error).__name__
         raise DataError(
-            f"cannot download CelebA: {reason}; try again later{_kept(partial)}, or fetch "
+            f"cannot download CelebA: {reason}",
+            hint=f"try again later{_kept(partial)}, or fetch "
             "img_align_celeba.zip and list_attr_celeba.txt from "
-            f"https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html and unpack them in {folder}"
+            f"https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html and unpack them in {folder}",
         ) from error
     number = _check_whole(partial / "celeba")
     _publish(partial / "celeba", folder)
@@ -61,9 +62,9 @@ def download_celeba(folder: Path, *, fetch: Fetch = fetch_with_torchvision) -> i
 
 
 def _kept(partial: Path) -> str:
-    """Says what a failed download leaves, if it leaves something."""
+    """A note on what a failed download leaves, if it leaves something."""
     if any(path.is_file() for path in partial.rglob("*")):
-        return f" (it goes on with what is in {partial})"
+        return f" (it continues with what is in {partial})"
     shutil.rmtree(partial, ignore_errors=True)
     return ""
 
@@ -75,7 +76,8 @@ def _check_whole(folder: Path) -> int:
     if missing:
         raise DataError(
             f"the download in {folder} lacks {len(missing)} of {len(images)} images, such as "
-            f"{missing[0]}; try again"
+            f"{missing[0]}",
+            hint="try again",
         )
     return len(images)
 

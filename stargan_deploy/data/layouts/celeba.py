@@ -3,22 +3,18 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from stargan_deploy.card.labels import multilabel_space
+from stargan_deploy.data.config import DataConfig, Scheme
+from stargan_deploy.data.layout import Contents, DataLayout
 from stargan_deploy.data.layouts.label_file import LabelFile
-from stargan_deploy.data.layouts.table import FileTable
-from stargan_deploy.data.source import Scheme, Split
-from stargan_deploy.data.splits import NUM_HELD_OUT, choose_rows
+from stargan_deploy.data.layouts.table import ListedImages
+from stargan_deploy.data.source import ImageSource, Split
 from stargan_deploy.errors import DataError
-from stargan_deploy.files.images import IMAGE_SUFFIXES
-from stargan_deploy.files.walk import subfolders
 
 PAPER_ATTRIBUTES = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young")
 """The five attributes of the paper's CelebA experiments."""
 
-IMAGE_FOLDERS = ("images", "img_align_celeba", "img_celeba")
 
-
-class CelebA(FileTable):
+class CelebA(ListedImages):
     """CelebA or anything in its layout.
 
     Args:
@@ -40,50 +36,53 @@ class CelebA(FileTable):
         split: Split = "train",
         scheme: Scheme = "official",
     ) -> None:
-        path = find_attribute_file(root)
-        if path is None:
-            raise DataError(f"{root} holds no list_attr_*.txt, so it is not in CelebA's layout")
-        file = LabelFile(path)
-        if not file.is_list:
-            raise DataError(f"{path} does not start with a row count and attribute names")
-        wanted = tuple(attributes) or PAPER_ATTRIBUTES
-        rows = file.read(wanted)
-        chosen = choose_rows(
-            rows.files, split, scheme, folder=path.parent, num_held_out=NUM_HELD_OUT
-        )
-        if not chosen:
-            raise DataError(
-                f"{path} has {len(rows.files)} rows, and data.split={scheme} leaves none for "
-                f"{split} (official holds out {NUM_HELD_OUT}); use --set data.split=none"
-            )
         super().__init__(
-            find_image_folder(path.parent),
-            [rows.files[index] for index in chosen],
-            rows.labels[chosen],
-            label_space=multilabel_space(wanted),
+            open_list(root),
+            tuple(attributes) or PAPER_ATTRIBUTES,
+            split=split,
+            scheme=scheme,
+            set_name="celeba",
             description=Path(root).resolve().name,
         )
+
+
+class CelebALayout(DataLayout):
+    """A folder of images and an attribute list."""
+
+    name = "celeba"
+    summary = "CelebA's layout (images and an attribute list)"
+    is_automatic = True
+
+    def recognises(self, root: Path) -> bool:
+        """Whether there is an attribute list."""
+        return find_attribute_file(root) is not None
+
+    def open(self, config: DataConfig, root: Path, split: Split) -> ImageSource:
+        """Opens the rows of a split."""
+        return CelebA(root, attributes=config.attributes, split=split, scheme=config.split)
+
+    def contents(self, config: DataConfig, root: Path) -> Contents:
+        """All rows, with all attributes unless some are named."""
+        attributes = config.attributes or open_list(root).names
+        return CelebA(root, attributes=attributes, scheme="none").contents(self.name)
+
+
+def open_list(root: Path) -> LabelFile:
+    """Opens the attribute list of a folder.
+
+    Raises:
+        DataError: there is none, or it is not one.
+    """
+    path = find_attribute_file(root)
+    if path is None:
+        raise DataError(f"{root} holds no list_attr_*.txt, so it is not in CelebA's layout")
+    file = LabelFile(path)
+    if not file.is_list:
+        raise DataError(f"{path} does not start with a row count and attribute names")
+    return file
 
 
 def find_attribute_file(root: Path) -> Path | None:
     """The attribute list of a folder in CelebA's layout, or None."""
     patterns = ("list_attr*.txt", "*/list_attr*.txt")
     return next((path for p in patterns for path in sorted(Path(root).glob(p))), None)
-
-
-def find_image_folder(folder: Path) -> Path:
-    """The folder with the images beside an attribute list.
-
-    Raises:
-        DataError: no folder with images is there.
-    """
-    others = [path.name for path in subfolders(folder)]
-    for name in (*IMAGE_FOLDERS, *others, "."):
-        candidate = folder / name
-        if candidate.is_dir() and any(_is_image(path) for path in candidate.iterdir()):
-            return candidate
-    raise DataError(f"{folder} has an attribute list, but no folder of images beside it")
-
-
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")

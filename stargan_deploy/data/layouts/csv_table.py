@@ -1,4 +1,4 @@
-"""Images and a CSV of their attributes: `file,Attr1,Attr2,...`, then a row an image.
+"""Images and a CSV of their attributes: `file,Attr1,Attr2,...`, then a row for each image.
 
 Files are named relative to the CSV's folder, or to a folder of images beside it.
 """
@@ -6,29 +6,24 @@ Files are named relative to the CSV's folder, or to a folder of images beside it
 from collections.abc import Sequence
 from pathlib import Path
 
-from stargan_deploy.card.labels import multilabel_space
-from stargan_deploy.data.layouts.celeba import IMAGE_FOLDERS
+from stargan_deploy.data.config import DataConfig, Scheme
+from stargan_deploy.data.layout import Contents, DataLayout
 from stargan_deploy.data.layouts.label_file import LabelFile
-from stargan_deploy.data.layouts.table import FileTable
-from stargan_deploy.data.source import Scheme, Split
-from stargan_deploy.data.splits import NUM_HELD_OUT, choose_rows
+from stargan_deploy.data.layouts.table import ListedImages
+from stargan_deploy.data.source import ImageSource, Split
 from stargan_deploy.errors import DataError
-from stargan_deploy.files.walk import found_at
 
 FILE_COLUMNS = frozenset(
     ("file", "filename", "file_name", "image", "image_id", "image_name", "img", "name", "path")
 )
-"""Names, in lower case, of a first column by which a CSV is taken for a table of images."""
+"""Names, in lower case, of a first column by which a CSV is recognised as a table of images."""
 
 HELD_OUT_SHARE = 10
 """The official split holds out one row in so many, where that is fewer than CelebA's 1,999."""
 
-NUM_PROBED = 20
-"""Files that are looked for to find the folder they stand in."""
 
-
-class CsvTable(FileTable):
-    """Images with the attributes that a CSV tells.
+class CsvTable(ListedImages):
+    """Images with the attributes of a CSV.
 
     Args:
         root: the CSV, or the folder with one.
@@ -50,26 +45,43 @@ class CsvTable(FileTable):
         split: Split = "train",
         scheme: Scheme = "official",
     ) -> None:
-        path = _only_csv(Path(root))
-        file = LabelFile(path)
+        file = LabelFile(_only_csv(Path(root)))
         wanted = tuple(attributes) or file.names
         if not wanted or not all(wanted):
             raise DataError(
-                f"{path} does not name its columns (file,Attribute1,...); choose some with --attrs"
+                f"{file.path} does not name its columns (file,Attribute1,...)",
+                hint="choose some with `attributes`",
             )
-        rows = file.read(wanted)
-        number = min(NUM_HELD_OUT, len(rows.files) // HELD_OUT_SHARE)
-        scheme = scheme if number or scheme == "partition" else "none"
-        chosen = choose_rows(rows.files, split, scheme, folder=path.parent, num_held_out=number)
-        if not chosen:
-            raise DataError(f"{path}: data.split={scheme} leaves no row for {split}")
         super().__init__(
-            _image_folder(path, rows.files),
-            [rows.files[index] for index in chosen],
-            rows.labels[chosen],
-            label_space=multilabel_space(wanted, name="csv"),
+            file,
+            wanted,
+            split=split,
+            scheme=scheme,
+            held_out_share=HELD_OUT_SHARE,
+            set_name="csv",
             description=Path(root).resolve().name,
         )
+
+
+class CsvLayout(DataLayout):
+    """Images and a CSV of attributes."""
+
+    name = "csv"
+    summary = "images and a CSV of attributes"
+    is_automatic = True
+    label_suffixes = (".csv",)
+
+    def recognises(self, root: Path) -> bool:
+        """Whether there is one CSV that names files."""
+        return find_csv(root) is not None
+
+    def open(self, config: DataConfig, root: Path, split: Split) -> ImageSource:
+        """Opens the rows of a split."""
+        return CsvTable(root, attributes=config.attributes, split=split, scheme=config.split)
+
+    def contents(self, config: DataConfig, root: Path) -> Contents:
+        """All rows."""
+        return CsvTable(root, attributes=config.attributes, scheme="none").contents(self.name)
 
 
 def find_csv(folder: Path) -> Path | None:
@@ -92,7 +104,8 @@ def _only_csv(root: Path) -> Path:
         names = ", ".join(path.name for path in _csv_files(root)) or "none"
         raise DataError(
             f"{root} does not hold exactly one CSV that starts with file,Attribute1,...: found "
-            f"{names}; name the file itself as data.root"
+            f"{names}",
+            hint="name the file itself with `root`",
         )
     return path
 
@@ -110,17 +123,3 @@ def _names_files(path: Path) -> bool:
         return False
     first, comma, _ = header.partition(",")
     return bool(comma) and first.strip().strip('"').lower() in FILE_COLUMNS
-
-
-def _image_folder(path: Path, files: Sequence[str]) -> Path:
-    """The folder that holds the most of the first files."""
-    nested = (f"{name}/{name}" for name in IMAGE_FOLDERS)  # as archives are unpacked on Kaggle
-    candidates = [path.parent / name for name in (".", *IMAGE_FOLDERS, *nested)]
-    probed = files[:NUM_PROBED]
-    found = [sum(found_at(folder / file) == "file" for file in probed) for folder in candidates]
-    if not max(found):
-        raise DataError(
-            f"{path}: none of its first {len(probed)} files ({probed[0]!r}, ...) stands in "
-            f"{path.parent} or {path.parent / 'images'}"
-        )
-    return candidates[found.index(max(found))]

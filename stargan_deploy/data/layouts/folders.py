@@ -1,22 +1,25 @@
 """One folder per domain, as RaFD is laid out for the official code (`train/happy/*.jpg`)."""
 
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from stargan_deploy.card.labels import onehot_space
+from stargan_deploy.data.config import DataConfig
+from stargan_deploy.data.layout import Contents, DataLayout, Findings, group_of
 from stargan_deploy.data.layouts.table import FileTable
-from stargan_deploy.data.source import Split
+from stargan_deploy.data.source import SPLITS, ImageSource, Split
 from stargan_deploy.errors import DataError, LabelError, unknown_name
-from stargan_deploy.files.walk import image_files, subfolders
+from stargan_deploy.files.walk import holds_images, image_files, subfolders
 
 
 class FolderPerDomain(FileTable):
     """Domains of which each image has exactly one, named by its folder.
 
     Args:
-        root: holds a folder a domain, or `train` and `test` with a folder a domain each.
+        root: holds a folder for each domain, or `train` and `test` with a folder for each.
         domains: the domains to read, in label order; empty takes all, sorted by name.
         split: "train" or "test"; without such folders all images serve both.
 
@@ -33,8 +36,8 @@ class FolderPerDomain(FileTable):
         if len(known) < 2:
             raise DataError(
                 f"{trained} is neither in CelebA's layout (list_attr_*.txt), nor has it one CSV "
-                "(file,Attribute1,...), nor at least two folders of images, one a domain; found "
-                f"folders of images: {', '.join(known) or 'none'}"
+                "(file,Attribute1,...), nor at least two folders of images, one for each domain; "
+                f"found folders of images: {', '.join(known) or 'none'}"
             )
         for name in domains:
             if name not in known:
@@ -53,13 +56,38 @@ class FolderPerDomain(FileTable):
         )
 
 
+class FoldersLayout(DataLayout):
+    """A folder of images for each domain."""
+
+    name = "folders"
+    summary = "a folder of images per domain"
+    is_automatic = True
+
+    def recognises(self, root: Path) -> bool:
+        """Whether there are two folders of images."""
+        folders = filter(holds_images, subfolders(split_folder(root, "train")))
+        return len(list(islice(folders, 2))) == 2
+
+    def open(self, config: DataConfig, root: Path, split: Split) -> ImageSource:
+        """Opens the images of a split."""
+        return FolderPerDomain(root, domains=config.attributes, split=split)
+
+    def contents(self, config: DataConfig, root: Path) -> Contents:
+        """The images of both splits, whose labels are counted together."""
+        tables = [FolderPerDomain(root, domains=config.attributes, split=s) for s in SPLITS]
+        found = Findings(groups=[group_of(tables[0])])
+        if tables[1].folder != tables[0].folder:
+            found.groups.append(group_of(tables[1]))
+        return found.contents(self.name, root, unused="belong to no domain")
+
+
 def files_by_domain(base: Path) -> dict[str, list[Path]]:
     """The images of each folder that has some."""
     return {folder.name: files for folder in subfolders(base) if (files := image_files(folder))}
 
 
 def split_folder(root: Path, split: Split) -> Path:
-    """The folder of a split; of a data set without `train` the root."""
+    """The folder of a split; the root of a data set without `train`."""
     folders = split_folders(root)
     names = ("train",) if split == "train" else ("test", "val", "train")
     return next((folders[name] for name in names if name in folders), root)

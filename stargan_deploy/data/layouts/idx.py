@@ -9,6 +9,7 @@ import math
 import struct
 import zlib
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,24 +17,26 @@ import numpy.typing as npt
 from PIL import Image
 
 from stargan_deploy.card.labels import onehot_space
-from stargan_deploy.data.source import Split
+from stargan_deploy.data.config import DataConfig
+from stargan_deploy.data.layout import Contents, DataLayout, Findings, group_of
+from stargan_deploy.data.source import SPLITS, ImageSource, Split
 from stargan_deploy.errors import DataError, LabelError, unknown_name
 
 STEMS: dict[Split, str] = {"train": "train", "test": "t10k"}
 """Start of the files' names by split."""
 
 FILES = {"images-idx3": 3, "labels-idx1": 1}
-"""Middle of the files' names, and the number of dimensions of what is in them."""
+"""Middle of the files' names, and the number of dimensions of their content."""
 
 UNSIGNED_BYTE = 8
 """IDX's number for the only type that MNIST has."""
 
 MAX_BYTES = 2**31
-"""Most that a file may unpack to, so that a hostile one cannot fill the memory."""
+"""Size that a file may unpack to, so that a hostile one cannot fill the memory."""
 
 
-class IdxDigits:
-    """Grey images with a class each, held in memory; satisfies `ImageSource`.
+class IdxDigits(ImageSource):
+    """Grey images with a class each, held in memory.
 
     Args:
         root: the folder of `train-images-idx3-ubyte`, `train-labels-idx1-ubyte` and the two
@@ -46,7 +49,7 @@ class IdxDigits:
         LabelError: a class that does not occur.
     """
 
-    panels: tuple[str, ...] = ("image",)
+    folder: Path
 
     def __init__(self, root: Path, *, classes: Sequence[str] = (), split: Split = "train") -> None:
         known = [str(number) for number in np.unique(_read(root, "train", "labels-idx1"))]
@@ -54,14 +57,15 @@ class IdxDigits:
             if name not in known:
                 raise LabelError(unknown_name("class", name, known, where=str(root)))
         wanted = tuple(classes) or tuple(known)
-        images, numbers = (_read(root, split, what) for what in FILES)
+        images, numbers = (_read(root, split, part) for part in FILES)
         if len(images) != len(numbers):
             raise DataError(f"{root} has {len(images)} {split} images, but {len(numbers)} labels")
         rank = {int(name): index for index, name in enumerate(wanted)}
+        self.folder = Path(root)
         self._rows = np.flatnonzero(np.isin(numbers, list(rank)))
         self._images = images
         self.num_left_out = len(images) - len(self._rows)
-        """Images of the split of which the class is not among the classes."""
+        """Number of images of the split whose class is not among the classes."""
         ranks = [rank[int(number)] for number in numbers[self._rows]]
         self.labels = np.eye(len(wanted), dtype=np.float32)[ranks]
         self.label_space = onehot_space(wanted, name="classes")
@@ -78,18 +82,47 @@ class IdxDigits:
         """The image's number in its file."""
         return f"image {self._rows[index]}"
 
+    def location(self, index: int) -> str:
+        """The image's number, below the folder."""
+        return str(self.folder / self.name(index))
 
-def holds_idx(root: Path) -> bool:
-    """Whether a folder has at least one of MNIST's four files."""
-    return any(_find(root, split, what) for split in STEMS for what in FILES)
+
+class IdxLayout(DataLayout):
+    """MNIST's IDX files."""
+
+    name = "idx"
+    summary = "MNIST's IDX files (data.kind = idx)"
+
+    def recognises(self, root: Path) -> bool:
+        """Whether a folder has at least one of MNIST's four files."""
+        return any(_find(root, split, part) for split in STEMS for part in FILES)
+
+    def open(self, config: DataConfig, root: Path, split: Split) -> ImageSource:
+        """Opens the two files of a split."""
+        return IdxDigits(root, classes=config.attributes, split=split)
+
+    def contents(self, config: DataConfig, root: Path) -> Contents:
+        """The images of both splits, or a line on each file that is missing or damaged."""
+        found = Findings()
+        for split in SPLITS:
+            read = partial(IdxDigits, root, classes=config.attributes, split=split)
+            digits = found.attempt(read)
+            if digits is None:
+                found.add_problems(find_faults(root, split))
+                continue
+            if digits.num_left_out and not config.attributes:
+                words = f"{split} images are left out, whose classes do not occur in training"
+                found.remarks.append(f"{digits.num_left_out} {words}")
+            found.groups.append(group_of(digits, split=split))
+        return found.contents(self.name, root, may_be_empty=self.recognises(root))
 
 
 def find_faults(root: Path, split: Split) -> list[str]:
-    """Says which of a split's two files are missing or damaged, in a line each."""
+    """A line on each of a split's two files that is missing or damaged."""
     faults = []
-    for what in FILES:
+    for part in FILES:
         try:
-            _read(root, split, what)
+            _read(root, split, part)
         except DataError as error:
             faults.append(str(error))
     return faults
@@ -99,12 +132,12 @@ def read_idx(path: Path, num_dims: int) -> npt.NDArray[np.uint8]:
     """Reads an IDX file of unsigned bytes.
 
     Raises:
-        DataError: it cannot be read, or is none.
+        DataError: it cannot be read, or is not an IDX file.
     """
     content = _unpacked(path)
     header = 4 + 4 * num_dims
     if len(content) < header or content[:4] != bytes((0, 0, UNSIGNED_BYTE, num_dims)):
-        raise DataError(f"{path} is no IDX file of unsigned bytes in {num_dims} dimension(s)")
+        raise DataError(f"{path} is not an IDX file of unsigned bytes in {num_dims} dimension(s)")
     sizes = struct.unpack(f">{num_dims}I", content[4:header])
     shape = "x".join(map(str, sizes))
     if 0 in sizes:
@@ -114,22 +147,22 @@ def read_idx(path: Path, num_dims: int) -> npt.NDArray[np.uint8]:
     return np.frombuffer(content, np.uint8, offset=header).reshape(sizes)
 
 
-def _read(root: Path, split: Split, what: str) -> npt.NDArray[np.uint8]:
-    path = _find(root, split, what)
+def _read(root: Path, split: Split, part: str) -> npt.NDArray[np.uint8]:
+    path = _find(root, split, part)
     if path is None:
-        stem = _stem(split, what)
+        stem = _stem(split, part)
         raise DataError(f"{root} holds no {stem}, nor {stem}.gz: it is not MNIST's layout")
-    return read_idx(path, FILES[what])
+    return read_idx(path, FILES[part])
 
 
-def _find(root: Path, split: Split, what: str) -> Path | None:
-    stem = _stem(split, what)
+def _find(root: Path, split: Split, part: str) -> Path | None:
+    stem = _stem(split, part)
     paths = (Path(root) / name for name in (stem, f"{stem}.gz"))
     return next((path for path in paths if path.is_file()), None)
 
 
-def _stem(split: Split, what: str) -> str:
-    return f"{STEMS[split]}-{what}-ubyte"
+def _stem(split: Split, part: str) -> str:
+    return f"{STEMS[split]}-{part}-ubyte"
 
 
 def _unpacked(path: Path) -> bytes:

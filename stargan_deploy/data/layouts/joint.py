@@ -1,6 +1,6 @@
 """Several data sets as one source, for joint training (StarGAN, section 3.2).
 
-Each image belongs to one set, whose labels are known of it; a mask at the end of the label says
+Each image belongs to one set, whose labels are known for it; a mask at the end of the label says
 which set that is (see `LabelSpace`).
 """
 
@@ -27,8 +27,8 @@ class Part:
     """Side of its images' centre crop in pixels; None takes the largest square that fits."""
 
 
-class JointSource:
-    """The images of all sets, one set after another; satisfies `ImageSource`.
+class JointSource(ImageSource):
+    """The images of all sets, one set after another.
 
     Args:
         parts: the sets by name, in label order.
@@ -37,15 +37,12 @@ class JointSource:
         LabelError: two sets know a label of the same name.
     """
 
-    panels: tuple[str, ...] = ("image",)
-
     def __init__(self, parts: Mapping[str, Part]) -> None:
         self._names = list(parts)
         self._parts = list(parts.values())
         sources = [part.source for part in self._parts]
-        self.set_sizes = tuple(len(source) for source in sources)
-        """Number of images of each set."""
-        self._starts = [0, *accumulate(self.set_sizes)]
+        self._sizes = tuple(len(source) for source in sources)
+        self._starts = [0, *accumulate(self._sizes)]
         self.label_space = _joined({n: p.source.label_space for n, p in parts.items()})
         embedded = [self.label_space.embed(s.labels, i) for i, s in enumerate(sources)]
         self.labels = np.concatenate(embedded)
@@ -53,6 +50,11 @@ class JointSource:
 
     def __len__(self) -> int:
         return self._starts[-1]
+
+    @property
+    def set_sizes(self) -> tuple[int, ...]:
+        """Number of images of each set."""
+        return self._sizes
 
     def load(self, index: int) -> Image.Image:
         """Decodes one image to RGB and cuts its set's centre square out of it."""
@@ -64,14 +66,14 @@ class JointSource:
         part, own = self._find(index)
         return f"{self._names[part]}/{self._parts[part].source.name(own)}"
 
+    def location(self, index: int) -> str:
+        """Path of an image."""
+        part, own = self._find(index)
+        return self._parts[part].source.location(own)
+
     def _find(self, index: int) -> tuple[int, int]:
         part = bisect_right(self._starts, index) - 1
         return part, index - self._starts[part]
-
-
-def set_sizes(source: ImageSource) -> tuple[int, ...]:
-    """Number of images of each set that a source is made of."""
-    return source.set_sizes if isinstance(source, JointSource) else (len(source),)
 
 
 def _joined(spaces: Mapping[str, LabelSpace]) -> LabelSpace:
@@ -81,7 +83,7 @@ def _joined(spaces: Mapping[str, LabelSpace]) -> LabelSpace:
         for label in label_set.names:
             if owners.setdefault(label, label_set.name) != label_set.name:
                 raise LabelError(
-                    f"both {owners[label]} and {label_set.name} know a label {label!r}; choose "
-                    f"others with --set data.sets.{label_set.name}.attributes=[...], or rename it"
+                    f"both {owners[label]} and {label_set.name} know a label {label!r}",
+                    hint=f"choose others with data.sets.{label_set.name}.attributes, or rename it",
                 )
     return LabelSpace(sets=sets)

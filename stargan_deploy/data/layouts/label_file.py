@@ -1,8 +1,8 @@
-"""Files that tell the labels of images: a CSV with a header, or CelebA's attribute list.
+"""Label files: a CSV with a header, or CelebA's attribute list.
 
-CSV: `file,Attr1,Attr2,...`, then a row an image. CelebA's list: the number of rows, the attribute
-names, then a row an image, separated by blanks. Values are 1 or true, and 0, -1 or false. Either
-line ending and a byte order mark are read.
+CSV: `file,Attr1,Attr2,...`, then a row for each image. CelebA's list: the number of rows, the
+attribute names, then a row for each image, separated by blanks. Values are 1 or true, and 0, -1 or
+false. Either line ending and a byte order mark are read.
 """
 
 import csv
@@ -16,10 +16,10 @@ from stargan_deploy.data.source import Labels
 from stargan_deploy.errors import DataError, LabelError, unknown_name
 
 VALUES = {"1": 1.0, "+1": 1.0, "true": 1.0, "0": 0.0, "-1": 0.0, "false": 0.0}
-"""What a cell may hold, in lower case."""
+"""Values of a cell, in lower case."""
 
 Cells = tuple[int, list[str]]
-"""A line's number, from one, and what stands in it."""
+"""A line's number, from one, and its cells."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,11 +31,11 @@ class LabelRows:
     labels: Labels
     """Zeros and ones (N, K) in the order of the columns asked for."""
     lines: list[int]
-    """Where each row stands in the file."""
+    """Number of each row's line in the file."""
 
 
 class LabelFile:
-    """A file that tells the labels of images; its rows are read when asked for.
+    """A file of labels of images; its rows are read when asked for.
 
     Args:
         path: a CSV file or a CelebA attribute list.
@@ -51,7 +51,7 @@ class LabelFile:
         self.is_list = first_line.isdecimal()
         """Whether this is CelebA's list rather than a CSV."""
         self.num_rows_said = int(first_line[:18]) if self.is_list else None
-        """The number of rows that CelebA's list says it has."""
+        """Number of rows that CelebA's list claims to have."""
         rows = self._rows()
         header, first = next(rows, None), next(rows, None)
         if header is None or first is None:
@@ -65,7 +65,7 @@ class LabelFile:
 
         Raises:
             LabelError: a name that the file does not have.
-            DataError: a name of two columns, a row of another length, or a value that is none.
+            DataError: a name of two columns, a row of another length, or a value that is not valid.
         """
         columns = [self._column(name) for name in names]
         files, labels, lines = [], [], []

@@ -3,15 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
-from stargan_deploy.card.labels import NO_LABELS
+from stargan_deploy.data.config import DataConfig
+from stargan_deploy.data.layout import DataLayout
 from stargan_deploy.data.layouts.folders import required_images, split_folder
 from stargan_deploy.data.layouts.table import FileTable
-from stargan_deploy.data.source import Split
+from stargan_deploy.data.source import ImageSource, Split
 
 HELD_OUT_EVERY = 20
-"""Of images that no folder holds out, every so many-th is."""
+"""One image in so many is held out where no folder is."""
 
 
 class PlainImages(FileTable):
@@ -30,13 +29,20 @@ class PlainImages(FileTable):
         files = required_images(base)
         if base == Path(root):
             files = _share(files, split)
-        super().__init__(
-            base,
-            [str(path.relative_to(base)) for path in files],
-            np.zeros((len(files), 0), np.float32),
-            label_space=NO_LABELS,
-            description=Path(root).resolve().name,
-        )
+        names = [str(path.relative_to(base)) for path in files]
+        super().__init__(base, names, description=Path(root).resolve().name)
+
+
+class PlainLayout(DataLayout):
+    """Images without labels."""
+
+    name = "plain"
+    summary = "images without labels (data.kind = plain)"
+    takes_attributes = False
+
+    def open(self, config: DataConfig, root: Path, split: Split) -> ImageSource:  # noqa: ARG002
+        """Opens the images of a split."""
+        return PlainImages(root, split=split)
 
 
 def _share(files: Sequence[Path], split: Split) -> list[Path]:

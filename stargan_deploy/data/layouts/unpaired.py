@@ -1,58 +1,62 @@
 """Two domains of images without pairs, as CycleGAN learns from."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from stargan_deploy.card.labels import NO_LABELS
+from stargan_deploy.data.config import DataConfig
+from stargan_deploy.data.layout import SERVE_BOTH, Contents, DataLayout, Findings, group_of
 from stargan_deploy.data.layouts.folders import files_by_domain, split_folder
 from stargan_deploy.data.layouts.table import FileTable
-from stargan_deploy.data.source import ImageSource, Split
+from stargan_deploy.data.source import SPLITS, ImageSource, Split
 from stargan_deploy.errors import DataError, LabelError, unknown_name
 from stargan_deploy.files.walk import found_at, image_files
 
 NUM_DOMAINS = 2
 
 LETTERS = {"trainA": "A", "trainB": "B"}
-"""Domains by the folders that CycleGAN's own data sets have for them."""
+"""Domains by their folders in CycleGAN's own data sets."""
 
-HOW_TO_NAME = "name A and B with --attrs A,B"
+HOW_TO_NAME = "name A and B with `attributes`"
 
 
-class UnpairedDomains:
-    """Domains A and B, each in an order of its own; satisfies `ImageSource`.
+class UnpairedDomains(ImageSource):
+    """Domains A and B, each in an order of its own.
 
-    As one source it is all images of A, then all of B; `domains` are what batches are made of.
+    As one source it is all images of A, then all of B; batches are made of its `domains`.
 
     Args:
-        root: folders `trainA`, `trainB`, `testA` and `testB`; or a folder a domain, also below
-            `train` and `test`.
-        domains: names of the folders of A and B; empty takes the only two there are. Of a root
-            with `trainA` or `trainB` and without folders of these names they are mere names.
+        root: folders `trainA`, `trainB`, `testA` and `testB`; or a folder for each domain,
+            also below `train` and `test`.
+        domains: names of the folders of A and B; empty takes the only two there are. They are
+            mere names where the root has `trainA` or `trainB` and no folders of these names.
         split: "train" or "test"; without such folders all images serve both.
 
     Raises:
-        DataError: a domain is missing or holds no images, or it is open which two are meant.
+        DataError: a domain is missing or holds no images, or it is not clear which two are meant.
         LabelError: one domain is named as both.
     """
 
-    panels: tuple[str, ...] = ("image",)
-
     def __init__(self, root: Path, *, domains: Sequence[str] = (), split: Split = "train") -> None:
         folders = domain_folders(Path(root), domains, split)
-        self.domains: dict[str, ImageSource] = {
+        self._domains: dict[str, ImageSource] = {
             f"image_{letter}": open_domain(folder)
             for letter, folder in zip("ab", folders, strict=True)
         }
-        self.label_space = NO_LABELS
         self.labels = np.zeros((len(self), 0), np.float32)
         names = " and ".join(folder.name for folder in folders)
         self.description = f"{Path(root).resolve().name} ({names})"
 
     def __len__(self) -> int:
-        return sum(len(source) for source in self.domains.values())
+        return sum(len(source) for source in self._domains.values())
+
+    @property
+    def domains(self) -> Mapping[str, ImageSource]:
+        """Both domains, by the names of their images in a batch."""
+        return self._domains
 
     def load(self, index: int) -> Image.Image:
         """Decodes one image to RGB."""
@@ -64,9 +68,46 @@ class UnpairedDomains:
         source, own = self._find(index)
         return source.name(own)
 
+    def location(self, index: int) -> str:
+        """Path of an image."""
+        source, own = self._find(index)
+        return source.location(own)
+
     def _find(self, index: int) -> tuple[ImageSource, int]:
-        first, second = self.domains.values()
+        first, second = self._domains.values()
         return (first, index) if index < len(first) else (second, index - len(first))
+
+
+class UnpairedLayout(DataLayout):
+    """Two domains without pairs."""
+
+    name = "unpaired"
+    summary = "two domains without pairs (data.kind = unpaired)"
+
+    def recognises(self, root: Path) -> bool:
+        """Whether there is a folder `trainA` or `trainB`."""
+        return has_lettered_folders(root)
+
+    def open(self, config: DataConfig, root: Path, split: Split) -> ImageSource:
+        """Opens both domains of a split."""
+        return UnpairedDomains(root, domains=config.attributes, split=split)
+
+    def contents(self, config: DataConfig, root: Path) -> Contents:
+        """The images of each domain and split."""
+        found = Findings()
+        folders = {
+            split: found.attempt(partial(domain_folders, root, config.attributes, split))
+            for split in SPLITS
+        }
+        if folders["train"] and folders["train"] == folders["test"]:
+            found.remarks.append(SERVE_BOTH)
+            folders["test"] = None
+        for split, pair in folders.items():
+            for letter, folder in zip("AB", pair or (), strict=False):
+                source = found.attempt(partial(open_domain, folder))
+                if source is not None:
+                    found.groups.append(group_of(source, split=split, domain=letter))
+        return found.contents(self.name, root)
 
 
 def open_domain(folder: Path) -> FileTable:
@@ -79,10 +120,9 @@ def open_domain(folder: Path) -> FileTable:
         raise DataError(f"there is no folder {folder}; two domains are needed, A and B")
     files = image_files(folder)
     if not files:
-        raise DataError(f"{folder} holds no images; two domains are needed, one a folder")
+        raise DataError(f"{folder} holds no images; two domains are needed, a folder for each")
     names = [str(path.relative_to(folder)) for path in files]
-    labels = np.zeros((len(files), 0), np.float32)
-    return FileTable(folder, names, labels, label_space=NO_LABELS, description=folder.name)
+    return FileTable(folder, names, description=folder.name)
 
 
 def has_lettered_folders(root: Path, split: Split = "train") -> bool:
@@ -91,10 +131,10 @@ def has_lettered_folders(root: Path, split: Split = "train") -> bool:
 
 
 def domain_folders(root: Path, domains: Sequence[str], split: Split) -> list[Path]:
-    """The folders of A and B; of folders called by these letters one may not be there.
+    """The folders of A and B; one of those called by these letters may be missing.
 
     Raises:
-        DataError: it is open which two are meant, or one that is named has no images.
+        DataError: it is not clear which two are meant, or one that is named has no images.
         LabelError: one domain is named as both.
     """
     if domains and len(domains) != NUM_DOMAINS:
@@ -108,13 +148,14 @@ def domain_folders(root: Path, domains: Sequence[str], split: Split) -> list[Pat
     known = files_by_domain(base)
     if not domains and len(known) != NUM_DOMAINS:
         raise DataError(
-            f"two domains are needed, one a folder, and {base} has {len(known)} "
-            f"({', '.join(known) or 'none'}); {HOW_TO_NAME}"
+            f"two domains are needed, a folder for each, and {base} has {len(known)} "
+            f"({', '.join(known) or 'none'})",
+            hint=HOW_TO_NAME,
         )
     for name in domains:
         if name not in known:
             complaint = unknown_name("domain", name, known, where=str(base))
-            raise DataError(f"{complaint}; {HOW_TO_NAME}")
+            raise DataError(complaint, hint=HOW_TO_NAME)
     return [base / name for name in domains or known]
 
 

@@ -14,9 +14,10 @@ from stargan_deploy.data.batches.loading import (
     first_images,
     to_model_range,
 )
+from stargan_deploy.data.config import DataConfig, SetConfig
 from stargan_deploy.data.layouts.celeba import CelebA
 from stargan_deploy.data.layouts.synthetic import write_celeba
-from stargan_deploy.data.source import DataConfig, SetConfig, open_source
+from stargan_deploy.data.open import open_source
 from stargan_deploy.errors import DataError
 
 CONFIG = DataConfig(num_synthetic=7, image_size=32, crop_size=0)

@@ -145,7 +145,7 @@ def test_each_fault_of_mnist_s_files_is_a_line(tmp_path):
     report = check_folder(folder)
     assert (report.layout, report.num_images, report.parts) == ("idx", 0, ())
     assert [problem.split(": ")[0].split(",")[0] for problem in report.problems] == [
-        f"{wrong} is no IDX file of unsigned bytes in 1 dimension(s)",
+        f"{wrong} is not an IDX file of unsigned bytes in 1 dimension(s)",
         f"{cut} cannot be read",
         f"{folder} holds no t10k-labels-idx1-ubyte",
     ]
@@ -199,7 +199,7 @@ def test_files_that_are_no_pairs_are_broken_ones(tmp_path):
         "images",
         (
             "8 of 11 images are twice as wide as high: if they are pairs, check them with "
-            "--kind paired",
+            "`kind` paired",
         ),
     )
     report = check_folder(tmp_path, kind="paired")
@@ -251,7 +251,7 @@ def test_missing_and_empty_domains_are_problems(tmp_path):
     assert report.problems == (
         f"there is no folder {tmp_path / 'trainB'}; two domains are needed, A and B",
         f"there is no folder {tmp_path / 'testA'}; two domains are needed, A and B",
-        f"{tmp_path / 'testB'} holds no images; two domains are needed, one a folder",
+        f"{tmp_path / 'testB'} holds no images; two domains are needed, a folder for each",
     )
 
 

@@ -33,7 +33,7 @@ def test_a_failed_download_goes_on_later(tmp_path):
         (folder / "part").write_bytes(b"half")
         raise ConnectionError("no route to host.")
 
-    with pytest.raises(DataError, match=r"CelebA: no route to host; try again later \(it goes on"):
+    with pytest.raises(DataError, match=r"no route to host; try again later \(it continues"):
         download_celeba(tmp_path / "celeba", fetch=fail)
     assert not (tmp_path / "celeba").exists()
     assert (tmp_path / "celeba.partial" / "part").exists()

@@ -1,9 +1,10 @@
 import pytest
 
+from stargan_deploy.data.config import DataConfig
 from stargan_deploy.data.layouts.celeba import CelebA
 from stargan_deploy.data.layouts.csv_table import CsvTable
 from stargan_deploy.data.layouts.folders import FolderPerDomain
-from stargan_deploy.data.source import DataConfig, open_source
+from stargan_deploy.data.open import open_source
 from stargan_deploy.errors import DataError, LabelError
 
 NAMES = [f"{number}.png" for number in range(40)]

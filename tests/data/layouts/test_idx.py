@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stargan_deploy.data.config import DataConfig
 from stargan_deploy.data.layouts.idx import IdxDigits, read_idx
-from stargan_deploy.data.source import DataConfig, open_source
+from stargan_deploy.data.open import open_source
 from stargan_deploy.errors import DataError, LabelError
 from tests.tiny_families import write_digits, write_idx
 

@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 
 from stargan_deploy.data.batches.loading import first_images, image_names, open_loader
-from stargan_deploy.data.source import DataConfig, open_source
+from stargan_deploy.data.config import DataConfig
+from stargan_deploy.data.open import open_source
 from stargan_deploy.errors import ConfigError, DataError, ImageError, LabelError
 from stargan_deploy.training.session import create_trainer
 from tests.tiny_families import save_noise, tiny_family_recipe, write_domains, write_pairs
@@ -144,7 +145,7 @@ def test_a_recipe_with_names_takes_the_folders_of_cyclegans_own_data_sets(tmp_pa
     turned = replace(settings, attributes=("trainB", "trainA"))
     assert names_of(turned, "test") == ["testB.png", "testA.png"]
     save_noise(tmp_path / "vangogh" / "own.png", 20, 20)
-    with pytest.raises(DataError, match=r"unknown domain 'photo'.*name A and B with --attrs A,B"):
+    with pytest.raises(DataError, match=r"unknown domain 'photo'.*name A and B with `attributes`"):
         open_source(settings, "train")
     save_noise(tmp_path / "photo" / "own.png", 20, 20)
     assert names_of(settings, "train") == ["own.png", "own.png"]

@@ -3,7 +3,8 @@ import pytest
 
 from stargan_deploy.config import from_mapping, to_mapping
 from stargan_deploy.data.batches.loading import first_images
-from stargan_deploy.data.source import DataConfig, open_source, place_roots
+from stargan_deploy.data.config import DataConfig
+from stargan_deploy.data.open import open_source, place_roots
 from stargan_deploy.errors import ConfigError, DataError, LabelError
 
 FACES = {"kind": "synthetic", "attributes": ["Blond_Hair", "Male"]}
@@ -64,10 +65,10 @@ def test_one_label_in_two_sets_is_refused(moods, write_images, tmp_path):
     [
         ({"sets": {"a": {"root": ""}}}, r"sets\.a\.root is needed"),
         ({"sets": {"a": {"root": "x"}}}, "at least two"),
-        ({"sets": {"a b": FACES, "c": FACES}}, "'a b' is no name"),
-        ({"root": "x"}, "root is that of one data set"),
-        ({"kind": "celeba"}, "kind is that of one data set"),
-        ({"attributes": ["Male"]}, "attributes is that of one data set"),
+        ({"sets": {"a b": FACES, "c": FACES}}, "'a b' is not a valid name"),
+        ({"root": "x"}, "root belongs to one data set"),
+        ({"kind": "celeba"}, "kind belongs to one data set"),
+        ({"attributes": ["Male"]}, "attributes belongs to one data set"),
         ({"sets": {"a": {"rooot": "x"}}}, r"did you mean 'sets\.a\.root'"),
         ({"sets": {"a": FACES | {"crop_size": -1}}}, "crop_size cannot be negative"),
     ],
@@ -89,7 +90,7 @@ def test_places_of_data_folders():
         "sets": {"x": {"root": "/p/x.csv"}, "y_z": {"root": "/y z"}}
     }
     assert place_roots(recipe, []) == {}
-    with pytest.raises(ConfigError, match=r"joins 2 data sets \(a, b\): give --data DIR once"):
+    with pytest.raises(ConfigError, match=r"joins 2 data sets \(a, b\), and 1 .*give `root` once"):
         place_roots(recipe, ["/x"])
     with pytest.raises(ConfigError, match="two data folders have the same name"):
         place_roots({}, ["/x/a", "/y/a"])

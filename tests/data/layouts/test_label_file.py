@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stargan_deploy.data.config import DataConfig
 from stargan_deploy.data.layouts.label_file import VALUES, LabelFile
-from stargan_deploy.data.source import DataConfig, open_source
+from stargan_deploy.data.open import open_source
 from stargan_deploy.errors import DataError, LabelError
 
 CSV = "file,Male,Note,Young\na.jpg,1,hello,-1\n./sub\\b.png, TRUE ,,false\n"

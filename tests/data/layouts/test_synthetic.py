@@ -163,9 +163,9 @@ def test_images_of_different_seeds_are_disjoint() -> None:
 
 def test_labels_say_what_the_image_shows() -> None:
     faces = SyntheticFaces(60)
-    assert faces.attributes == ATTRIBUTES
+    assert faces.label_space.names == ATTRIBUTES
     assert faces.labels.shape == (60, 7)
-    assert faces.labels.dtype == np.int64
+    assert faces.labels.dtype == np.float32
     assert set(np.unique(faces.labels)) == {0, 1}
     for index, row in enumerate(faces.labels):
         top = pixels(faces.load(index))[5:18, 24:40]
