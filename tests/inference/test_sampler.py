@@ -87,5 +87,5 @@ def test_wishes_that_make_no_sense_are_refused(trained):
 
 
 def test_a_model_that_translates_makes_no_pictures_from_noise(checkpoint):
-    with pytest.raises(CardError, match="no pictures from noise, it has classify, translate"):
+    with pytest.raises(CardError, match="no images from noise, it has classify, translate"):
         sample(checkpoint, count=1)
