@@ -14,7 +14,7 @@ from stargan_deploy.cli import main
 from stargan_deploy.cli.console import set_quiet
 from stargan_deploy.data.layouts import synthetic
 from stargan_deploy.families.checkpoint import network_tensors, save_checkpoint
-from stargan_deploy.families.stargan.networks import build_networks, entry_points
+from stargan_deploy.families.registry import load_family
 
 pytest_plugins = ["tests.artefact", "tests.exported", "tests.photos", "tests.tiny_training"]
 
@@ -44,7 +44,7 @@ def make_checkpoint(
     }
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        networks = build_networks(network)
+        networks = load_family("stargan").build_networks(network)
     card = ModelCard(
         family="stargan",
         network=network,
@@ -55,7 +55,7 @@ def make_checkpoint(
         entry_points={},
         training_data=training_data,
     )
-    card = replace(card, entry_points=entry_points(networks, card))
+    card = replace(card, entry_points=load_family("stargan").entry_points(networks, card))
     save_checkpoint(path, card, network_tensors(networks))
     return path
 

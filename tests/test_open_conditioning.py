@@ -26,7 +26,7 @@ SUFFIXES = {"onnx": ".onnx", "openvino": ".xml"}
 @pytest.fixture(scope="module", autouse=True)
 def registered(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(FAMILIES, "toy", "tests.toy_family")
+        patch.setitem(FAMILIES, "toy", "tests.toy_family:ToyFamily")
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from stargan_deploy.card.card import EntryPoint, ModelCard, Preprocessing, new_entry_point
 from stargan_deploy.card.labels import NO_LABELS
 from stargan_deploy.card.tensors import Dim, image_spec, vector_spec
+from stargan_deploy.families.base import Family
 from stargan_deploy.families.checkpoint import network_tensors, save_checkpoint
 
 SIZE = 16
@@ -65,7 +66,9 @@ class Translate(nn.Module):
         return self.painter(image_BCHW, self.encoder(reference_BCHW) + self.mapper(latent_BZ))
 
 
-class ToyFamily:
+class ToyFamily(Family):
+    name = "toy"
+
     def build_networks(self, network: Mapping[str, Any]) -> dict[str, nn.Module]:
         return {
             "painter": Painter(),
@@ -93,20 +96,16 @@ class ToyFamily:
         behind = [networks[role] for role in BEHIND[entry_point]]
         return (behind[0] if len(behind) == 1 else Translate(*behind)).eval()
 
-    def entry_network(self, entry_point: str) -> str:
-        return BEHIND[entry_point][0]
-
-
-_toy = ToyFamily()
-build_networks, entry_points = _toy.build_networks, _toy.entry_points
-entry_module, entry_network = _toy.entry_module, _toy.entry_network
+    def entry_networks(self, entry_point: str) -> tuple[str, ...]:
+        return BEHIND[entry_point]
 
 
 def save_toy(path: Path) -> Path:
     """A checkpoint with random weights."""
+    family = ToyFamily()
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(0)
-        networks = _toy.build_networks({})
+        networks = family.build_networks({})
     card = ModelCard(
         family="toy",
         network={},
@@ -116,7 +115,7 @@ def save_toy(path: Path) -> Path:
         preprocessing=Preprocessing(image_size=SIZE),
         entry_points={},
     )
-    points = _toy.entry_points(networks, card)
+    points = family.entry_points(networks, card)
     card = ModelCard(**{**vars(card), "entry_points": points})
     save_checkpoint(path, card, network_tensors(networks))
     return path

@@ -1,9 +1,9 @@
 """Checkpoints: safetensors files whose header holds the model card.
 
 Tensor names start with the part they belong to: `generator.main.0.weight`, `discriminator...`,
-`ema.generator...` (moving average of a network), and in checkpoints of a training also
-`optimizer.<player>.<parameter>.<slot>` and `objective...`. Only the weights count for the payload
-hash, so that the optimizer state can be left out.
+`ema.generator...` (moving average of a network), and in training checkpoints also
+`optimizer.<player>.<role>.<parameter>.<slot>` and `objective...`. Only the weights of the networks
+behind an entry point count for its payload hash, so that the optimizer state can be left out.
 """
 
 import dataclasses
@@ -20,27 +20,13 @@ from torch import Tensor, nn
 
 from stargan_deploy.card.card import CARD_KEY, EntryPoint, ModelCard, parse_card
 from stargan_deploy.errors import CardError, ModelError, StarganDeployError, UsageError, brief
+from stargan_deploy.families.base import Checkpoint
 from stargan_deploy.families.registry import load_family
 from stargan_deploy.files.atomic import atomic_path
 
 EMA_PREFIX = "ema."
 STATE_PREFIXES = ("optimizer.", "objective.")
 RECIPE_KEY = "stargan_deploy.recipe"
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Checkpoint:
-    """A checkpoint's content in memory."""
-
-    card: ModelCard
-    tensors: dict[str, Tensor]
-    recipe: dict[str, Any] | None = None
-    """The resolved recipe of the training that wrote it, where one did."""
-
-    def part(self, prefix: str) -> dict[str, Tensor]:
-        """The tensors whose names start with `prefix` and a dot, without it."""
-        start = f"{prefix}."
-        return {k.removeprefix(start): v for k, v in self.tensors.items() if k.startswith(start)}
 
 
 def save_checkpoint(
@@ -50,7 +36,7 @@ def save_checkpoint(
     *,
     recipe: Mapping[str, Any] | None = None,
 ) -> ModelCard:
-    """Writes a checkpoint atomically; the card's entry points get file name and payload hash.
+    """Write a checkpoint atomically; the card's entry points get file name and payload hash.
 
     Returns:
         The card as written.
@@ -69,34 +55,34 @@ def save_checkpoint(
 
 
 def read_card(path: Path) -> ModelCard:
-    """Reads the card in a checkpoint's header without its weights.
+    """Read the card in a checkpoint's header without its weights.
 
     Raises:
-        ModelError: not a checkpoint of ours.
+        ModelError: not one of our checkpoints.
     """
     header = _read_header(path)
     return parse_card(header[CARD_KEY], where=str(path))
 
 
 def read_recipe_of(path: Path) -> dict[str, Any]:
-    """Reads the recipe of the training that wrote a checkpoint; empty where none did.
+    """Read the recipe of the training that wrote a checkpoint; empty if none did.
 
     Raises:
-        ModelError: not a checkpoint of ours.
+        ModelError: not one of our checkpoints.
     """
     recipe: dict[str, Any] = json.loads(_read_header(path).get(RECIPE_KEY, "{}"))
     return recipe
 
 
 def load_checkpoint(path: Path, *, with_training_state: bool = False) -> Checkpoint:
-    """Reads a checkpoint and checks its weights against its card.
+    """Read a checkpoint and check its weights against its card.
 
     Args:
-        path: a file that `save_checkpoint` wrote.
+        path: a file written by `save_checkpoint`.
         with_training_state: whether to read the optimizers' tensors too.
 
     Raises:
-        ModelError: not a checkpoint of ours, or damaged.
+        ModelError: not one of our checkpoints, or damaged.
     """
     header = _read_header(path)
     card = parse_card(header[CARD_KEY], where=str(path))
@@ -114,23 +100,23 @@ def load_checkpoint(path: Path, *, with_training_state: bool = False) -> Checkpo
 def build_model(
     checkpoint: Checkpoint, *, weights: Literal["ema", "raw"] | None = None
 ) -> dict[str, nn.Module]:
-    """Rebuilds a checkpoint's networks in FP32 and eval mode.
+    """Rebuild a checkpoint's networks in FP32 and eval mode.
 
     Args:
-        checkpoint: what `load_checkpoint` read.
+        checkpoint: a checkpoint from `load_checkpoint`.
         weights: moving average or last weights; None takes the card's choice.
 
     Raises:
-        UsageError: the checkpoint does not hold the weights asked for.
+        UsageError: the checkpoint does not hold the requested weights.
         ModelError: the weights do not fit the card's networks.
     """
     wanted = weights or checkpoint.card.weights
     networks = load_family(checkpoint.card.family).build_networks(checkpoint.card.network)
     averaged = {role for role in networks if checkpoint.part(f"{EMA_PREFIX}{role}")}
     if wanted == "ema" and not averaged:
-        raise UsageError("this checkpoint holds no moving average; use --weights raw")
+        raise UsageError("this checkpoint holds no moving average", hint="set `weights` to raw")
     if wanted == "raw" and not all(checkpoint.part(role) for role in networks):
-        raise UsageError("this model holds the moving average only; use --weights ema")
+        raise UsageError("this model holds only the moving average", hint="set `weights` to ema")
     for role, network in networks.items():
         prefix = EMA_PREFIX if wanted == "ema" and role in averaged else ""
         complaint = f"the weights of the {role} do not fit its card"
@@ -140,10 +126,10 @@ def build_model(
 
 
 def load_weights(network: nn.Module, weights: Mapping[str, Tensor], *, complaint: str) -> None:
-    """Puts weights into a network.
+    """Load weights into a network.
 
     Raises:
-        ModelError: they do not fit; starts with the complaint.
+        ModelError: they do not fit; the message starts with the complaint.
     """
     try:
         network.load_state_dict(weights)
@@ -154,11 +140,11 @@ def load_weights(network: nn.Module, weights: Mapping[str, Tensor], *, complaint
 def deployable(
     tensors: Mapping[str, Tensor], *, dtype: torch.dtype = torch.float32
 ) -> dict[str, Tensor]:
-    """The weights to hand on: no optimizer state, and of averaged networks the average only.
+    """The weights to publish: without optimizer state, and of averaged networks only the average.
 
     Args:
-        tensors: what a checkpoint of a training holds.
-        dtype: type to keep the weights in; they are computed with in FP32 all the same.
+        tensors: content of a training checkpoint.
+        dtype: type to store the weights in; networks still compute in FP32.
     """
     averaged = tuple(
         f"{name.removeprefix(EMA_PREFIX).partition('.')[0]}."
@@ -198,9 +184,9 @@ def _signed(card: ModelCard, tensors: Mapping[str, Tensor], file: str) -> dict[s
 
 
 def _behind(card: ModelCard, entry_point: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights behind an entry point, raw and averaged."""
-    role = load_family(card.family).entry_network(entry_point)
-    starts = (f"{role}.", f"{EMA_PREFIX}{role}.")
+    """The weights of all networks behind an entry point, raw and averaged."""
+    roles = load_family(card.family).entry_networks(entry_point)
+    starts = tuple(f"{prefix}{role}." for role in roles for prefix in ("", EMA_PREFIX))
     return {name: tensor for name, tensor in tensors.items() if name.startswith(starts)}
 
 
@@ -208,8 +194,8 @@ def _check_payload(path: Path, card: ModelCard, tensors: Mapping[str, Tensor]) -
     for name, point in card.entry_points.items():
         if payload_sha256(_behind(card, name, tensors)) != point.payload_sha256:
             raise CardError(
-                f"the weights behind {name!r} in {path} are not those its model card was written "
-                "for; the file was changed or damaged"
+                f"the weights behind {name!r} in {path} do not match its model card: the file was "
+                "changed or damaged"
             )
 
 
@@ -221,11 +207,11 @@ def _read_header(path: Path) -> dict[str, str]:
         raise ModelError(f"no such checkpoint: {path}") from error
     except (SafetensorError, OSError, ValueError) as error:
         raise ModelError(
-            f"{path} is not a whole safetensors checkpoint ({error}); an official .ckpt becomes "
-            "one with: stargan-deploy convert"
+            f"{path} is not a whole safetensors checkpoint ({error})",
+            hint="turn an official .ckpt into one with: stargan-deploy convert",
         ) from error
     if CARD_KEY not in header:
-        raise CardError(f"{path} carries no model card, so it is not a checkpoint of this tool")
+        raise CardError(f"{path} carries no model card, so it is not one of our checkpoints")
     return header
 
 
@@ -243,5 +229,5 @@ def is_whole(path: Path) -> bool:
 
 
 def newest_whole(paths: Iterable[Path]) -> Path | None:
-    """The last of some checkpoints, by name, that is whole; None where there is none."""
+    """The last whole checkpoint by name; None if there is none."""
     return next((path for path in sorted(paths, reverse=True) if is_whole(path)), None)

@@ -1,65 +1,78 @@
-"""Families of models by name: how a card becomes networks, and networks become entry points."""
+"""Families of models by name."""
 
 import importlib
 from collections.abc import Mapping
-from typing import Any, Protocol, cast
+from functools import cache
+from typing import Any
 
-from torch import Tensor, nn
+from stargan_deploy.errors import CardError, ConfigError, UsageError, unknown_name
+from stargan_deploy.families.base import Family
 
-from stargan_deploy.card.card import EntryPoint, ModelCard
-from stargan_deploy.card.labels import LabelSpace
-from stargan_deploy.errors import CardError, unknown_name
+DEFAULT_FAMILY = "stargan"
+"""The family of a recipe that names none."""
 
 FAMILIES = {
-    "stargan": "stargan_deploy.families.stargan.networks",
-    "gan": "stargan_deploy.families.gan.networks",
-    "dcgan": "stargan_deploy.families.dcgan.networks",
-    "cgan": "stargan_deploy.families.cgan.networks",
-    "pix2pix": "stargan_deploy.families.pix2pix.networks",
-    "cyclegan": "stargan_deploy.families.cyclegan.networks",
-    "progan": "stargan_deploy.families.progan.networks",
+    "stargan": "stargan_deploy.families.stargan.family:StarGAN",
+    "gan": "stargan_deploy.families.gan.family:GAN",
+    "dcgan": "stargan_deploy.families.dcgan.family:DCGAN",
+    "cgan": "stargan_deploy.families.cgan.family:CGAN",
+    "pix2pix": "stargan_deploy.families.pix2pix.family:Pix2Pix",
+    "cyclegan": "stargan_deploy.families.cyclegan.family:CycleGAN",
+    "progan": "stargan_deploy.families.progan.family:ProGAN",
 }
-"""Module of each family, imported on use; each satisfies `Family`."""
+"""Each family's class as "module:Class"; imported on use."""
 
 
-class Family(Protocol):
-    """What a module in `models` offers under the name of its family."""
+def register_family(name: str, target: str) -> None:
+    """Make a family known under a name, without importing it.
 
-    def build_networks(self, network: Mapping[str, Any]) -> dict[str, nn.Module]:
-        """Networks with fresh weights by role, from the card's `network` table."""
+    Args:
+        name: its name in recipes and model cards.
+        target: its class as "module:Class".
 
-    def entry_points(
-        self, networks: Mapping[str, nn.Module], card: ModelCard
-    ) -> dict[str, EntryPoint]:
-        """What these networks can do, with named inputs and outputs (file and hash left empty)."""
-
-    def entry_module(self, networks: Mapping[str, nn.Module], entry_point: str) -> nn.Module:
-        """A module in eval mode whose arguments are the entry point's inputs, in their order."""
-
-    def relabel(
-        self,
-        role: str,
-        weights: Mapping[str, Tensor],
-        fresh: Mapping[str, Tensor],
-        *,
-        old: LabelSpace,
-        new: LabelSpace,
-    ) -> dict[str, Tensor]:
-        """A network's weights for other labels: those of matching labels kept, others fresh."""
-
-    def notes(self, network: Mapping[str, Any]) -> tuple[str, ...]:
-        """What a user should know of such a model, in a sentence each, for the card."""
-
-    def entry_network(self, entry_point: str) -> str:
-        """Role of the network whose weights stand behind an entry point."""
+    Raises:
+        UsageError: another family has the name.
+    """
+    if FAMILIES.setdefault(name, target) != target:
+        raise UsageError(f"the family {name!r} is registered already, as {FAMILIES[name]}")
 
 
 def load_family(name: str) -> Family:
-    """Imports a family by name.
+    """The family of a name.
 
     Raises:
         CardError: there is no such family.
     """
     if name not in FAMILIES:
         raise CardError(unknown_name("model family", name, FAMILIES))
-    return cast(Family, importlib.import_module(FAMILIES[name]))
+    return _load(FAMILIES[name])
+
+
+def presets() -> dict[str, Mapping[str, Any]]:
+    """The presets of all families by name."""
+    return {
+        name: {"name": name, "family": family} | dict(tables)
+        for family in FAMILIES
+        for name, tables in load_family(family).presets.items()
+    }
+
+
+def find_preset(name: str) -> Mapping[str, Any]:
+    """The tables of a preset.
+
+    Raises:
+        ConfigError: there is no such preset.
+    """
+    known = presets()
+    if name not in known:
+        raise ConfigError(unknown_name("preset", name, known))
+    return known[name]
+
+
+@cache
+def _load(target: str) -> Family:
+    module, _, name = target.partition(":")
+    family = getattr(importlib.import_module(module), name)()
+    if not isinstance(family, Family):
+        raise TypeError(f"{target} is not a Family")
+    return family

@@ -1,4 +1,4 @@
-"""What the networks of a run can do, in numbers: translated held-out images, judged by the run.
+"""Scores of a run's networks: translated held-out images, classified by the run itself.
 
     eval/accuracy/<label>       share of images that carry the label after a translation to it, as
                                 the run's own classifier sees them; only images count of which the
@@ -71,20 +71,22 @@ def evaluate(
     Returns:
         The numbers by the names above.
     """
-    judge = _Judge(objective, networks, held_out, labels, device=device, batch_size=batch_size)
+    evaluator = _Evaluator(
+        objective, networks, held_out, labels, device=device, batch_size=batch_size
+    )
     outcomes: dict[str, _Outcome] = {}
     for target in labels.single_targets():
-        outcome = judge.outcome(target)
+        outcome = evaluator.outcome(target)
         if outcome:
             outcomes[_name(target)] = outcome
     values = {f"accuracy/{name}": outcome.accuracy for name, outcome in outcomes.items()}
     values |= _summary(list(outcomes.values()))
-    values["accuracy_real"] = judge.accuracy_on_real()
-    values["reconstruction_levels"] = judge.reconstruction_levels()
+    values["accuracy_real"] = evaluator.accuracy_on_real()
+    values["reconstruction_levels"] = evaluator.reconstruction_levels()
     return {f"{EVALUATION_PREFIX}{name}": value for name, value in values.items()}
 
 
-class _Judge:
+class _Evaluator:
     """Held-out images with the networks that translate and classify them."""
 
     def __init__(

@@ -6,57 +6,60 @@ from torch import Tensor
 
 from stargan_deploy.card.labels import LabelSpace
 from stargan_deploy.errors import ModelError, brief
-from stargan_deploy.families.checkpoint import EMA_PREFIX, Checkpoint, load_checkpoint, load_weights
-from stargan_deploy.families.convert import OFFICIAL_FAMILY, read_official
+from stargan_deploy.families.base import Checkpoint, Family, OfficialOptions
+from stargan_deploy.families.checkpoint import EMA_PREFIX, load_checkpoint, load_weights
 from stargan_deploy.families.objectives.base import Objective
-from stargan_deploy.families.registry import load_family
-
-OFFICIAL_SUFFIXES = (".ckpt", ".pth", ".pt")
+from stargan_deploy.families.registry import FAMILIES, load_family
 
 
 def load_start(path: Path, labels: LabelSpace, *, family: str) -> Checkpoint:
-    """Reads weights to start from: a checkpoint of ours, or an official generator.
+    """Read weights to start from: one of our checkpoints, or an official one of the family.
 
-    An official `200000-G.ckpt` is taken for one of the run's own labels, and a `200000-D.ckpt`
-    beside it is read too.
+    An official checkpoint is read as one for the run's own labels; a discriminator next to the
+    generator is read too.
 
     Raises:
-        ModelError: neither of these, or one of another family than the run's.
+        ModelError: neither of these, or a checkpoint of another family.
         LabelError: an official checkpoint with another number of labels than the run.
     """
-    if path.suffix not in OFFICIAL_SUFFIXES:
-        checkpoint = load_checkpoint(path)
-        _refuse_other_family(path, checkpoint.card.family, family)
-        return checkpoint
-    _refuse_other_family(path, OFFICIAL_FAMILY, family)
-    beside = path.with_name(path.name.replace("-G.", "-D."))
-    return read_official(
-        path,
+    owners = [name for name in FAMILIES if path.suffix in load_family(name).official_suffixes]
+    if owners:
+        _refuse_other_family(path, owners, family)
+        return _read_official(path, labels, load_family(family))
+    checkpoint = load_checkpoint(path)
+    _refuse_other_family(path, [checkpoint.card.family], family)
+    return checkpoint
+
+
+def _read_official(path: Path, labels: LabelSpace, family: Family) -> Checkpoint:
+    options = OfficialOptions(
         names=labels.names,
-        discriminator_path=beside if beside != path and beside.is_file() else None,
-        domains=any(own.kind == "onehot" for own in labels.sets),
+        discriminator_path=family.official_companion(path),
+        domains=any(label_set.kind == "onehot" for label_set in labels.sets),
     )
+    return family.read_official(path, options)
 
 
-def _refuse_other_family(path: Path, found: str, wanted: str) -> None:
-    if found != wanted:
+def _refuse_other_family(path: Path, found: list[str], wanted: str) -> None:
+    if wanted not in found:
         raise ModelError(
-            f"{path} is of the family {found}, and this training is of the family {wanted}, whose "
-            f"networks are others: start from a checkpoint of {wanted}, or without --init-from"
+            f"{path} is of the family {' or '.join(found)}, and this training is of the family "
+            f"{wanted}, whose networks are different",
+            hint=f"start from a checkpoint of {wanted}, or without `init_from`",
         )
 
 
 def take_weights(objective: Objective, checkpoint: Checkpoint, *, family: str) -> list[str]:
-    """Puts a checkpoint's weights into an objective's networks.
+    """Load a checkpoint's weights into an objective's networks.
 
     Args:
-        objective: with fresh networks; of its labels, weights of those that the checkpoint knows
-            are kept, the others are fresh.
-        checkpoint: what to start from.
-        family: of the objective.
+        objective: an objective with fresh networks; labels that the checkpoint does not know keep
+            their fresh weights.
+        checkpoint: the checkpoint to start from.
+        family: the objective's family.
 
     Returns:
-        A line about each thing that could not be taken over.
+        One line about each thing that could not be loaded.
 
     Raises:
         ModelError: the checkpoint's networks have another shape.

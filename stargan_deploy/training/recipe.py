@@ -11,97 +11,81 @@ from stargan_deploy.config import (
     merge,
     parse_overrides,
     read_toml,
+    refuse_below,
     to_mapping,
 )
 from stargan_deploy.data.config import DataConfig
 from stargan_deploy.data.open import place_roots
-from stargan_deploy.errors import ConfigError, unknown_name
-from stargan_deploy.families.objectives.base import SizedModel, load_objective_module
+from stargan_deploy.errors import CardError, ConfigError
+from stargan_deploy.families.objectives.base import OptimizerSettings
 from stargan_deploy.families.objectives.precision import PrecisionName
-from stargan_deploy.families.presets import PRESETS
+from stargan_deploy.families.registry import DEFAULT_FAMILY, find_preset, load_family, presets
 
 ScheduleName = Literal["paper", "official", "constant"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig:
+class TrainConfig(OptimizerSettings):
     """How long, how fast and on what to train."""
 
     steps: int = 200_000
     """Length in steps of the discriminator, one batch each."""
     epochs: float | None = None
-    """Length in passes over the data, of two domains over the larger one; replaces `steps` where
+    """Length in passes over the data, with two domains over the larger one; replaces `steps` if
     given."""
     batch_size: int = 16
-    """Images a step."""
-    generator_lr: float = 1e-4
-    """Adam's learning rate for the generator."""
-    discriminator_lr: float = 1e-4
-    """Adam's learning rate for the discriminator."""
-    beta1: float = 0.5
-    """Adam's decay of the first moment."""
-    beta2: float = 0.999
-    """Adam's decay of the second moment."""
-    critic_steps: int = 5
-    """Steps of the discriminator for each step of the generator."""
+    """Images per step."""
     schedule: ScheduleName = "paper"
-    """Learning rates: "paper" falls linearly to zero over the second half; "official" does what
-    the official code's last version does, lr / 100,000 less once every 1,000 steps, which is
-    hardly a decay; "constant" stays."""
+    """Learning rates: "paper" falls linearly to zero over the second half; "official" follows the
+    official code's last version, lr / 100,000 less once every 1,000 steps, which is hardly a
+    decay; "constant" stays."""
     ema_decay: float = 0.999
-    """Decay a generator step of the moving average of its weights; 0 keeps no average."""
+    """Decay per generator step of the moving average of its weights; 0 keeps no average."""
     precision: PrecisionName = "fp32"
     """Format that the networks compute in: fp32, bf16, or fp16 with scaled losses. Weights,
     losses and the gradient penalty stay in fp32."""
     compile: bool = False
-    """Whether torch.compile builds the losses, the penalty included; pays on a GPU."""
+    """Whether to torch.compile the losses, the penalty included; pays off on a GPU."""
     channels_last: bool | None = None
-    """Whether tensors are laid out N H W C in memory; absent means where it pays: on a GPU."""
+    """Whether tensors are laid out N H W C in memory; absent means on a GPU, where it pays off."""
     device: str = ""
     """cpu, cuda, cuda:N or mps; empty takes a usable GPU, else the CPU."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "critic_steps"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        super().__post_init__()
+        refuse_below(1, {"steps": self.steps, "batch_size": self.batch_size})
         if self.epochs is not None and self.epochs <= 0:
             raise ValueError(f"epochs must be positive, not {self.epochs}")
-        for name in ("generator_lr", "discriminator_lr"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
-        for name in ("beta1", "beta2", "ema_decay"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} must lie in [0, 1), not {getattr(self, name)}")
+        if not 0 <= self.ema_decay < 1:
+            raise ValueError(f"ema_decay must lie in [0, 1), not {self.ema_decay}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class OutputConfig:
-    """What a run leaves behind, and how often."""
+    """The files that a run writes, and how often."""
 
     log_every: int = 10
-    """Steps between two lines of metrics."""
+    """Steps between lines of metrics."""
     sample_every: int = 1000
-    """Steps between two sample grids."""
+    """Steps between sample grids."""
     evaluate_every: int = 1000
-    """Steps between two evaluations of translated held-out images; 0 makes none."""
+    """Steps between evaluations of translated held-out images; 0 for none."""
     num_evaluated: int = 64
-    """Held-out images that an evaluation translates."""
+    """Held-out images per evaluation."""
     checkpoint_every: int = 1000
-    """Steps between two checkpoints; the last step always makes one."""
+    """Steps between checkpoints; the last step always makes one."""
     keep_checkpoints: int = 3
     """Number of newest checkpoints kept; 0 keeps all."""
     keep_best: bool = True
     """Whether the checkpoint with the best evaluation so far is kept as `best.safetensors`."""
     model_precision: Literal["fp32", "fp16"] = "fp32"
-    """How the finished model's weights are kept in `model.safetensors`: half the bytes in fp16."""
+    """Storage format of the finished model's weights in `model.safetensors`."""
     num_samples: int = 8
     """Rows of a sample grid."""
 
     def __post_init__(self) -> None:
         positive = ("log_every", "sample_every", "checkpoint_every", "num_samples", "num_evaluated")
-        for name in positive:
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        refuse_below(1, {name: getattr(self, name) for name in positive})
         for name in ("keep_checkpoints", "evaluate_every"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} cannot be negative: {getattr(self, name)}")
@@ -113,17 +97,17 @@ class Recipe:
 
     name: str = "run"
     """Start of the run folder's name."""
-    family: str = "stargan"
-    """Which networks and losses; the others start from the preset of their name."""
+    family: str = DEFAULT_FAMILY
+    """Networks and losses; a family starts from the preset of its name, if there is one."""
     seed: int = 0
-    """Decides weights, order of the data, mirroring and every draw."""
+    """Seed of the weights, the order of the data, mirroring and every draw."""
     intended_use: str = ""
-    """What the model is for, in the words of its maker; stands in the card."""
+    """Purpose of the model in its maker's words; part of the card."""
     data: DataConfig = field(default_factory=DataConfig)
     model: Any = field(default_factory=dict)
-    """The family's `ModelConfig`."""
+    """The family's `model_config`."""
     loss: Any = field(default_factory=dict)
-    """The family's `LossConfig`."""
+    """The family's `loss_config`."""
     train: TrainConfig = field(default_factory=TrainConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
 
@@ -152,9 +136,9 @@ FREE_ON_RESUME = (
 
 
 def resolve_recipe(mapping: Mapping[str, Any]) -> Recipe:
-    """Builds a recipe from tables that change a preset.
+    """Build a recipe from tables that change a preset.
 
-    It is the one that they name, else that of their family's name, if there is one.
+    The preset is the one that the tables name, else the namesake of their family, if any.
 
     Raises:
         ConfigError: an unknown preset, family or key, or a value that does not fit.
@@ -162,14 +146,15 @@ def resolve_recipe(mapping: Mapping[str, Any]) -> Recipe:
     tables = dict(mapping)
     tables = _merge(_preset(tables.pop("preset", None), tables.get("family")), tables)
     recipe = from_mapping(Recipe, tables)
-    module = load_objective_module(recipe.family)
-    model = from_mapping(module.ModelConfig, recipe.model, path="model")
-    if isinstance(model, SizedModel):
-        model = model.for_size(recipe.data.image_size)
+    try:
+        family = load_family(recipe.family)
+    except CardError as error:
+        raise ConfigError(error.message, hint=error.hint) from error
+    model = from_mapping(family.model_config, recipe.model, path="model")
     return replace(
         recipe,
-        model=model,
-        loss=from_mapping(module.LossConfig, recipe.loss, path="loss"),
+        model=family.resolve_model(model, recipe.data.image_size),
+        loss=from_mapping(family.loss_config, recipe.loss, path="loss"),
     )
 
 
@@ -180,13 +165,13 @@ def read_recipe(
     *,
     roots: Sequence[str] = (),
 ) -> Recipe:
-    """A recipe from a file, or the preset "demo", with what the command line changes.
+    """Read a recipe from a file, or take the preset "demo", and change it.
 
-    The preset's choice of drawn faces does not hold for data of the user's own. For the arguments
-    see `change_tables`.
+    The preset's synthetic faces give way to the user's own data. For the arguments see
+    `change_tables`.
 
     Raises:
-        ConfigError: anything in them does not fit.
+        ConfigError: a setting that does not fit.
     """
     tables: dict[str, Any] = read_toml(path) if path else {"preset": "demo"}
     if path is None and roots:
@@ -203,16 +188,16 @@ def change_tables(
     *,
     roots: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """A recipe's tables with what the command line changes.
+    """Change a recipe's tables.
 
     Args:
         tables: the recipe.
-        changes: the settings that flags stand for.
-        assignments: `section.key=value` words; they go before flags.
+        changes: tables of changed settings.
+        assignments: `section.key=value` words; they take precedence over `changes`.
         roots: folders of the data sets, in the recipe's order.
 
     Raises:
-        ConfigError: anything in them does not fit.
+        ConfigError: a setting that does not fit.
     """
     changed = _merge(_merge(tables, changes), parse_overrides(assignments))
     data = changed.get("data", {})
@@ -229,23 +214,21 @@ def differences(old: Recipe, new: Recipe) -> list[str]:
 
 
 def num_steps(train: TrainConfig, num_rows: int) -> int:
-    """Length of a training in steps, where a pass over the data takes so many rows of batches."""
+    """Length of a training in steps; a pass over the data has `num_rows` rows of batches."""
     if train.epochs is None:
         return train.steps
     return max(1, round(train.epochs * num_rows / train.batch_size))
 
 
 def _preset(name: Any, family: Any) -> Mapping[str, Any]:
-    """The tables of a preset by name; where none is named that of the family, or nothing."""
+    """The tables of a preset by name; without a name those of the family's namesake, if any."""
     if name is None:
-        return PRESETS.get(family, {}) if isinstance(family, str) else {}
-    if not isinstance(name, str) or name not in PRESETS:
-        raise ConfigError(unknown_name("preset", str(name), PRESETS))
-    return PRESETS[name]
+        return presets().get(family, {}) if isinstance(family, str) else {}
+    return find_preset(str(name))
 
 
 def _merge(tables: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """`merge`, where a length in steps takes the place of one in epochs, which would go before."""
+    """`merge`, but a length in steps replaces one in epochs, which would take precedence."""
     merged = merge(tables, changes)
     given = changes.get("train")
     if isinstance(given, Mapping) and "steps" in given and "epochs" not in given:

@@ -13,7 +13,8 @@ from stargan_deploy.data.source import ImageSource
 from stargan_deploy.distributed import Ranks
 from stargan_deploy.errors import DataError, TrainingError
 from stargan_deploy.families.checkpoint import load_checkpoint
-from stargan_deploy.families.objectives.base import Objective, Phase, load_objective_module
+from stargan_deploy.families.objectives.base import Objective, ObjectiveRequest, Phase
+from stargan_deploy.families.registry import load_family
 from stargan_deploy.files.atomic import file_sha256
 from stargan_deploy.training.finetuning import load_start, take_weights
 from stargan_deploy.training.recipe import Recipe, differences, num_steps, resolve_recipe
@@ -42,7 +43,7 @@ def plan_training(recipe: Recipe) -> Plan:
         StarganDeployError: whatever would stop the training before its first step.
     """
     source = open_source(recipe.data, "train")
-    return _describe(recipe, source, _build_objective(recipe, source))
+    return _describe(recipe, source, build_objective(recipe, source))
 
 
 def plan_of(trainer: Trainer) -> Plan:
@@ -71,7 +72,7 @@ def create_trainer(
     """
     source = open_source(recipe.data, "train")
     first = load_start(init_from, source.label_space, family=recipe.family) if init_from else None
-    objective = _build_objective(recipe, source)
+    objective = build_objective(recipe, source)
     if first:
         for note in take_weights(objective, first, family=recipe.family):
             tell(note)
@@ -138,11 +139,11 @@ def _refuse_another_past(trainer: Trainer, saved: Recipe, step: int) -> None:
     Raises:
         TrainingError: they would.
     """
-    phases = trainer.objective.phases()
+    phases = trainer.objective.phases
     length = num_steps(saved.train, epoch_length(trainer.source))
     if len(phases) == 1 or length == trainer.num_steps:
         return
-    before = _build_objective(saved, trainer.source).phases()
+    before = build_objective(saved, trainer.source).phases
     if _begun(before, step) != _begun(phases, step):
         raise TrainingError(
             f"cannot resume a training of {length} steps as one of {trainer.num_steps}: its "
@@ -157,13 +158,21 @@ def _begun(phases: Sequence[Phase], step: int) -> list[Phase]:
     return [phase for phase, start in zip(phases, starts, strict=False) if start < step]
 
 
-def _build_objective(recipe: Recipe, source: ImageSource) -> Objective:
-    """The family's objective, its fresh weights decided by the recipe's seed alone."""
+def build_objective(recipe: Recipe, source: ImageSource) -> Objective:
+    """The family's objective; its fresh weights depend on the recipe's seed alone."""
+    request = ObjectiveRequest(
+        model=recipe.model,
+        loss=recipe.loss,
+        labels=source.label_space,
+        image_size=recipe.data.image_size,
+        batch_size=recipe.train.batch_size,
+        num_steps=num_steps(recipe.train, epoch_length(source)),
+        optimizers=recipe.train,
+        data_kind=recipe.data.kind,
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        objective = load_objective_module(recipe.family).create_objective(
-            recipe, source.label_space, num_steps=num_steps(recipe.train, epoch_length(source))
-        )
+        objective = load_family(recipe.family).create_objective(request)
     _check_images(recipe, objective, source)
     return objective
 
@@ -184,7 +193,7 @@ def _describe(recipe: Recipe, source: ImageSource, objective: Objective) -> Plan
         recipe=recipe,
         training_data=source.description,
         num_images=len(source),
-        num_steps=sum(phase.num_steps for phase in objective.phases()),
+        num_steps=sum(phase.num_steps for phase in objective.phases),
         num_parameters=sizes,
         attributes=objective.labels.names,
     )

@@ -1,14 +1,15 @@
-"""Everything that a training changes: weights, their moving averages, and the optimizers."""
+"""Everything that a training changes: weights, their moving averages, and optimizers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
 
 from stargan_deploy.distributed import Ranks
 from stargan_deploy.errors import ModelError
-from stargan_deploy.families.checkpoint import Checkpoint, load_weights, network_tensors
-from stargan_deploy.families.objectives.base import Losses, Objective, Player
+from stargan_deploy.families.base import Checkpoint
+from stargan_deploy.families.checkpoint import load_weights, network_tensors
+from stargan_deploy.families.objectives.base import Losses, Objective, Player, Training, Update
 from stargan_deploy.families.objectives.precision import PrecisionName, gradient_scaler
 from stargan_deploy.families.registry import load_family
 from stargan_deploy.training.averaging import MovingAverage
@@ -17,16 +18,16 @@ _SCALER_SLOTS = ("scale", "_growth_tracker")
 
 
 class TrainingState:
-    """An objective's networks on their device, with one Adam a player and averages.
+    """An objective's networks on their device, with one Adam per player, and moving averages.
 
     Args:
-        objective: whose networks these are.
-        family: rebuilds the networks, to show them.
-        ema_decay: decay of the averages a move; 0 keeps none.
-        precision: format that the networks compute in; FP16 gradients are scaled.
-        ranks: the processes over which gradients are averaged.
-        channels_last: whether images and weights are laid out N H W C in memory.
+        objective: owner of the networks.
+        family: the objective's family, which builds the copies that make samples.
+        ema_decay: decay of the averages per step in which their network moves; 0 keeps none.
         device: where to compute.
+        precision: format that the networks compute in; FP16 gradients are scaled.
+        channels_last: whether images and weights are laid out N H W C in memory.
+        ranks: the processes over which gradients are averaged.
     """
 
     def __init__(
@@ -49,12 +50,16 @@ class TrainingState:
             network.to(device).to(memory_format=layout).train()
         for network in objective.frozen.values():
             network.requires_grad_(False)
-        together = objective.ranks = ranks or Ranks()
-        for role, network in objective.networks.items():
-            objective.called[role] = together.wrap(network, device, grows=objective.grows)
+        together = ranks or Ranks()
+        called = {
+            role: together.wrap(network, device, grows=objective.grows)
+            for role, network in objective.networks.items()
+        }
+        self.training = Training(called, together)
+        """The surroundings in which the objective computes its losses."""
         self._optimizers = {player.name: self._adam(player) for player in objective.players}
         self._averages = self._start_averages()
-        self._scalers = {p.name: gradient_scaler(precision, device) for p in objective.players}
+        self._scalers = {u.name: gradient_scaler(precision, device) for u in objective.updates}
 
     @property
     def has_averages(self) -> bool:
@@ -63,76 +68,83 @@ class TrainingState:
 
     @property
     def learning_rates(self) -> dict[str, float]:
-        """The present learning rate of each player."""
+        """The present learning rate of each player's first network."""
         return {name: o.param_groups[0]["lr"] for name, o in self._optimizers.items()}
 
     def scale_learning_rates(self, factor: float) -> None:
-        """Sets each player's learning rate to a factor of its first one."""
+        """Set all learning rates to a factor of their first ones."""
         for player in self._objective.players:
-            for group in self._optimizers[player.name].param_groups:
-                group["lr"] = player.learning_rate * factor
+            groups = self._optimizers[player.name].param_groups
+            for role, group in zip(player.networks, groups, strict=True):
+                group["lr"] = player.rate_of(role) * factor
 
-    def select(self, *players: Player) -> None:
-        """Lets gradients flow into these players' networks only."""
-        roles = {role for player in players for role in player.networks}
+    def select(self, *updates: Update) -> None:
+        """Let gradients flow into these updates' networks only."""
+        roles = _roles(updates)
         for role, network in self._objective.networks.items():
             network.requires_grad_(role in roles)
 
-    def descend(self, player: Player, losses: Losses) -> None:
-        """Moves a player's networks against the gradient of its loss, and their averages along."""
-        optimizer = self._optimizers[player.name]
-        scaler = self._scalers[player.name]
-        optimizer.zero_grad()
+    def descend(self, update: Update, losses: Losses) -> None:
+        """Move an update's networks against the gradient of its loss."""
+        optimizers = [self._optimizers[name] for name in update.players]
+        scaler = self._scalers[update.name]
+        for optimizer in optimizers:
+            optimizer.zero_grad()
         scaler.scale(losses.total).backward()  # type: ignore[no-untyped-call]
-        scaler.step(optimizer)
+        for optimizer in optimizers:
+            scaler.step(optimizer)
         scaler.update()
-        for role in player.networks:
-            if role in self._averages:
-                self._averages[role].update(self._objective.networks[role])
+
+    def average(self, *updates: Update) -> None:
+        """Let the averages of the networks that these updates moved follow."""
+        for role in self._averages.keys() & _roles(updates):
+            self._averages[role].update(self._objective.networks[role])
 
     def best_networks(self) -> dict[str, nn.Module]:
-        """The networks to show: with averaged weights where there are some, in eval mode.
+        """Copies of the networks in eval mode, with averaged weights where there are some.
 
-        They are copies: those in training keep their mode, and their batch statistics.
+        The networks in training keep their mode and their batch statistics.
         """
         networks = load_family(self._family).build_networks(self._objective.network_table())
         for role, network in networks.items():
-            network.load_state_dict(self._shown_weights(role))
+            network.load_state_dict(self._best_weights(role))
             network.to(self._device).eval()
         return networks
 
     def tensors(self) -> dict[str, Tensor]:
-        """All that a checkpoint of a training holds, by name."""
+        """Everything that a training checkpoint holds, by name."""
         tensors = network_tensors(self._objective.networks)
         for role, average in self._averages.items():
             tensors |= {f"ema.{role}.{key}": value for key, value in average.weights.items()}
             tensors[f"objective.ema_updates.{role}"] = torch.tensor(average.num_updates)
         for player in self._objective.players:
             tensors |= self._optimizer_tensors(player)
-            tensors |= self._scaler_tensors(player)
+        for update in self._objective.updates:
+            tensors |= self._scaler_tensors(update.name)
         state = self._objective.state_dict()
         return tensors | {f"objective.state.{name}": value for name, value in state.items()}
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Takes back what `tensors` gave.
+        """Restore what `tensors` returned.
 
         Raises:
             ModelError: the checkpoint holds no training state, or does not fit.
         """
         if not checkpoint.part("optimizer"):
-            raise ModelError("this checkpoint holds no training state, so nothing can resume it")
+            raise ModelError("this checkpoint holds no training state, so it cannot be resumed")
         for role, network in self._objective.networks.items():
             complaint = f"the checkpoint's {role} does not fit"
             load_weights(network, checkpoint.part(role), complaint=complaint)
         for player in self._objective.players:
             self._restore_optimizer(player, checkpoint.part(f"optimizer.{player.name}"))
-            self._restore_scale(player, checkpoint)
+        for update in self._objective.updates:
+            self._restore_scale(update.name, checkpoint)
         for role, average in self._averages.items():
             updates = int(checkpoint.tensors[f"objective.ema_updates.{role}"])
             average.load(checkpoint.part(f"ema.{role}"), updates)
         self._objective.load_state_dict(checkpoint.part("objective.state"))
 
-    def _shown_weights(self, role: str) -> Mapping[str, Tensor]:
+    def _best_weights(self, role: str) -> Mapping[str, Tensor]:
         if role in self._averages:
             return self._averages[role].weights
         weights: Mapping[str, Tensor] = self._objective.networks[role].state_dict()
@@ -144,10 +156,17 @@ class TrainingState:
         return {role: MovingAverage(networks[role], self._ema_decay) for role in roles}
 
     def _adam(self, player: Player) -> torch.optim.Adam:
-        parameters = [tensor for _, tensor in self._parameters(player)]
+        """An optimizer with one group of parameters per network."""
+        groups = [
+            {
+                "params": list(self._objective.networks[role].parameters()),
+                "lr": player.rate_of(role),
+            }
+            for role in player.networks
+        ]
         fused = self._device.type in ("cpu", "cuda")
         return torch.optim.Adam(
-            parameters, lr=player.learning_rate, betas=player.betas, fused=fused
+            groups, betas=player.betas, weight_decay=player.weight_decay, fused=fused
         )
 
     def _parameters(self, player: Player) -> list[tuple[str, nn.Parameter]]:
@@ -157,18 +176,18 @@ class TrainingState:
             for name, parameter in self._objective.networks[role].named_parameters()
         ]
 
-    def _scaler_tensors(self, player: Player) -> dict[str, Tensor]:
+    def _scaler_tensors(self, update: str) -> dict[str, Tensor]:
         """The FP16 loss scale and the steps since it last changed; nothing at other precisions."""
-        state = self._scalers[player.name].state_dict()
+        state = self._scalers[update].state_dict()
         return {
-            f"objective.loss_scale.{player.name}.{slot}": torch.tensor(float(state[slot]))
+            f"objective.loss_scale.{update}.{slot}": torch.tensor(float(state[slot]))
             for slot in _SCALER_SLOTS
             if slot in state
         }
 
-    def _restore_scale(self, player: Player, checkpoint: Checkpoint) -> None:
-        scaler = self._scalers[player.name]
-        saved = checkpoint.part(f"objective.loss_scale.{player.name}")
+    def _restore_scale(self, update: str, checkpoint: Checkpoint) -> None:
+        scaler = self._scalers[update]
+        saved = checkpoint.part(f"objective.loss_scale.{update}")
         if scaler.is_enabled() and saved:
             scale, tracker = (float(saved[slot]) for slot in _SCALER_SLOTS)
             state = scaler.state_dict() | {"scale": scale, "_growth_tracker": int(tracker)}
@@ -196,8 +215,12 @@ class TrainingState:
         optimizer.load_state_dict(table)
 
 
+def _roles(updates: Iterable[Update]) -> set[str]:
+    return {role for update in updates for role in update.networks}
+
+
 def _laid_out_as(parameter: nn.Parameter, value: Tensor) -> Tensor:
-    """A slot of Adam's state with its parameter's strides: fused kernels walk both as they lie.
+    """A slot of Adam's state with its parameter's strides, which fused kernels rely on.
 
     A checkpoint holds contiguous tensors, and the parameters may be channels-last.
     """

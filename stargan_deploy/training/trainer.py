@@ -1,7 +1,7 @@
-"""The training loop: batches in, players' moves, and a run folder that tells of it.
+"""The training loop: batches in, updates of the networks, and a run folder that records them.
 
-A step is one batch; each player moves at every `every`-th step. Everything random comes from
-(seed, step), so that a resumed run does what an undisturbed one does.
+A step is one batch; an update takes place at every `every`-th step. Everything random comes from
+(seed, step), so that a resumed run repeats what an uninterrupted one does.
 """
 
 import signal
@@ -22,8 +22,8 @@ from stargan_deploy.data.source import ImageSource
 from stargan_deploy.devices import pick_device
 from stargan_deploy.distributed import Ranks, local_device
 from stargan_deploy.errors import StoppedError, TrainingError
-from stargan_deploy.families.checkpoint import Checkpoint
-from stargan_deploy.families.objectives.base import Objective, Phase, Player, Tensors
+from stargan_deploy.families.base import Checkpoint
+from stargan_deploy.families.objectives.base import Objective, Phase, Tensors, Update
 from stargan_deploy.families.objectives.precision import autocast
 from stargan_deploy.families.registry import load_family
 from stargan_deploy.stop_signals import StopSignals
@@ -37,11 +37,11 @@ from stargan_deploy.training.state import TrainingState
 
 
 class Trainer:
-    """Plays an objective's game on a data set.
+    """Trains an objective's networks on a data set.
 
     Args:
         recipe: the resolved settings.
-        objective: the family's game.
+        objective: the networks and their losses.
         train_source: images to train on.
         sample_source: held-out images for the sample grids.
         run: where everything is written.
@@ -69,7 +69,7 @@ class Trainer:
         self.run = run
         self.device = pick_device(local_device(recipe.train.device) or None)
         self.ranks = ranks or Ranks()
-        self._part = self.ranks.share_of(objective.phases()[0].batch_size)
+        self._part = self.ranks.share_of(objective.phases[0].batch_size)
         self._guard = FiniteGuard(FP16_PATIENCE if recipe.train.precision == "fp16" else 0)
         self.step = 0
         self.source = train_source
@@ -106,7 +106,7 @@ class Trainer:
     @property
     def num_steps(self) -> int:
         """Length of the whole training."""
-        return sum(phase.num_steps for phase in self.objective.phases())
+        return sum(phase.num_steps for phase in self.objective.phases)
 
     @property
     def labels(self) -> LabelSpace:
@@ -150,7 +150,7 @@ class Trainer:
         """
         for batch in self._batches():
             self.state.scale_learning_rates(self._learning_rate_factor())
-            self._terms = self._play(batch)
+            self._terms = self._step(batch)
             self.step += 1
             self._refuse_non_finite(self._guard.watch(self.step, self._terms))
             yield self.step
@@ -184,7 +184,7 @@ class Trainer:
     def _batches(self) -> Iterator[Batch]:
         """The batches of all phases that are still to come."""
         end = 0
-        for phase in self.objective.phases():
+        for phase in self.objective.phases:
             end += phase.num_steps
             if self.step < end:
                 self._part = self.ranks.share_of(phase.batch_size)
@@ -198,7 +198,7 @@ class Trainer:
             replace(self.recipe.data, image_size=phase.image_size),
             batch_size=phase.batch_size,
             seed=self.recipe.seed,
-            round_steps=max(player.every for player in self.objective.players),
+            round_steps=max(update.every for update in self.objective.updates),
             part=self._part,
         )
         if loader.notice:
@@ -209,29 +209,31 @@ class Trainer:
     def _learning_rate_factor(self) -> float:
         return learning_rate_factor(self.recipe.train.schedule, self.step, self.num_steps)
 
-    def _play(self, batch: Batch) -> dict[str, Tensor]:
-        """Lets every player whose turn it is move once."""
+    def _step(self, batch: Batch) -> dict[str, Tensor]:
+        """Make all updates that are due; returns the terms of their losses."""
         self.objective.begin_step(self.step)
         draws = self.objective.draw(batch, step_generator(self.recipe.seed, self.step))
         draws = {name: draw[self._part].to(self.device) for name, draw in draws.items()}
         # Of the images the loader gave this rank's rows alone, of all else the whole batch.
         own = {n: t if t.dtype == torch.uint8 else t[self._part] for n, t in batch.items()}
         named = to_device(own, self.device, channels_last=self._channels_last)
-        moving = [p for p in self.objective.players if (self.step + 1) % p.every == 0]
-        self.state.select(*moving)
+        due = [u for u in self.objective.updates if (self.step + 1) % u.every == 0]
+        self.state.select(*due)
         with self._autocast():
-            draws |= self._share(named, draws, tuple(player.name for player in moving))
+            names = tuple(update.name for update in due)
+            draws |= self._share(named, draws, names, self.state.training)
         terms: dict[str, Tensor] = {}
-        for player in moving:
-            terms |= self._move(player, named, draws)
+        for update in due:
+            terms |= self._update(update, named, draws)
+        self.state.average(*due)
         return terms
 
-    def _move(self, player: Player, batch: Tensors, draws: Tensors) -> Mapping[str, Tensor]:
-        """One update of one player's networks."""
-        self.state.select(player)
+    def _update(self, update: Update, batch: Tensors, draws: Tensors) -> Mapping[str, Tensor]:
+        """Descend once on an update's loss; returns its terms."""
+        self.state.select(update)
         with self._autocast():
-            losses = self._losses(player.name, batch, draws)
-        self.state.descend(player, losses)
+            losses = self._losses(update.name, batch, draws, self.state.training)
+        self.state.descend(update, losses)
         return {name: term.detach() for name, term in losses.terms.items()}
 
     def _write_due(self) -> None:
@@ -289,7 +291,7 @@ class Trainer:
     def _image_size(self) -> int:
         """Side in pixels of the images that the networks are at."""
         end = 0
-        for phase in self.objective.phases():
+        for phase in self.objective.phases:
             end += phase.num_steps
             if self.step <= end:
                 break

@@ -3,16 +3,21 @@ import pytest
 import torch
 
 from stargan_deploy.errors import LabelError, ModelError, UsageError
+from stargan_deploy.families.base import OfficialOptions
 from stargan_deploy.families.checkpoint import build_model, load_checkpoint
 from stargan_deploy.families.convert import convert_official
 
 NAMES = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young")
 
 
+def convert(path, out, **options):
+    return convert_official(path, out, OfficialOptions(**options))
+
+
 @pytest.mark.parametrize("name", ["tiny-G", "tiny-2018-G", "tiny-legacy-G"])
 def test_a_converted_checkpoint_gives_the_official_outputs(official, tmp_path, name):
     out = tmp_path / "model.safetensors"
-    card = convert_official(
+    card = convert(
         official / f"{name}.ckpt", out, names=NAMES, discriminator_path=official / "tiny-D.ckpt"
     )
     assert card.preprocessing.image_size == 32
@@ -32,13 +37,13 @@ def test_a_converted_checkpoint_gives_the_official_outputs(official, tmp_path, n
 
 
 def test_without_a_discriminator_the_size_is_the_official_one(official, tmp_path):
-    card = convert_official(official / "tiny-G.ckpt", tmp_path / "g.safetensors", names=NAMES)
+    card = convert(official / "tiny-G.ckpt", tmp_path / "g.safetensors", names=NAMES)
     assert card.preprocessing.image_size == 128
     assert set(card.entry_points) == {"translate"}
 
 
 def test_domains_become_one_hot_labels(official, tmp_path):
-    card = convert_official(
+    card = convert(
         official / "tiny-G.ckpt", tmp_path / "g.safetensors", names=tuple("abcde"), domains=True
     )
     assert card.labels.sets[0].kind == "onehot"
@@ -46,12 +51,12 @@ def test_domains_become_one_hot_labels(official, tmp_path):
 
 def test_too_few_names_are_refused(official, tmp_path):
     with pytest.raises(LabelError, match="5 labels, but 2 names"):
-        convert_official(official / "tiny-G.ckpt", tmp_path / "x.safetensors", names=NAMES[:2])
+        convert(official / "tiny-G.ckpt", tmp_path / "x.safetensors", names=NAMES[:2])
 
 
 def test_a_contradicting_image_size_is_refused(official, tmp_path):
     with pytest.raises(UsageError, match="contradicts"):
-        convert_official(
+        convert(
             official / "tiny-G.ckpt",
             tmp_path / "x.safetensors",
             names=NAMES,
@@ -62,9 +67,9 @@ def test_a_contradicting_image_size_is_refused(official, tmp_path):
 
 def test_generator_and_discriminator_mixed_up(official, tmp_path):
     with pytest.raises(ModelError, match="does not hold an official StarGAN generator"):
-        convert_official(official / "tiny-D.ckpt", tmp_path / "x.safetensors", names=NAMES)
+        convert(official / "tiny-D.ckpt", tmp_path / "x.safetensors", names=NAMES)
     with pytest.raises(ModelError, match="does not hold an official StarGAN discriminator"):
-        convert_official(
+        convert(
             official / "tiny-G.ckpt",
             tmp_path / "x.safetensors",
             names=NAMES,
@@ -77,7 +82,7 @@ def test_generator_and_discriminator_mixed_up(official, tmp_path):
 def test_a_foreign_file_is_refused(tmp_path, content):
     (tmp_path / "foreign.ckpt").write_bytes(content)
     with pytest.raises(ModelError, match="not an official StarGAN checkpoint"):
-        convert_official(tmp_path / "foreign.ckpt", tmp_path / "x.safetensors", names=NAMES)
+        convert(tmp_path / "foreign.ckpt", tmp_path / "x.safetensors", names=NAMES)
 
 
 def test_a_pickle_that_runs_code_is_refused(tmp_path):
@@ -87,4 +92,4 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path):
 
     torch.save({"x": Evil()}, tmp_path / "evil.ckpt")
     with pytest.raises(ModelError, match="not an official StarGAN checkpoint"):
-        convert_official(tmp_path / "evil.ckpt", tmp_path / "x.safetensors", names=NAMES)
+        convert(tmp_path / "evil.ckpt", tmp_path / "x.safetensors", names=NAMES)

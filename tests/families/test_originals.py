@@ -1,7 +1,8 @@
 """The presets are the settings of the original implementations, as looked up there."""
 
 from stargan_deploy.card.labels import NO_LABELS
-from stargan_deploy.families.objectives.base import load_objective_module
+from stargan_deploy.families.objectives.base import ObjectiveRequest
+from stargan_deploy.families.registry import load_family
 from stargan_deploy.training.recipe import resolve_recipe
 
 
@@ -10,8 +11,15 @@ def preset(name):
 
 
 def phases(recipe):
-    module = load_objective_module(recipe.family)
-    return module.create_objective(recipe, NO_LABELS, num_steps=recipe.train.steps).phases()
+    request = ObjectiveRequest(
+        model=recipe.model,
+        loss=recipe.loss,
+        labels=NO_LABELS,
+        image_size=recipe.data.image_size,
+        batch_size=recipe.train.batch_size,
+        num_steps=recipe.train.steps,
+    )
+    return load_family(recipe.family).create_objective(request).phases
 
 
 def test_gan_has_the_batch_of_goodfellows():

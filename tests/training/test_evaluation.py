@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from stargan_deploy.card.labels import LabelSpace, multilabel_space, onehot_space
-from stargan_deploy.families.objectives.base import LabelTranslation
-from stargan_deploy.families.stargan.networks import StarGANNetwork
+from stargan_deploy.families.objectives.base import LabelTranslation, ObjectiveRequest
+from stargan_deploy.families.stargan.networks import ModelConfig
 from stargan_deploy.families.stargan.objective import LossConfig, StarGANObjective
 from stargan_deploy.training.evaluation import evaluate
 
@@ -17,7 +17,7 @@ MOODS = onehot_space(["happy", "sad", "angry"], name="moods")
 JOINT = LabelSpace(sets=(*HAIR.sets, *MOODS.sets))
 
 
-class Painter:
+class Painter(LabelTranslation):
     """Writes a label into the first row of pixels, where the classifier reads it."""
 
     def __init__(self, num_labels: int) -> None:
@@ -133,16 +133,22 @@ def test_labels_named_like_a_summary_do_not_hide_it():
 @pytest.fixture
 def stargan():
     torch.manual_seed(0)
-    network = StarGANNetwork(
-        label_width=3,
-        num_labels=3,
-        image_size=16,
+    model = ModelConfig(
         generator_conv_dim=4,
         generator_blocks=1,
         discriminator_conv_dim=4,
         discriminator_layers=2,
     )
-    return StarGANObjective(network=network, loss=LossConfig(), labels=HAIR, players=(), phases=())
+    return StarGANObjective(
+        ObjectiveRequest(
+            model=model,
+            loss=LossConfig(),
+            labels=HAIR,
+            image_size=16,
+            batch_size=4,
+            num_steps=1,
+        )
+    )
 
 
 def test_stargan_is_evaluated_and_left_as_it_was(stargan):

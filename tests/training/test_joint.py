@@ -10,7 +10,8 @@ from torch.nn import functional as F
 from stargan_deploy.card.labels import LabelSpace, multilabel_space, onehot_space
 from stargan_deploy.errors import TrainingError
 from stargan_deploy.families.checkpoint import load_checkpoint
-from stargan_deploy.families.stargan.networks import StarGANNetwork
+from stargan_deploy.families.objectives.base import ObjectiveRequest, Training
+from stargan_deploy.families.stargan.networks import ModelConfig
 from stargan_deploy.families.stargan.objective import LossConfig, StarGANObjective
 from stargan_deploy.training.recipe import differences, resolve_recipe
 from stargan_deploy.training.runs.run import Run
@@ -30,17 +31,23 @@ LABELS = {
 
 @pytest.fixture
 def objective():
-    network = StarGANNetwork(
-        label_width=SPACE.label_width,
-        num_labels=SPACE.num_labels,
-        image_size=16,
+    model = ModelConfig(
         generator_conv_dim=4,
         generator_blocks=1,
         discriminator_conv_dim=4,
         discriminator_layers=2,
     )
     torch.manual_seed(0)
-    made = StarGANObjective(network=network, loss=LossConfig(), labels=SPACE, players=(), phases=())
+    made = StarGANObjective(
+        ObjectiveRequest(
+            model=model,
+            loss=LossConfig(),
+            labels=SPACE,
+            image_size=16,
+            batch_size=3,
+            num_steps=1,
+        )
+    )
     for part in made.networks.values():
         part.double()
     return made
@@ -93,9 +100,10 @@ def test_one_joint_step_recomputed(objective, set_name):
         + 10 * expected["d_gp"],
         "generator": expected["g_fake"] + expected["g_cls"] + 10 * expected["g_rec"],
     }
-    draws |= objective.share(batch, draws, ("discriminator", "generator"))
-    for player, total in totals.items():
-        losses = objective.losses(player, batch, draws)
+    training = Training(objective.networks)
+    draws |= objective.share(batch, draws, ("discriminator", "generator"), training)
+    for update, total in totals.items():
+        losses = objective.losses(update, batch, draws, training)
         torch.testing.assert_close(losses.total, total)
         for name, term in losses.terms.items():
             torch.testing.assert_close(term, expected.pop(name))

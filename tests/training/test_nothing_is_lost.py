@@ -82,9 +82,9 @@ def test_a_loss_that_is_not_finite_names_step_term_and_last_good_checkpoint(tiny
     trainer = tiny_trainer(train={"steps": 6})
     losses = trainer._losses
 
-    def poisoned(player, batch, draws):
-        result = losses(player, batch, draws)
-        if trainer.step == 3 and player == "generator":
+    def poisoned(update, batch, draws, training):
+        result = losses(update, batch, draws, training)
+        if trainer.step == 3 and update == "generator":
             result.terms["g_rec"].fill_(float("nan"))
         return result
 

@@ -63,12 +63,12 @@ def test_losses_with_the_penalty_compile_whole(tiny_trainer, player):
     objective, network = trainer.objective, trainer.objective.networks[player]
     batch = to_device(next(trainer._batches()), trainer.device)
     draws = objective.draw(batch, torch.Generator().manual_seed(0))
-    draws["fake"] = objective.share(batch, draws, ())["fake"]
+    draws["fake"] = objective.share(batch, draws, (), trainer.state.training)["fake"]
     gradients = []
     compiled = torch.compile(objective.losses, backend="aot_eager", fullgraph=True)
     for losses in (objective.losses, compiled):
         network.zero_grad()
-        losses(player, batch, draws).total.backward()
+        losses(player, batch, draws, trainer.state.training).total.backward()
         gradients.append([p.grad.clone() for p in network.parameters()])
     for eager, traced in zip(*gradients, strict=True):
         assert torch.allclose(eager, traced, rtol=1e-4, atol=1e-6)

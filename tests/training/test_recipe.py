@@ -2,14 +2,14 @@ import pytest
 
 from stargan_deploy.config import to_mapping
 from stargan_deploy.errors import ConfigError, UsageError
-from stargan_deploy.families.objectives.base import OBJECTIVES
+from stargan_deploy.families.registry import FAMILIES, presets
 from stargan_deploy.training.averaging import MovingAverage
-from stargan_deploy.training.recipe import PRESETS, differences, read_recipe, resolve_recipe
+from stargan_deploy.training.recipe import differences, read_recipe, resolve_recipe
 from stargan_deploy.training.schedule import learning_rate_factor
 from stargan_deploy.training.session import plan_training
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", presets())
 def test_presets_resolve_and_survive_being_saved(name):
     changes = {"data": {"root": "somewhere"}} if name != "demo" else {}
     recipe = resolve_recipe({"preset": name, **changes} | changes)
@@ -28,7 +28,7 @@ def test_the_paper_preset_is_the_paper_s_run():
     assert (recipe.data.image_size, recipe.data.crop_size) == (128, 178)
 
 
-@pytest.mark.parametrize("family", sorted(PRESETS.keys() & OBJECTIVES.keys()))
+@pytest.mark.parametrize("family", sorted(presets().keys() & FAMILIES.keys()))
 def test_a_family_alone_starts_from_its_own_preset(family):
     """DCGAN's once had StarGAN's batches of 16, 5 critic steps, crop of 178 and 200,000 steps."""
     data = {"data": {"root": "x"}}
@@ -39,7 +39,7 @@ def test_a_family_alone_starts_from_its_own_preset(family):
 
 
 def test_only_stargan_has_no_preset_of_its_name():
-    assert OBJECTIVES.keys() - PRESETS.keys() == {"stargan"}
+    assert FAMILIES.keys() - presets().keys() == {"stargan"}
     assert resolve_recipe({"family": "stargan"}) == resolve_recipe({})
 
 

@@ -63,7 +63,7 @@ def test_the_finished_model_is_the_average_alone(tiny_trainer, tmp_path):
     first, second = (build_model(c)["generator"].main[0].weight for c in (last, model))
     assert second.dtype == torch.float32
     assert torch.equal(first.half().float(), second)
-    with pytest.raises(UsageError, match="moving average only"):
+    with pytest.raises(UsageError, match="holds only the moving average"):
         build_model(model, weights="raw")
 
 

@@ -13,7 +13,8 @@ from stargan_deploy.card.card import ModelCard, Preprocessing
 from stargan_deploy.card.labels import multilabel_space
 from stargan_deploy.config import to_mapping
 from stargan_deploy.families.checkpoint import is_whole, network_tensors, save_checkpoint
-from stargan_deploy.families.stargan.networks import StarGANNetwork, build_networks, entry_points
+from stargan_deploy.families.registry import load_family
+from stargan_deploy.families.stargan.networks import StarGANNetwork, build_networks
 from stargan_deploy.files.cache import cache_folder
 from stargan_deploy.version import __version__
 
@@ -61,6 +62,8 @@ def _make(path: Path) -> Path:
         entry_points={},
         intended_use="measuring speed; the weights are random",
     )
-    card = dataclasses.replace(card, entry_points=entry_points(networks, card))
+    card = dataclasses.replace(
+        card, entry_points=load_family(card.family).entry_points(networks, card)
+    )
     save_checkpoint(path, card, network_tensors(networks))
     return path

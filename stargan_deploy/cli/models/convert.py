@@ -37,6 +37,7 @@ def convert(
 ) -> None:
     """Turns an official StarGAN checkpoint into one of ours."""
     from stargan_deploy.errors import UsageError
+    from stargan_deploy.families.base import OfficialOptions
     from stargan_deploy.families.convert import convert_official
 
     if image_size is not None and image_size < 1:
@@ -46,11 +47,13 @@ def convert(
     card = convert_official(
         generator,
         out,
-        names=[name.strip() for name in attrs.split(",") if name.strip()],
-        discriminator_path=discriminator,
-        image_size=image_size,
-        crop_size=crop_size or None,
-        domains=domains,
+        OfficialOptions(
+            names=[name.strip() for name in attrs.split(",") if name.strip()],
+            discriminator_path=discriminator,
+            image_size=image_size,
+            crop_size=crop_size,
+            domains=domains,
+        ),
     )
     size = card.preprocessing.image_size
     if discriminator is None:

@@ -1,4 +1,4 @@
-"""Sizes of images that an image-to-image network gives back as they were."""
+"""Image-to-image networks: the sizes they accept, and their entry point."""
 
 from torch import Tensor
 
@@ -8,35 +8,36 @@ from stargan_deploy.card.tensors import Dim, TensorSpec, image_spec
 from stargan_deploy.errors import UsageError
 
 
-def check_sides(height: int, width: int, *, multiple: int, least: int) -> None:
-    """Refuses sizes that the network's layers cannot halve as often as they must.
+def check_image_size(height: int, width: int, *, multiple: int, least: int) -> None:
+    """Refuse sizes that the network's layers cannot halve often enough.
 
     Raises:
-        UsageError: height or width is below `least` or no multiple.
+        UsageError: height or width is below `least` or not a multiple.
     """
     if height % multiple or width % multiple or min(height, width) < least:
         dim = Dim(symbol="side", min=least, multiple=multiple)
         nearest = "x".join(str(dim.nearest(side)) for side in (height, width))
         raise UsageError(
             f"the generator takes heights and widths that are multiples of {multiple} from {least} "
-            f"on, not {height}x{width}; the nearest is {nearest}"
+            f"on, not {height}x{width}",
+            hint=f"the nearest is {nearest}",
         )
 
 
-def image_point(
+def image_entry_point(
     *,
     multiple: int = 1,
     least: int = 1,
     size: int | None = None,
     inputs: tuple[TensorSpec, ...] = (),
 ) -> EntryPoint:
-    """From an image (B, 3, H, W) in [-1, 1], and further inputs, to an image of the same size.
+    """Image (B, 3, H, W) in [-1, 1], and further inputs, to an image of the same size.
 
     Args:
-        multiple: what height and width are multiples of.
+        multiple: height and width are multiples of this.
         least: smallest height and width in pixels.
-        size: the only height and width, where there is one.
-        inputs: what else goes in, after the image.
+        size: the only height and width in pixels; None for any.
+        inputs: further inputs, after the image.
     """
     free = [Dim(symbol=side, min=least, multiple=multiple) for side in ("height", "width")]
     height, width = (size, size) if size is not None else free

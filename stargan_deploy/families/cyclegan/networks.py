@@ -1,10 +1,10 @@
 """CycleGAN's networks (Zhu et al., ICCV 2017): two generators of residual blocks, two PatchGANs.
 
-A generator goes down twice, through residual blocks, and up twice, with reflection padding and
-instance norm without scale and shift, which always uses the image's own statistics. The paper
-takes 6 blocks for images up to 128x128 and 9 from 256x256 on. Layers are those of the authors'
-PyTorch version (junyanz/pytorch-CycleGAN-and-pix2pix); their first one (junyanz/CycleGAN) has
-scales and shifts.
+A generator halves the image twice, applies residual blocks, and doubles it twice, with reflection
+padding and instance norm without scale and shift, which always uses the image's own statistics. The
+paper takes 6 blocks for images up to 128x128 and 9 from 256x256 on. The layers are those of the
+authors' PyTorch version (junyanz/pytorch-CycleGAN-and-pix2pix); their first version
+(junyanz/CycleGAN) has scales and shifts.
 
 Shape legend: B batch, C channels, H height, W width.
 """
@@ -17,32 +17,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stargan_deploy.card.card import EntryPoint, ModelCard
 from stargan_deploy.config import from_mapping
-from stargan_deploy.families.blocks.image_to_image import check_sides, image_point
+from stargan_deploy.families.blocks.image_to_image import check_image_size
 from stargan_deploy.families.blocks.initialisation import draw_weights
 from stargan_deploy.families.blocks.patchgan import PatchDiscriminator, check_patches, create_norm
-from stargan_deploy.families.defaults import notes, relabel
-
-__all__ = [
-    "build_networks",
-    "entry_module",
-    "entry_network",
-    "entry_points",
-    "notes",
-    "relabel",
-]
 
 DIRECTIONS = ("a2b", "b2a")
 """Roles of the generators, and the entry points."""
 
 NUM_DOWNSAMPLINGS = 2
 
-LEAST_SIDE = 8
-"""Below it, reflection padding would reach past the other side of the inner features."""
+MIN_SIZE = 8
+"""Below this size in pixels, reflection padding would exceed the inner features."""
 
-LARGE_SIDE = 256
-"""From this size of training on, a generator has more blocks."""
+LARGE_SIZE = 256
+"""From this training size in pixels on, a generator has more blocks."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,7 +45,7 @@ class CycleGANNetwork:
     discriminator_conv_dim: int = 64
     """Features of a discriminator's first layer."""
     discriminator_halvings: int = 3
-    """Stride-2 layers of a discriminator; 3 judges patches of 70x70 pixels."""
+    """Stride-2 layers of a discriminator; 3 scores patches of 70x70 pixels."""
 
 
 class ResidualBlock(nn.Module):
@@ -101,31 +90,31 @@ class Generator(nn.Module):
         """Translates images (B, 3, H, W) in [-1, 1].
 
         Raises:
-            UsageError: sides that are no multiples of 4 from 8 on.
+            UsageError: height or width is not a multiple of 4 from 8 on.
         """
         if not torch.compiler.is_compiling():
-            check_sides(*image_BCHW.shape[2:], multiple=2**NUM_DOWNSAMPLINGS, least=LEAST_SIDE)
+            check_image_size(*image_BCHW.shape[2:], multiple=2**NUM_DOWNSAMPLINGS, least=MIN_SIZE)
         out: Tensor = self.main(image_BCHW)
         return out
 
 
 def paper_blocks(image_size: int) -> int:
-    """The paper's number of residual blocks for images of a side in pixels (appendix 7.2).
+    """The paper's number of residual blocks for an image size in pixels (appendix 7.2).
 
-    It names 128 and "256 or higher"; sizes between them are taken for the smaller one.
+    It names 128 and "256 or higher"; sizes in between count as the smaller one.
     """
-    return 9 if image_size >= LARGE_SIDE else 6
+    return 9 if image_size >= LARGE_SIZE else 6
 
 
 def check_training_size(image_size: int, *, discriminator_halvings: int) -> None:
-    """Refuses a size of training, in pixels, that one of the networks cannot halve that often.
+    """Refuse a training size, in pixels, that one of the networks cannot halve often enough.
 
-    The card does not know this size, because the generators take others too.
+    The card does not hold this size, because the generators take others too.
 
     Raises:
-        UsageError: no multiple of 4 from 8 on, or too small for the discriminators.
+        UsageError: not a multiple of 4 from 8 on, or too small for the discriminators.
     """
-    check_sides(image_size, image_size, multiple=2**NUM_DOWNSAMPLINGS, least=LEAST_SIDE)
+    check_image_size(image_size, image_size, multiple=2**NUM_DOWNSAMPLINGS, least=MIN_SIZE)
     check_patches(image_size, discriminator_halvings)
 
 
@@ -143,28 +132,9 @@ def build_networks(network: Mapping[str, Any]) -> dict[str, nn.Module]:
             num_halvings=config.discriminator_halvings,
             norm="instance",
         )
-    for player in networks.values():
-        draw_weights(player)
+    for built in networks.values():
+        draw_weights(built)
     return networks
-
-
-def entry_points(
-    networks: Mapping[str, nn.Module],  # noqa: ARG001 - the protocol
-    card: ModelCard,  # noqa: ARG001
-) -> dict[str, EntryPoint]:
-    """`a2b` and `b2a`."""
-    point = image_point(multiple=2**NUM_DOWNSAMPLINGS, least=LEAST_SIDE)
-    return dict.fromkeys(DIRECTIONS, point)
-
-
-def entry_module(networks: Mapping[str, nn.Module], entry_point: str) -> nn.Module:
-    """The generator of a direction in eval mode."""
-    return networks[entry_point].eval()
-
-
-def entry_network(entry_point: str) -> str:
-    """A direction's generator has its name."""
-    return entry_point
 
 
 def _normed(convolution: nn.Module, channels: int) -> list[nn.Module]:

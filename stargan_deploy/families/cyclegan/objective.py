@@ -6,22 +6,20 @@
     L_identity     = E[|G(b) - b|_1] + E[|F(a) - a|_1]
     L(G, F)        = L_GAN(G, D_B) + L_GAN(F, D_A) + lambda L_cyc + 0.5 lambda L_identity
 
-with G from A to B ("a2b"), F back ("b2a") and lambda = 10; L_GAN(F, D_A) the same the other way
-round; |.|_1 is the mean over pixels and channels. The generators move first, together; the
-discriminators see fakes out of a history of 50.
+with G from A to B ("a2b"), F back ("b2a") and lambda = 10; L_GAN(F, D_A) is the same with the
+domains swapped; |.|_1 is the mean over pixels and channels. Both generators are updated first,
+together; the discriminators see fakes from a history of 50.
 
 Shape legend: B batch, C channels, H height, W width.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stargan_deploy.card.labels import NO_LABELS, LabelSpace
 from stargan_deploy.config import refuse_below, to_mapping
 from stargan_deploy.distributed import Ranks
 from stargan_deploy.families.blocks.image_to_image import levels_between
@@ -30,18 +28,20 @@ from stargan_deploy.families.cyclegan.networks import (
     CycleGANNetwork,
     build_networks,
     check_training_size,
-    paper_blocks,
 )
 from stargan_deploy.families.objectives.adversarial import critic_terms
-from stargan_deploy.families.objectives.base import Losses, Phase, Player, Samples, Tensors
-from stargan_deploy.families.objectives.history import CAPACITY, ImageHistory
-from stargan_deploy.families.objectives.players import (
-    discriminator_player,
-    generator_player,
-    single_phase,
+from stargan_deploy.families.objectives.base import (
+    Losses,
+    Objective,
+    ObjectiveRequest,
+    Samples,
+    SelfEvaluating,
+    Tensors,
+    Training,
 )
+from stargan_deploy.families.objectives.history import CAPACITY, ImageHistory
+from stargan_deploy.families.objectives.players import alternating, single_phase
 from stargan_deploy.families.objectives.precision import at_least_fp32
-from stargan_deploy.training.recipe import Recipe
 
 DISCRIMINATORS = {"a": "discriminator_a", "b": "discriminator_b"}
 
@@ -57,14 +57,10 @@ class ModelConfig:
     discriminator_conv_dim: int = 64
     """Features of a discriminator's first layer."""
     discriminator_halvings: int = 3
-    """Stride-2 layers of a discriminator; 3 judges patches of 70x70 pixels."""
+    """Stride-2 layers of a discriminator; 3 scores patches of 70x70 pixels."""
 
     def __post_init__(self) -> None:
         refuse_below(1, vars(self))
-
-    def for_size(self, image_size: int) -> "ModelConfig":
-        """With the number of blocks that goes with a side in pixels, where none is given."""
-        return replace(self, generator_blocks=self.generator_blocks or paper_blocks(image_size))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,49 +68,42 @@ class LossConfig:
     """Weights of the losses."""
 
     lambda_cycle: float = 10.0
-    """Weight of the way there and back."""
+    """Weight of the reconstruction after a translation there and back."""
     lambda_identity: float = 0.5
-    """Weight of leaving an image alone that is of the domain already, relative to the cycle's."""
+    """Weight of leaving an image of the target domain unchanged, relative to `lambda_cycle`."""
 
     def __post_init__(self) -> None:
         refuse_below(0, vars(self))
 
 
-class CycleGANObjective:
-    """Two generators against two discriminators; satisfies `Objective`."""
+class CycleGANObjective(Objective, SelfEvaluating):
+    """Two generators against two discriminators."""
 
     averaged = DIRECTIONS
-    grows = False
     takes = ("image_a", "image_b")
-    labels: LabelSpace = NO_LABELS
 
-    def __init__(
-        self,
-        *,
-        network: CycleGANNetwork,
-        loss: LossConfig,
-        players: tuple[Player, ...],
-        phases: tuple[Phase, ...],
-    ) -> None:
-        self._network = network
-        self._loss = loss
-        self._phases = phases
-        self.players = players
-        self.networks = build_networks(self.network_table())
-        self.called: dict[str, nn.Module] = dict(self.networks)
-        self.frozen: dict[str, nn.Module] = {}
-        self.ranks = Ranks()
+    def __init__(self, request: ObjectiveRequest) -> None:
+        network = CycleGANNetwork(**to_mapping(request.model))
+        halvings = network.discriminator_halvings
+        check_training_size(request.image_size, discriminator_halvings=halvings)
+        players, updates = alternating(
+            request.optimizers,
+            discriminators=tuple(DISCRIMINATORS.values()),
+            generators=DIRECTIONS,
+            generator_first=True,
+        )
+        super().__init__(
+            build_networks(to_mapping(network)),
+            network_table=to_mapping(network),
+            players=players,
+            updates=updates,
+            phases=single_phase(request),
+        )
+        self._loss: LossConfig = request.loss
         self._histories = {domain: ImageHistory() for domain in DISCRIMINATORS}
 
-    def phases(self) -> tuple[Phase, ...]:
-        """One phase: the networks do not grow."""
-        return self._phases
-
-    def begin_step(self, step: int) -> None:
-        """Nothing changes with the step."""
-
     def draw(self, batch: Tensors, random: torch.Generator) -> Tensors:
-        """Draws what the histories show: `place_a` (B,), `is_old_a` (B,), and the same of b."""
+        """Draw which fakes the histories show: `place_a`, `is_old_a` (B,), and the same for b."""
         rows = len(batch["label"])
         draws: Tensors = {}
         for domain in DISCRIMINATORS:
@@ -122,26 +111,30 @@ class CycleGANObjective:
             draws[f"is_old_{domain}"] = torch.rand(rows, generator=random) < 0.5
         return draws
 
-    def share(self, batch: Tensors, draws: Tensors, moving: tuple[str, ...]) -> Tensors:
-        """Makes the fakes `fake_a`, `fake_b`, and takes what the discriminators will be shown."""
-        networks = self.called if "generator" in moving else self.networks
-        with torch.set_grad_enabled("generator" in moving):
+    def share(
+        self, batch: Tensors, draws: Tensors, due: tuple[str, ...], training: Training
+    ) -> Tensors:
+        """Make the fakes `fake_a`, `fake_b`, and choose those to show the discriminators."""
+        networks = training.called if "generator" in due else self.networks
+        with torch.set_grad_enabled("generator" in due):
             fakes = {
                 "a": networks["b2a"](batch["image_b"]),
                 "b": networks["a2b"](batch["image_a"]),
             }
         shared = {f"fake_{domain}": fake for domain, fake in fakes.items()}
-        return shared | {f"shown_{d}": self._exchange(d, fake, draws) for d, fake in fakes.items()}
+        for domain, fake in fakes.items():
+            shared[f"shown_{domain}"] = self._exchange(domain, fake, draws, training.ranks)
+        return shared
 
-    def losses(self, player: str, batch: Tensors, draws: Tensors) -> Losses:
+    def losses(self, update: str, batch: Tensors, draws: Tensors, training: Training) -> Losses:
         """The loss of "generator" (both) or "discriminator" (both) on images in [-1, 1]."""
-        if player == "generator":
-            return self._generator_losses(batch, draws)
+        if update == "generator":
+            return self._generator_losses(batch, draws, training)
         total = torch.zeros((), device=batch["image_a"].device)
         terms: Tensors = {}
         for domain, role in DISCRIMINATORS.items():
-            real = at_least_fp32(self.called[role](batch[f"image_{domain}"]))
-            shown = at_least_fp32(self.called[role](draws[f"shown_{domain}"]))
+            real = at_least_fp32(training.called[role](batch[f"image_{domain}"]))
+            shown = at_least_fp32(training.called[role](draws[f"shown_{domain}"]))
             on_real, on_fake = critic_terms("lsgan", real, shown)
             total = total + on_real + on_fake
             terms |= {f"d_real_{domain}": on_real, f"d_fake_{domain}": on_fake}
@@ -157,7 +150,7 @@ class CycleGANObjective:
         return Samples(images=images, headings=headings)
 
     def evaluate(self, networks: Mapping[str, nn.Module], held_out: Tensors) -> dict[str, float]:
-        """How much a translation changes, and what is left of it on the way back, in levels."""
+        """How far a translation changes an image, and the error after the way back, in levels."""
         figures = {}
         for there, back, domain in (("a2b", "b2a", "a"), ("b2a", "a2b", "b")):
             own = held_out[f"image_{domain}"]
@@ -167,10 +160,6 @@ class CycleGANObjective:
             figures[f"cycle_levels_{domain}"] = levels_between(own, again)
         return figures
 
-    def network_table(self) -> dict[str, Any]:
-        """The networks' shape, for the card."""
-        return to_mapping(self._network)
-
     def state_dict(self) -> Tensors:
         """The histories."""
         state: Tensors = {}
@@ -179,30 +168,30 @@ class CycleGANObjective:
         return state
 
     def load_state_dict(self, state: Tensors) -> None:
-        """Takes back the histories."""
+        """Restore the histories."""
         for domain, history in self._histories.items():
             history.load_state_dict(state, f"history_{domain}")
 
-    def _exchange(self, domain: str, fake_BCHW: Tensor, draws: Tensors) -> Tensor:
-        """What to show for this rank's fakes; all ranks keep the same history of all fakes."""
+    def _exchange(self, domain: str, fake_BCHW: Tensor, draws: Tensors, ranks: Ranks) -> Tensor:
+        """The images to show for this rank's fakes; all ranks keep one history of all fakes."""
         new = (fake_BCHW.detach(), draws[f"place_{domain}"], draws[f"is_old_{domain}"])
-        shown = self._histories[domain].exchange(*map(self.ranks.gather, new))
-        return shown[self.ranks.share_of(len(shown))]
+        shown = self._histories[domain].exchange(*map(ranks.gather, new))
+        return shown[ranks.share_of(len(shown))]
 
-    def _generator_losses(self, batch: Tensors, draws: Tensors) -> Losses:
+    def _generator_losses(self, batch: Tensors, draws: Tensors, training: Training) -> Losses:
         a, b = batch["image_a"], batch["image_b"]
         terms = {
             "g_fake_a": self._fooling("a", draws["fake_a"]),
             "g_fake_b": self._fooling("b", draws["fake_b"]),
-            "g_cycle_a": _distance(self.called["b2a"](draws["fake_b"]), a),
-            "g_cycle_b": _distance(self.called["a2b"](draws["fake_a"]), b),
+            "g_cycle_a": _distance(training.called["b2a"](draws["fake_b"]), a),
+            "g_cycle_b": _distance(training.called["a2b"](draws["fake_a"]), b),
         }
         cycle, identity = self._loss.lambda_cycle, self._loss.lambda_identity
         total = terms["g_fake_a"] + terms["g_fake_b"]
         total = total + cycle * (terms["g_cycle_a"] + terms["g_cycle_b"])
         if identity:
-            terms["g_same_a"] = _distance(self.called["b2a"](a), a)
-            terms["g_same_b"] = _distance(self.called["a2b"](b), b)
+            terms["g_same_a"] = _distance(training.called["b2a"](a), a)
+            terms["g_same_b"] = _distance(training.called["a2b"](b), b)
             total = total + cycle * identity * (terms["g_same_a"] + terms["g_same_b"])
         return Losses(total=total, terms=terms)
 
@@ -210,32 +199,6 @@ class CycleGANObjective:
         """E[(D(fake) - 1)^2], not halved."""
         scores = self.networks[DISCRIMINATORS[domain]](fake_BCHW)
         return (at_least_fp32(scores) - 1).square().mean()
-
-
-def create_objective(
-    recipe: Recipe,
-    labels: LabelSpace,  # noqa: ARG001 - domains are no labels here
-    *,
-    num_steps: int,
-) -> CycleGANObjective:
-    """Builds networks, players and phases from a resolved recipe.
-
-    Raises:
-        UsageError: a size of training that one of the networks cannot halve that often.
-    """
-    network = CycleGANNetwork(**to_mapping(recipe.model))
-    check_training_size(
-        recipe.data.image_size, discriminator_halvings=network.discriminator_halvings
-    )
-    return CycleGANObjective(
-        network=network,
-        loss=recipe.loss,
-        players=(
-            generator_player(recipe.train, *DIRECTIONS),
-            discriminator_player(recipe.train, *DISCRIMINATORS.values()),
-        ),
-        phases=single_phase(recipe, num_steps),
-    )
 
 
 def _distance(image_BCHW: Tensor, wanted_BCHW: Tensor) -> Tensor:

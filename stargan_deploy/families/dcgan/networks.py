@@ -1,6 +1,6 @@
 """DCGAN's two networks (Radford, Metz and Chintala, ICLR 2016): all convolutional, batch norm.
 
-Pictures of 28x28 (MNIST) go through 4, 7, 14 and 28 pixels a side, by transposed convolutions
+Images of 28x28 (MNIST) go through 4, 7, 14 and 28 pixels a side, by transposed convolutions
 k4s1p0, k3s2p1, k4s2p1 and k4s2p1 (kernel, stride, padding), as in PyTorch's C++ example; the paper
 has no layer list for them. The general form doubles 4 up to any power of two; at 64x64 with 64
 features it is that of the third author's code and of PyTorch's tutorial (soumith/dcgan.torch,
@@ -18,37 +18,23 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from stargan_deploy.card.card import EntryPoint, ModelCard
-from stargan_deploy.config import from_mapping
+from stargan_deploy.config import from_mapping, refuse_below
 from stargan_deploy.errors import UsageError
 from stargan_deploy.families.blocks.initialisation import draw_weights
-from stargan_deploy.families.blocks.latent import SAMPLE, entry_module, entry_network, sample_point
-from stargan_deploy.families.defaults import notes, relabel
-
-__all__ = [
-    "build_networks",
-    "entry_module",
-    "entry_network",
-    "entry_points",
-    "notes",
-    "relabel",
-]
 
 FIRST_SIDE = 4
-"""Side in pixels of what the generator makes of a latent first."""
+"""Side in pixels of the generator's first features."""
 
 MNIST_SIDES = (4, 7, 14, 28)
 
 SLOPE = 0.2
-"""Of the discriminator's LeakyReLU."""
+"""Negative slope of the discriminator's LeakyReLU."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DCGANNetwork:
-    """Everything that rebuilds the networks; the card's `network` table."""
+class ModelConfig:
+    """Widths of the networks."""
 
-    image_size: int
-    """Side of the images in pixels: 28, or a power of two from 8 on."""
     channels: Literal[1, 3] = 3
     """1 for grey images, 3 for colour."""
     latent_width: int = 100
@@ -58,24 +44,35 @@ class DCGANNetwork:
     discriminator_conv_dim: int = 64
     """Features of the discriminator's first layer; each layer after it has twice as many."""
 
+    def __post_init__(self) -> None:
+        refuse_below(1, {name: getattr(self, name) for name in ModelConfig.__dataclass_fields__})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DCGANNetwork(ModelConfig):
+    """Everything that rebuilds the networks; the card's `network` table."""
+
+    image_size: int
+    """Side of the images in pixels: 28, or a power of two from 8 on."""
+
     @property
     def sides(self) -> tuple[int, ...]:
-        """Sides in pixels from the first picture to the last.
+        """Sides in pixels from the first features to the image.
 
         Raises:
-            UsageError: a size that does not come of doubling.
+            UsageError: a size that doubling does not reach.
         """
-        return picture_sides(self.image_size)
+        return feature_sides(self.image_size)
 
 
 class Generator(nn.Module):
-    """Pictures from noise.
+    """Images from noise.
 
     Args:
-        sides: of the pictures on the way, in pixels.
-        width_in: of what goes in, the latent first of all.
+        sides: sides of the features in pixels, from the first layer's to the image's.
+        width_in: number of inputs, the latent included.
         conv_dim: features of the last hidden layer.
-        channels: of the picture.
+        channels: channels of the image.
     """
 
     def __init__(
@@ -91,17 +88,17 @@ class Generator(nn.Module):
         self.main = nn.Sequential(*layers, last, nn.Tanh())
 
     def forward(self, latent_BZ: Tensor) -> Tensor:
-        """Pictures (B, C, H, W) in [-1, 1] from latents (B, Z)."""
+        """Images (B, C, H, W) in [-1, 1] from latents (B, Z)."""
         image: Tensor = self.main(latent_BZ[:, :, None, None])
         return image
 
 
 class Discriminator(nn.Module):
-    """Scores of pictures.
+    """Scores of images.
 
     Args:
-        sides: of the features on the way, in pixels, from the last layer's to the picture's.
-        channels: of what goes in.
+        sides: sides of the features in pixels, from the last layer's to the image's.
+        channels: number of input channels.
         conv_dim: features of the first layer.
     """
 
@@ -119,13 +116,13 @@ class Discriminator(nn.Module):
         self.main = nn.Sequential(*layers, last)
 
     def forward(self, image_BCHW: Tensor) -> Tensor:
-        """Scores (B, 1), positive where real, of pictures in [-1, 1]."""
+        """Scores (B, 1), positive where real, of images in [-1, 1]."""
         scores: Tensor = self.main(image_BCHW)
         return scores.flatten(1)
 
 
-def picture_sides(image_size: int) -> tuple[int, ...]:
-    """Sides of the pictures on the way to a size, in pixels.
+def feature_sides(image_size: int) -> tuple[int, ...]:
+    """Sides of the features on the way to an image size, in pixels.
 
     Raises:
         UsageError: a size that is neither 28 nor a power of two from 8 on.
@@ -135,8 +132,9 @@ def picture_sides(image_size: int) -> tuple[int, ...]:
     doublings = (image_size // FIRST_SIDE).bit_length() - 1
     if doublings < 1 or FIRST_SIDE * 2**doublings != image_size:
         raise UsageError(
-            f"DCGAN makes pictures of 28x28, or of a power of two from 8x8 on, not "
-            f"{image_size}x{image_size}"
+            f"DCGAN makes images of 28x28, or of a power of two from 8x8 on, not "
+            f"{image_size}x{image_size}",
+            hint="change `data.image_size`",
         )
     return tuple(FIRST_SIDE * 2**i for i in range(doublings + 1))
 
@@ -153,19 +151,10 @@ def build_networks(network: Mapping[str, Any]) -> dict[str, nn.Module]:
     discriminator = Discriminator(
         config.sides, channels=config.channels, conv_dim=config.discriminator_conv_dim
     )
-    for player in (generator, discriminator):
-        draw_weights(player)
-    return {"generator": generator, "discriminator": discriminator}
-
-
-def entry_points(
-    networks: Mapping[str, nn.Module],  # noqa: ARG001 - the protocol
-    card: ModelCard,
-) -> dict[str, EntryPoint]:
-    """`sample`."""
-    config = from_mapping(DCGANNetwork, card.network)
-    point = sample_point(latent_width=config.latent_width, image_size=config.image_size)
-    return {SAMPLE: point}
+    networks: dict[str, nn.Module] = {"generator": generator, "discriminator": discriminator}
+    for built in networks.values():
+        draw_weights(built)
+    return networks
 
 
 def _normed(convolution: nn.Module, channels: int) -> list[nn.Module]:

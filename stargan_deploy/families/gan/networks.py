@@ -2,7 +2,7 @@
 
 Sizes are those of the authors' own code for MNIST (goodfeli/adversarial, `mnist.yaml`): a generator
 of two rectified layers of 1200, and a discriminator of two maxout layers of 240 units with 5 pieces
-each. What differs: pictures are in [-1, 1] here, so the last layer has a tanh, which is the
+each. What differs: images are in [-1, 1] here, so the last layer has a tanh, which is the
 original's sigmoid for another range; the discriminator has no dropout (theirs drops a fifth of the
 pixels and half of its units); noise is from N(0, 1), theirs uniform with the same mean and
 variance; and weights start as PyTorch draws them, theirs uniform within 0.05 (generator) and 0.005.
@@ -16,27 +16,13 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from stargan_deploy.card.card import EntryPoint, ModelCard
-from stargan_deploy.config import from_mapping
-from stargan_deploy.families.blocks.latent import SAMPLE, entry_module, entry_network, sample_point
-from stargan_deploy.families.defaults import notes, relabel
-
-__all__ = [
-    "build_networks",
-    "entry_module",
-    "entry_network",
-    "entry_points",
-    "notes",
-    "relabel",
-]
+from stargan_deploy.config import from_mapping, refuse_below
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class GANNetwork:
-    """Everything that rebuilds the networks; the card's `network` table."""
+class ModelConfig:
+    """Widths of the networks."""
 
-    image_size: int
-    """Side of the images in pixels."""
     channels: Literal[1, 3] = 1
     """1 for grey images, 3 for colour."""
     latent_width: int = 100
@@ -47,6 +33,17 @@ class GANNetwork:
     """Maxout units of each hidden layer of the discriminator."""
     maxout_pieces: int = 5
     """Linear pieces of a maxout unit."""
+
+    def __post_init__(self) -> None:
+        refuse_below(1, vars(self))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GANNetwork(ModelConfig):
+    """Everything that rebuilds the networks; the card's `network` table."""
+
+    image_size: int
+    """Side of the images in pixels."""
 
 
 class Maxout(nn.Module):
@@ -64,7 +61,7 @@ class Maxout(nn.Module):
 
 
 class Generator(nn.Module):
-    """Pictures from noise; 2,503,984 parameters for MNIST."""
+    """Images from noise; 2,503,984 parameters for MNIST."""
 
     def __init__(self, config: GANNetwork) -> None:
         super().__init__()
@@ -80,13 +77,13 @@ class Generator(nn.Module):
         )
 
     def forward(self, latent_BZ: Tensor) -> Tensor:
-        """Pictures (B, C, H, W) in [-1, 1] from latents (B, Z)."""
+        """Images (B, C, H, W) in [-1, 1] from latents (B, Z)."""
         image: Tensor = self.main(latent_BZ).unflatten(1, self.shape)
         return image
 
 
 class Discriminator(nn.Module):
-    """Scores of pictures; 1,231,441 parameters for MNIST."""
+    """Scores of images; 1,231,441 parameters for MNIST."""
 
     def __init__(self, config: GANNetwork) -> None:
         super().__init__()
@@ -99,7 +96,7 @@ class Discriminator(nn.Module):
         )
 
     def forward(self, image_BCHW: Tensor) -> Tensor:
-        """Scores (B, 1), positive where real, of pictures in [-1, 1]."""
+        """Scores (B, 1), positive where real, of images in [-1, 1]."""
         scores: Tensor = self.main(image_BCHW)
         return scores
 
@@ -108,13 +105,3 @@ def build_networks(network: Mapping[str, Any]) -> dict[str, nn.Module]:
     """Generator and discriminator with fresh weights."""
     config = from_mapping(GANNetwork, network)
     return {"generator": Generator(config), "discriminator": Discriminator(config)}
-
-
-def entry_points(
-    networks: Mapping[str, nn.Module],  # noqa: ARG001 - the protocol
-    card: ModelCard,
-) -> dict[str, EntryPoint]:
-    """`sample`."""
-    config = from_mapping(GANNetwork, card.network)
-    point = sample_point(latent_width=config.latent_width, image_size=config.image_size)
-    return {SAMPLE: point}

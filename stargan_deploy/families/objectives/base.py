@@ -1,48 +1,104 @@
-"""What a family of models is to the trainer.
+"""The base class of objectives: what the trainer knows of a family's losses.
 
-The trainer knows networks, players, phases and losses; it does not know StarGAN. All randomness of
-a step is drawn from a generator that the trainer seeds from (seed, step) and handed to the losses.
+The trainer knows networks, players, updates, phases and losses; it does not know StarGAN. It writes
+nothing into an objective: wrapped networks and ranks come with each call, and everything random in
+a step is drawn from a generator seeded by (seed, step).
 """
 
-import importlib
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from stargan_deploy.card.labels import LabelSpace
+from stargan_deploy.card.labels import NO_LABELS, LabelSpace
 from stargan_deploy.distributed import Ranks
-from stargan_deploy.errors import ConfigError, unknown_name
 
 Tensors = dict[str, Tensor]
-"""Named tensors: a batch as the data gives it, or the draws of a step."""
+"""Named tensors: a batch as the data provides it, or the draws of a step."""
 
-OBJECTIVES = {
-    "stargan": "stargan_deploy.families.stargan.objective",
-    "gan": "stargan_deploy.families.gan.objective",
-    "dcgan": "stargan_deploy.families.dcgan.objective",
-    "cgan": "stargan_deploy.families.cgan.objective",
-    "pix2pix": "stargan_deploy.families.pix2pix.objective",
-    "cyclegan": "stargan_deploy.families.cyclegan.objective",
-    "progan": "stargan_deploy.families.progan.objective",
-}
-"""Module of each family's objective, imported on use; each satisfies `ObjectiveModule`."""
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerSettings:
+    """The settings of a recipe's `train` table from which most families make their players."""
+
+    generator_lr: float = 1e-4
+    """Adam's learning rate for the generator."""
+    discriminator_lr: float = 1e-4
+    """Adam's learning rate for the discriminator."""
+    beta1: float = 0.5
+    """Adam's decay of the first moment."""
+    beta2: float = 0.999
+    """Adam's decay of the second moment."""
+    critic_steps: int = 5
+    """Discriminator steps per generator step."""
+
+    def __post_init__(self) -> None:
+        if self.critic_steps < 1:
+            raise ValueError(f"critic_steps must be at least 1, not {self.critic_steps}")
+        for name in ("generator_lr", "discriminator_lr"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
+        for name in ("beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must lie in [0, 1), not {getattr(self, name)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectiveRequest:
+    """Everything that a family makes an objective from."""
+
+    model: Any
+    """The recipe's `model` table, as the family's `model_config`."""
+    loss: Any
+    """The recipe's `loss` table, as the family's `loss_config`."""
+    labels: LabelSpace
+    """The labels of the training data."""
+    image_size: int
+    """Side of the training images in pixels."""
+    batch_size: int
+    """Images per step."""
+    num_steps: int
+    """Length of the training."""
+    optimizers: OptimizerSettings = field(default_factory=OptimizerSettings)
+    data_kind: str = ""
+    """Kind of the training data, for messages."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Player:
-    """One side of the game: the networks that one optimizer moves."""
+    """Networks that share one Adam optimizer."""
 
     name: str
     networks: tuple[str, ...]
     """Roles of its networks."""
     learning_rate: float
     betas: tuple[float, float]
-    """Adam's."""
+    """Adam's decay of the first and the second moment."""
+    weight_decay: float = 0.0
+    """Adam's L2 penalty on the weights."""
+    network_rates: Mapping[str, float] = field(default_factory=dict)
+    """Learning rates of the networks that do not take the player's, by role."""
+
+    def rate_of(self, role: str) -> float:
+        """The learning rate of one of its networks."""
+        return self.network_rates.get(role, self.learning_rate)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Update:
+    """One descent on one loss; several updates in a step may move the same networks."""
+
+    name: str
+    """Name under which `Objective.losses` knows its loss."""
+    players: tuple[str, ...]
+    """Names of the players whose optimizers step."""
+    networks: tuple[str, ...]
+    """Roles of the networks that receive gradients; the players' other networks stay."""
     every: int = 1
-    """The player moves at every so many steps."""
+    """The update takes place once every so many steps."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +112,7 @@ class Phase:
 
 @dataclass(frozen=True, kw_only=True)
 class Losses:
-    """What one player minimises, and the terms it is made of."""
+    """The loss of one update and the terms it consists of."""
 
     total: Tensor
     terms: Mapping[str, Tensor]
@@ -65,120 +121,123 @@ class Losses:
 
 @dataclass(frozen=True, kw_only=True)
 class Samples:
-    """Pictures that show how far the training is."""
+    """Images that show the state of a training."""
 
     images: Tensor
     """(rows, columns, 3, H, W) in [-1, 1]."""
-    headings: tuple[str, ...] = field(default_factory=tuple)
-    """One a column."""
+    headings: tuple[str, ...] = ()
+    """One heading per column."""
 
 
-class Objective(Protocol):
-    """The game of one family: who plays, on which networks, for what."""
+@dataclass(frozen=True)
+class Training:
+    """The surroundings in which losses are computed."""
 
-    networks: dict[str, nn.Module]
-    """Trainable networks by role."""
-    called: dict[str, nn.Module]
-    """What the losses call to train a network: itself, or what the trainer wrapped around it."""
-    frozen: dict[str, nn.Module]
-    """Networks that the losses use and nobody trains."""
-    averaged: tuple[str, ...]
+    called: Mapping[str, nn.Module]
+    """Networks to call where they are trained, by role: the objective's own, or wrappers around
+    them that average gradients over the ranks."""
+    ranks: Ranks = field(default_factory=Ranks)
+    """The processes that train together."""
+
+
+class Objective(ABC):
+    """A family's networks with the losses that train them.
+
+    Args:
+        networks: trainable networks by role.
+        network_table: the card's `network` table, from which the family rebuilds the networks.
+        players: groups of networks with an optimizer each.
+        updates: the updates of a step, in their order.
+        phases: the stretches of the training, in order.
+        labels: the labels that the networks take.
+    """
+
+    averaged: ClassVar[tuple[str, ...]] = ("generator",)
     """Roles of the networks of which a moving average is kept."""
-    grows: bool
+    grows: ClassVar[bool] = False
     """Whether parts of the networks come into use later than others."""
-    players: tuple[Player, ...]
-    """In the order of their moves within a step."""
-    ranks: Ranks
-    """The processes that train together, as the trainer says; one until then."""
-    labels: LabelSpace
-    """What labels the networks take; none where the space is empty."""
-    takes: tuple[str, ...]
+    takes: ClassVar[tuple[str, ...]] = ("image",)
     """Names of the images in a batch that the losses need."""
 
-    def phases(self) -> tuple[Phase, ...]:
-        """The stretches of the training, in order."""
+    def __init__(
+        self,
+        networks: dict[str, nn.Module],
+        *,
+        network_table: Mapping[str, Any],
+        players: tuple[Player, ...],
+        updates: tuple[Update, ...],
+        phases: tuple[Phase, ...],
+        labels: LabelSpace = NO_LABELS,
+    ) -> None:
+        self.networks = networks
+        self.players = players
+        self.updates = updates
+        self.phases = phases
+        self.labels = labels
+        self.frozen: dict[str, nn.Module] = {}
+        """Networks that the losses use and that are not trained."""
+        self._network_table = dict(network_table)
 
-    def begin_step(self, step: int) -> None:
-        """Says which step comes next, counted from 0; the networks grow by it alone."""
-
+    @abstractmethod
     def draw(self, batch: Tensors, random: torch.Generator) -> Tensors:
-        """Draws all that is random in a step, on the CPU, for the batch of all ranks.
+        """Draw everything random in a step, on the CPU, for the batch of all ranks.
 
         `batch["label"]` (B, D) has that batch's rows; D may be 0.
         """
 
-    def share(self, batch: Tensors, draws: Tensors, moving: tuple[str, ...]) -> Tensors:
-        """Computes once what the losses of several players need; joins the draws.
+    @abstractmethod
+    def share(
+        self, batch: Tensors, draws: Tensors, due: tuple[str, ...], training: Training
+    ) -> Tensors:
+        """Compute once what the losses of several updates need; the result joins the draws.
 
         Args:
-            batch: with images in [-1, 1], by the names in `takes`.
-            draws: what `draw` gave.
-            moving: the players that move in this step; gradients flow into their networks.
+            batch: images in [-1, 1] by the names in `takes`, and labels.
+            draws: what `draw` returned.
+            due: names of this step's updates; gradients flow into their networks.
+            training: networks to call, and ranks.
         """
 
-    def losses(self, player: str, batch: Tensors, draws: Tensors) -> Losses:
-        """Computes what a player minimises on a batch, from draws that hold the shared part."""
+    @abstractmethod
+    def losses(self, update: str, batch: Tensors, draws: Tensors, training: Training) -> Losses:
+        """The loss that an update descends on, from draws that hold the shared part."""
 
+    @abstractmethod
     def sample(self, networks: Mapping[str, nn.Module], batch: Tensors) -> Samples:
-        """Makes pictures with the networks given (averaged where there are averages)."""
+        """Make images with the networks given (averaged where there are averages)."""
+
+    def begin_step(self, step: int) -> None:  # noqa: B027 - optional
+        """Prepare for a step, counted from 0; networks grow here, by the step's number alone."""
 
     def network_table(self) -> dict[str, Any]:
         """The card's `network` table, from which the family rebuilds the networks."""
+        return dict(self._network_table)
 
     def state_dict(self) -> Tensors:
-        """What else must survive a stop."""
+        """Everything besides networks and optimizers that a resumed training needs."""
+        return {}
 
-    def load_state_dict(self, state: Tensors) -> None:
-        """Takes back what `state_dict` gave."""
+    def load_state_dict(self, state: Tensors) -> None:  # noqa: B027 - optional
+        """Restore what `state_dict` returned."""
 
 
-@runtime_checkable
-class LabelTranslation(Protocol):
-    """An objective whose networks translate images to labels, and read labels off images."""
+class LabelTranslation(ABC):
+    """An objective whose networks translate images to labels, and classify images."""
 
+    @abstractmethod
     def translate(
         self, networks: Mapping[str, nn.Module], image_BCHW: Tensor, label_BD: Tensor
     ) -> Tensor:
-        """Translates images in [-1, 1] to labels; returns images of the same shape and range."""
+        """Translate images in [-1, 1] to labels; the result has the same shape and range."""
 
+    @abstractmethod
     def classify(self, networks: Mapping[str, nn.Module], image_BCHW: Tensor) -> Tensor:
         """Label logits (B, K) of images in [-1, 1]."""
 
 
-@runtime_checkable
-class JudgesItself(Protocol):
-    """An objective that judges its networks on held-out images in a way of its own."""
+class SelfEvaluating(ABC):
+    """An objective that evaluates its networks on held-out images in a way of its own."""
 
+    @abstractmethod
     def evaluate(self, networks: Mapping[str, nn.Module], held_out: Tensors) -> dict[str, float]:
-        """Figures by name, of images in [-1, 1]."""
-
-
-@runtime_checkable
-class SizedModel(Protocol):
-    """A family's `ModelConfig` of which something goes by the size of the images."""
-
-    def for_size(self, image_size: int) -> Any:
-        """Itself for a side in pixels, with nothing absent."""
-
-
-class ObjectiveModule(Protocol):
-    """What a family's module in `training` offers."""
-
-    ModelConfig: type[Any]
-    """Dataclass of the recipe's `model` table."""
-    LossConfig: type[Any]
-    """Dataclass of the recipe's `loss` table."""
-
-    def create_objective(self, recipe: Any, labels: LabelSpace, *, num_steps: int) -> Objective:
-        """Builds the objective that a resolved recipe asks for."""
-
-
-def load_objective_module(family: str) -> ObjectiveModule:
-    """Imports a family's objective by name.
-
-    Raises:
-        ConfigError: there is no such family.
-    """
-    if family not in OBJECTIVES:
-        raise ConfigError(unknown_name("model family", family, OBJECTIVES))
-    return cast(ObjectiveModule, importlib.import_module(OBJECTIVES[family]))
+        """Figures by name, from images in [-1, 1]."""

@@ -1,15 +1,15 @@
-"""pix2pix's networks (Isola et al., CVPR 2017): a U-Net, and a PatchGAN that judges pairs.
+"""pix2pix's networks (Isola et al., CVPR 2017): a U-Net, and a PatchGAN that scores pairs.
 
-Each level halves the image; the way up joins what the way down had at the same size. At 256x256
-eight levels end in a single pixel. Some levels of the way up drop half of their features while
-training; the masks come from outside (see `mask_shapes`), so that all randomness does.
+Each level halves the image; on the way up, features are joined with those of the same size on the
+way down. At 256x256 eight levels end in a single pixel. Some levels of the way up drop half of
+their features in training; the masks are inputs (see `mask_shapes`), so that no network draws.
 
-Layers are those of the authors' PyTorch version (junyanz/pytorch-CycleGAN-and-pix2pix). Their first
-one (phillipi/pix2pix, and the paper's appendix) drops features at the three innermost levels; the
-PyTorch version, as here, spares the innermost and drops at the next three.
+The layers are those of the authors' PyTorch version (junyanz/pytorch-CycleGAN-and-pix2pix). Their
+first version (phillipi/pix2pix, and the paper's appendix) drops features at the three innermost
+levels; the PyTorch version, as here, spares the innermost and drops at the next three.
 
 The paper keeps dropout and the batch's own statistics at inference too, on single images. Here
-both are off: equal images give equal results, whatever stands beside them in the batch.
+both are off: equal images give equal results, whatever else is in the batch.
 
 Shape legend: B batch, C channels, H height, W width.
 """
@@ -21,11 +21,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stargan_deploy.card.card import EntryPoint, ModelCard
-from stargan_deploy.card.tensors import mask_spec
-from stargan_deploy.config import from_mapping
+from stargan_deploy.config import from_mapping, refuse_below
 from stargan_deploy.errors import UsageError
-from stargan_deploy.families.blocks.image_to_image import check_sides, image_point
+from stargan_deploy.families.blocks.image_to_image import check_image_size
 from stargan_deploy.families.blocks.initialisation import draw_weights
 from stargan_deploy.families.blocks.patchgan import (
     MAX_WIDENING,
@@ -35,16 +33,6 @@ from stargan_deploy.families.blocks.patchgan import (
     check_patches,
     create_norm,
 )
-from stargan_deploy.families.defaults import relabel
-
-__all__ = [
-    "build_networks",
-    "entry_module",
-    "entry_network",
-    "entry_points",
-    "notes",
-    "relabel",
-]
 
 KEPT_SHARE = 0.5
 """Share of features that a mask keeps."""
@@ -55,21 +43,30 @@ PyTorch version."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Pix2PixNetwork:
-    """Everything that rebuilds the networks; the card's `network` table."""
+class ModelConfig:
+    """Widths and depths of the networks."""
 
-    image_size: int
-    """Side of the training images in pixels."""
     levels: int = 8
-    """Times that the U-Net halves an image, whose sides are multiples of 2 to this power."""
+    """Times that the U-Net halves an image; the image size is a multiple of 2 to this power."""
     generator_conv_dim: int = 64
     """Features of the U-Net's outermost level."""
     discriminator_conv_dim: int = 64
     """Features of the discriminator's first layer."""
     discriminator_halvings: int = 3
-    """Stride-2 layers of the discriminator; 3 judges patches of 70x70 pixels."""
+    """Stride-2 layers of the discriminator; 3 scores patches of 70x70 pixels."""
     norm: NormName = "batch"
-    """Norm of both networks."""
+    """Norm of both networks; the paper has batch norm."""
+
+    def __post_init__(self) -> None:
+        refuse_below(1, vars(self))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pix2PixNetwork(ModelConfig):
+    """Everything that rebuilds the networks; the card's `network` table."""
+
+    image_size: int
+    """Side of the training images in pixels."""
 
 
 class UNet(nn.Module):
@@ -106,11 +103,11 @@ class UNet(nn.Module):
             (B, 3, H, W) in [-1, 1].
 
         Raises:
-            UsageError: sides that cannot be halved so often.
+            UsageError: height or width cannot be halved often enough.
         """
         if not torch.compiler.is_compiling():
             unit = 2**self.levels
-            check_sides(*image_BCHW.shape[2:], multiple=unit, least=unit)
+            check_image_size(*image_BCHW.shape[2:], multiple=unit, least=unit)
         mask_of = dict(zip(reversed(self.dropping), masks, strict=True)) if masks else {}
         shortcuts = [image_BCHW]
         for down in self.downs:
@@ -147,62 +144,22 @@ def build_networks(network: Mapping[str, Any]) -> dict[str, nn.Module]:
     """Generator and discriminator with fresh weights.
 
     Raises:
-        UsageError: a size of training that one of the networks cannot halve that often.
+        UsageError: a training size that one of the networks cannot halve often enough.
     """
     config = from_mapping(Pix2PixNetwork, network)
     if config.levels < 2:
         raise UsageError(f"a U-Net has two levels or more, not {config.levels}")
     unit = 2**config.levels
-    check_sides(config.image_size, config.image_size, multiple=unit, least=unit)
+    check_image_size(config.image_size, config.image_size, multiple=unit, least=unit)
     check_patches(config.image_size, config.discriminator_halvings)
     generator = UNet(levels=config.levels, conv_dim=config.generator_conv_dim, norm=config.norm)
     networks: dict[str, nn.Module] = {
         "generator": generator,
         "discriminator": PairDiscriminator(config),
     }
-    for player in networks.values():
-        draw_weights(player)
+    for built in networks.values():
+        draw_weights(built)
     return networks
-
-
-def entry_points(networks: Mapping[str, nn.Module], card: ModelCard) -> dict[str, EntryPoint]:
-    """`translate`, from an image alone, and `translate_stochastic`, from the dropout's masks too.
-
-    Masks go with images of the training's size.
-    """
-    config = from_mapping(Pix2PixNetwork, card.network)
-    unit = 2**config.levels
-    generator = networks["generator"]
-    assert isinstance(generator, UNet)
-    shapes = generator.mask_shapes(config.image_size, config.image_size)
-    masks = tuple(mask_spec(name, shape) for name, shape in shapes.items())
-    points = {"translate": image_point(multiple=unit, least=unit)}
-    if masks:
-        points["translate_stochastic"] = image_point(size=config.image_size, inputs=masks)
-    return points
-
-
-def entry_module(
-    networks: Mapping[str, nn.Module],
-    entry_point: str,  # noqa: ARG001 - one network does both
-) -> nn.Module:
-    """The generator in eval mode."""
-    return networks["generator"].eval()
-
-
-def entry_network(entry_point: str) -> str:  # noqa: ARG001 - one network does both
-    """The generator's role."""
-    return "generator"
-
-
-def notes(network: Mapping[str, Any]) -> tuple[str, ...]:
-    """What differs from the paper at inference."""
-    config = from_mapping(Pix2PixNetwork, network)
-    norm = "batch norm uses its running statistics; " if config.norm == "batch" else ""
-    return (
-        f"{norm}dropout is off at inference, while the paper keeps it and the batch's own "
-        "statistics on; an export with --stochastic takes the dropout's masks as inputs",
-    )
 
 
 def _down(level: int, levels: int, widths: tuple[int, int], norm: NormName) -> nn.Sequential:

@@ -1,8 +1,8 @@
 """Progressive GAN's two networks (Karras et al., ICLR 2018, table 2 and section 4).
 
-Stage 0 makes pictures of 4x4 pixels, and each stage after it doubles them: the generator by a
-block of two convolutions, the discriminator by the mirrored one. While a stage is faded in, its
-picture is mixed with the one of the stage before, doubled: (1 - alpha) old + alpha new.
+Stage 0 makes images of 4x4 pixels, and each stage after it doubles them: the generator with a block
+of two convolutions, the discriminator with its mirror image. While a stage is faded in, its image
+is mixed with the doubled image of the stage before: (1 - alpha) old + alpha new.
 
 Weights are drawn from N(0, 1) and scaled at run time by He's constant, so that Adam moves all of
 them at one pace (section 4.1); here the layer's input is scaled, which is the same. The generator
@@ -23,47 +23,44 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stargan_deploy.card.card import EntryPoint, ModelCard
-from stargan_deploy.config import from_mapping
+from stargan_deploy.config import from_mapping, refuse_below
 from stargan_deploy.errors import UsageError
-from stargan_deploy.families.blocks.latent import SAMPLE, entry_module, entry_network, sample_point
-from stargan_deploy.families.defaults import relabel
-
-__all__ = [
-    "build_networks",
-    "entry_module",
-    "entry_network",
-    "entry_points",
-    "notes",
-    "relabel",
-]
 
 FIRST_SIDE = 4
-"""Side in pixels of the pictures of stage 0."""
+"""Side in pixels of the images of stage 0."""
 
 SLOPE = 0.2
-"""Of LeakyReLU."""
+"""Negative slope of LeakyReLU."""
 
 STDDEV_GROUP = 4
-"""Pictures over which the standard deviation is taken, where the batch can be divided so; 4 is that
-of the authors' code, while the paper takes the whole batch."""
+"""Images over which the standard deviation is taken, if the batch divides evenly; 4 is from the
+authors' code, while the paper takes the whole batch."""
 
 HE_GAIN = math.sqrt(2)
-"""Before LeakyReLU; 1 before nothing."""
+"""Gain of a layer before LeakyReLU; it is 1 where no activation follows."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ProGANNetwork:
-    """Everything that rebuilds the networks; the card's `network` table."""
+class ModelConfig:
+    """Widths of the networks."""
 
-    image_size: int
-    """Side of the pictures of the last stage in pixels: a power of two from 4 on."""
     latent_width: int = 512
     """Width Z of the noise."""
     base_features: int = 8192
-    """Features of a stage are this, halved once for stage 0 and again for each one after it ..."""
+    """Features of stage s: this, halved s + 1 times, but at most `max_features`."""
     max_features: int = 512
-    """... but not more than this."""
+    """Greatest number of features of a stage."""
+
+    def __post_init__(self) -> None:
+        refuse_below(1, {name: getattr(self, name) for name in ModelConfig.__dataclass_fields__})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ProGANNetwork(ModelConfig):
+    """Everything that rebuilds the networks; the card's `network` table."""
+
+    image_size: int
+    """Side of the images of the last stage in pixels: a power of two from 4 on."""
     stage: int | None = None
     """The stage that the networks are at; None is the last."""
     alpha: float = 1.0
@@ -74,13 +71,14 @@ class ProGANNetwork:
         """Number of the last stage, from 0.
 
         Raises:
-            UsageError: a size that does not come of doubling 4.
+            UsageError: a size that doubling 4 does not reach.
         """
         stage = (self.image_size // FIRST_SIDE).bit_length() - 1
         if stage < 0 or FIRST_SIDE << stage != self.image_size:
             raise UsageError(
-                "progressive growing doubles pictures from 4x4 on, so it makes powers of two, not "
-                f"{self.image_size}x{self.image_size}"
+                "progressive growing doubles images from 4x4 on, so it makes powers of two, not "
+                f"{self.image_size}x{self.image_size}",
+                hint="change `data.image_size`",
             )
         return stage
 
@@ -95,7 +93,7 @@ class ProGANNetwork:
 
 
 class EqualisedConv2d(nn.Conv2d):
-    """A convolution whose weights are of one size, whatever comes in."""
+    """A convolution whose weights have unit variance and are scaled at run time."""
 
     def __init__(
         self, wide_in: int, wide_out: int, kernel: int, *, padding: int = 0, gain: float = HE_GAIN
@@ -109,7 +107,7 @@ class EqualisedConv2d(nn.Conv2d):
 
 
 class EqualisedLinear(nn.Linear):
-    """A linear layer whose weights are of one size, whatever comes in."""
+    """A linear layer whose weights have unit variance and are scaled at run time."""
 
     def __init__(self, wide_in: int, wide_out: int, gain: float = 1.0) -> None:
         super().__init__(wide_in, wide_out)
@@ -128,7 +126,7 @@ class PixelNorm(nn.Module):
         return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + 1e-8)
 
 
-class FirstPicture(nn.Module):
+class FirstFeatures(nn.Module):
     """Features of 4x4 pixels from latents: a 4x4 convolution of a single padded pixel."""
 
     def __init__(self, latent_width: int, features: int) -> None:
@@ -147,7 +145,7 @@ class FirstPicture(nn.Module):
 
 
 class MinibatchStddev(nn.Module):
-    """One more plane: the standard deviation over a group of pictures, on average."""
+    """Appends a plane: the mean standard deviation over a group of images."""
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Features (B, C + 1, H, W)."""
@@ -160,19 +158,19 @@ class MinibatchStddev(nn.Module):
 
 
 class GrowingNetwork(nn.Module):
-    """What both networks have in common: the stage they are at, and how far it is faded in."""
+    """A network with a stage, and a share by which that stage is faded in."""
 
     alpha: Tensor
 
     def __init__(self, config: ProGANNetwork) -> None:
         super().__init__()
         self.last_stage = config.last_stage
-        # A tensor, because torch.compile builds anew for each number.
+        # A tensor, because torch.compile recompiles for each new number.
         self.register_buffer("alpha", torch.ones(()), persistent=False)
         self.grow(config.present_stage, config.alpha)
 
     def grow(self, stage: int, alpha: float) -> None:
-        """Sets the stage, and how far it is faded in."""
+        """Set the stage, and how far it is faded in."""
         self.stage = stage
         self.fades = stage > 0 and alpha < 1
         self.alpha.fill_(alpha)
@@ -183,12 +181,12 @@ class GrowingNetwork(nn.Module):
 
 
 class Generator(GrowingNetwork):
-    """Pictures from noise."""
+    """Images from noise."""
 
     def __init__(self, config: ProGANNetwork) -> None:
         super().__init__(config)
         widths = [config.features(stage) for stage in range(config.last_stage + 1)]
-        first = FirstPicture(config.latent_width, widths[0])
+        first = FirstFeatures(config.latent_width, widths[0])
         self.first = nn.Sequential(PixelNorm(), first, *_normed(), *_conv_normed(widths[0]))
         self.blocks = nn.ModuleList(
             nn.Sequential(nn.Upsample(scale_factor=2), *_conv_normed(a, b), *_conv_normed(b))
@@ -197,7 +195,7 @@ class Generator(GrowingNetwork):
         self.to_rgb = nn.ModuleList(EqualisedConv2d(width, 3, 1, gain=1.0) for width in widths)
 
     def forward(self, latent_BZ: Tensor) -> Tensor:
-        """Pictures (B, 3, H, W) of the present stage, about in [-1, 1], from latents (B, Z)."""
+        """Images (B, 3, H, W) of the present stage, roughly in [-1, 1], from latents (B, Z)."""
         x_BCHW = before_BCHW = self.first(latent_BZ)
         for stage in range(self.stage):
             before_BCHW, x_BCHW = x_BCHW, self.blocks[stage](x_BCHW)
@@ -209,7 +207,7 @@ class Generator(GrowingNetwork):
 
 
 class Discriminator(GrowingNetwork):
-    """Scores of pictures, the generator's mirror image."""
+    """Scores of images; the generator's mirror image."""
 
     def __init__(self, config: ProGANNetwork) -> None:
         super().__init__(config)
@@ -231,7 +229,7 @@ class Discriminator(GrowingNetwork):
         )
 
     def forward(self, image_BCHW: Tensor) -> Tensor:
-        """Scores (B, 1) of pictures of the present stage."""
+        """Scores (B, 1) of images of the present stage."""
         x_BCHW = self.from_rgb[self.stage](image_BCHW)
         for stage in reversed(range(self.stage)):
             x_BCHW = self.blocks[stage](x_BCHW)
@@ -243,40 +241,18 @@ class Discriminator(GrowingNetwork):
 
 
 def doubled(image_BCHW: Tensor) -> Tensor:
-    """Images of twice the side, each pixel four times."""
+    """Images of twice the side, with each pixel repeated four times."""
     return F.interpolate(image_BCHW, scale_factor=2.0)
 
 
 def build_networks(network: Mapping[str, Any]) -> dict[str, nn.Module]:
-    """Generator and discriminator with fresh weights, all stages of them."""
+    """Generator and discriminator of all stages, with fresh weights."""
     config = from_mapping(ProGANNetwork, network)
     return {"generator": Generator(config), "discriminator": Discriminator(config)}
 
 
-def entry_points(
-    networks: Mapping[str, nn.Module],  # noqa: ARG001 - the protocol
-    card: ModelCard,
-) -> dict[str, EntryPoint]:
-    """`sample`, at the size of the present stage."""
-    config = from_mapping(ProGANNetwork, card.network)
-    side = FIRST_SIDE << config.present_stage
-    return {SAMPLE: sample_point(latent_width=config.latent_width, image_size=side)}
-
-
-def notes(network: Mapping[str, Any]) -> tuple[str, ...]:
-    """Where the growing stands, unless it is finished."""
-    config = from_mapping(ProGANNetwork, network)
-    if config.present_stage == config.last_stage and config.alpha == 1:
-        return ()
-    side = FIRST_SIDE << config.present_stage
-    return (
-        f"still growing: at {side}x{side} of {config.image_size}x{config.image_size}, faded in by "
-        f"{config.alpha:.0%}",
-    )
-
-
 def _draw(layer: nn.Conv2d | nn.Linear, fan_in: int, gain: float) -> float:
-    """Draws a layer's weights from N(0, 1); returns what they are scaled by."""
+    """Draw a layer's weights from N(0, 1) and return their scale."""
     nn.init.normal_(layer.weight)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)

@@ -3,7 +3,7 @@
 Shape legend: B batch, C channels, H height, W width, D label width, K number of labels.
 Images are in [-1, 1].
 
-The label enters as constant planes, of which instance norm removes the constant: it acts only
+The label enters as constant planes. Instance norm removes the constant, so the label acts only
 through the zero padding at the borders. Reflection padding would switch the conditioning off.
 Instance norm always uses the statistics of the image itself, in training and at inference, because
 the official code never leaves training mode.
@@ -17,27 +17,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stargan_deploy.card.card import EntryPoint, ModelCard, new_entry_point
-from stargan_deploy.card.labels import LabelSpace
-from stargan_deploy.card.tensors import Dim, image_spec, vector_spec
-from stargan_deploy.config import from_mapping
-from stargan_deploy.errors import CardError, UsageError
-from stargan_deploy.families.blocks.relabelling import fit_labels
+from stargan_deploy.config import from_mapping, refuse_below
+from stargan_deploy.errors import UsageError
 
 NUM_DOWNSAMPLINGS = 2
 """The generator halves the image twice, so sizes are multiples of 4."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class StarGANNetwork:
-    """Everything that rebuilds the networks; the card's `network` table."""
+class ModelConfig:
+    """Widths and depths of StarGAN's networks."""
 
-    label_width: int
-    """Width D of the generator's label, with the mask of joint training."""
-    num_labels: int
-    """Width K of the classifier's output."""
-    image_size: int
-    """Side of the images that the discriminator takes, in pixels."""
     generator_conv_dim: int = 64
     """Channels of the generator's first layer."""
     generator_blocks: int = 6
@@ -45,7 +35,28 @@ class StarGANNetwork:
     discriminator_conv_dim: int = 64
     """Channels of the discriminator's first layer."""
     discriminator_layers: int = 6
-    """Stride-2 layers of the discriminator; 0 where there is no discriminator."""
+    """Stride-2 layers of the discriminator; the image size is a multiple of 2 to this power."""
+
+    def __post_init__(self) -> None:
+        refuse_below(1, vars(self))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StarGANNetwork(ModelConfig):
+    """Everything that rebuilds the networks; the card's `network` table.
+
+    A model without a discriminator has `discriminator_layers` 0.
+    """
+
+    label_width: int
+    """Width D of the generator's label, with the mask of joint training."""
+    num_labels: int
+    """Width K of the classifier's output."""
+    image_size: int
+    """Side of the images that the discriminator takes, in pixels."""
+
+    def __post_init__(self) -> None:
+        """Allow a missing discriminator."""
 
 
 class ResidualBlock(nn.Module):
@@ -90,7 +101,7 @@ class Generator(nn.Module):
         self.main = nn.Sequential(*layers)
 
     def forward(self, image_BCHW: Tensor, label_BD: Tensor) -> Tensor:
-        """Translates images.
+        """Translate images.
 
         Args:
             image_BCHW: (B, 3, H, W) in [-1, 1]; H and W are multiples of 4.
@@ -108,7 +119,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Judges patches as real or fake (PatchGAN) and classifies the labels of the whole image.
+    """Scores patches as real or fake (PatchGAN) and classifies the labels of the whole image.
 
     44,762,048 parameters at image size 128, 5 labels, conv_dim 64, 6 layers.
 
@@ -133,7 +144,7 @@ class Discriminator(nn.Module):
         self.conv2 = nn.Conv2d(channels, num_labels, image_size // 2**num_layers, bias=False)
 
     def forward(self, image_BCHW: Tensor) -> tuple[Tensor, Tensor]:
-        """Judges and classifies.
+        """Score and classify.
 
         Args:
             image_BCHW: (B, 3, image_size, image_size) in [-1, 1].
@@ -174,41 +185,42 @@ def instance_norm(channels: int) -> nn.InstanceNorm2d:
 
 
 def check_generator_size(height: int, width: int) -> None:
-    """Refuses sizes that the generator would not give back.
+    """Refuse sizes that the generator cannot return.
 
     Raises:
-        UsageError: height or width is no positive multiple of 4, or both are 4.
+        UsageError: height or width is not a positive multiple of 4, or both are 4.
     """
     if height % 4 or width % 4 or not height or not width:
         below, above = (f"{_step(height, 4, up)}x{_step(width, 4, up)}" for up in (False, True))
         raise UsageError(
-            f"the generator takes heights and widths that are multiples of 4, not "
-            f"{height}x{width}; the nearest are {below} and {above}"
+            f"the generator takes heights and widths that are multiples of 4, not {height}x{width}",
+            hint=f"the nearest are {below} and {above}",
         )
     if height == width == 2**NUM_DOWNSAMPLINGS:
         raise UsageError(
-            "4x4 leaves a single pixel in the middle of the generator, and instance norm needs "
-            "two; the nearest are 4x8 and 8x4"
+            "4x4 leaves a single pixel in the middle of the generator, and instance norm needs two",
+            hint="the nearest are 4x8 and 8x4",
         )
 
 
 def check_discriminator_size(image_size: int, num_layers: int) -> None:
-    """Refuses image sizes that the discriminator's stride-2 layers cannot halve that often.
+    """Refuse image sizes that the discriminator's stride-2 layers cannot halve often enough.
 
     Raises:
-        UsageError: the size is no positive multiple of 2^num_layers.
+        UsageError: the size is not a positive multiple of 2^num_layers.
     """
     unit = 2**num_layers
     if image_size < unit or image_size % unit:
         nearest = sorted({_step(image_size, unit, False), _step(image_size, unit, True)})
         raise UsageError(
             f"a discriminator of {num_layers} layers takes square images whose side is a multiple "
-            f"of {unit}, not {image_size}; the nearest are {' and '.join(map(str, nearest))}"
+            f"of {unit}, not {image_size}",
+            hint=f"the nearest are {' and '.join(map(str, nearest))}",
         )
 
 
 def build_networks(network: Mapping[str, Any]) -> dict[str, nn.Module]:
-    """Generator, and discriminator where there is one, with fresh weights."""
+    """Generator, and discriminator if there is one, with fresh weights."""
     config = from_mapping(StarGANNetwork, network)
     networks: dict[str, nn.Module] = {
         "generator": Generator(
@@ -225,75 +237,6 @@ def build_networks(network: Mapping[str, Any]) -> dict[str, nn.Module]:
             num_layers=config.discriminator_layers,
         )
     return networks
-
-
-def entry_points(networks: Mapping[str, nn.Module], card: ModelCard) -> dict[str, EntryPoint]:
-    """`translate`, and `classify` where there is a discriminator."""
-    config = from_mapping(StarGANNetwork, card.network)
-    sides = [Dim(symbol=side, min=4, multiple=4) for side in ("height", "width")]
-    image, translated = (image_spec(name, *sides) for name in ("image", "translated"))
-    label = vector_spec("label", "label", config.label_width)
-    logits = vector_spec("logits", "logits", config.num_labels)
-    square = image_spec("image", config.image_size, config.image_size)
-    points = {
-        "translate": new_entry_point([image, label], translated),
-        "classify": new_entry_point([square], logits),
-    }
-    return points if "discriminator" in networks else {"translate": points["translate"]}
-
-
-def relabel(
-    role: str,
-    weights: Mapping[str, Tensor],
-    fresh: Mapping[str, Tensor],
-    *,
-    old: LabelSpace,
-    new: LabelSpace,
-) -> dict[str, Tensor]:
-    """Fits weights to other labels, which enter the first layer and leave the last.
-
-    Args:
-        role: "generator" or "discriminator".
-        weights: trained for the labels `old`.
-        fresh: of a new network for the labels `new`; labels unknown to `old` keep these.
-        old: the labels behind `weights`.
-        new: the labels wanted.
-
-    Raises:
-        ModelError: the networks differ in more than their labels.
-    """
-    key, axis = ("main.0.weight", 1) if role == "generator" else ("conv2.weight", 0)
-    old_names, new_names = (_channel_names(space, role) for space in (old, new))
-    return fit_labels(weights, fresh, key, axis=axis, old=old_names, new=new_names)
-
-
-def _channel_names(labels: LabelSpace, role: str) -> list[str]:
-    masks = [f"mask of {s.name}" for s in labels.sets] if labels.is_joint else []
-    return [*labels.names, *(masks if role == "generator" else [])]
-
-
-def notes(network: Mapping[str, Any]) -> tuple[str, ...]:  # noqa: ARG001 - the protocol
-    """Nothing to say."""
-    return ()
-
-
-def entry_network(entry_point: str) -> str:
-    """Role of the network whose weights stand behind an entry point."""
-    return {"translate": "generator", "classify": "discriminator"}[entry_point]
-
-
-def entry_module(networks: Mapping[str, nn.Module], entry_point: str) -> nn.Module:
-    """The network behind an entry point, in eval mode.
-
-    Raises:
-        CardError: the model has no such entry point.
-    """
-    network = networks.get(entry_network(entry_point))
-    if network is None:
-        raise CardError(f"this model has no {entry_point!r}: it was saved without that network")
-    if isinstance(network, Discriminator):
-        return Classifier(network).eval()
-    return network.eval()
 
 
 def _normed(convolution: nn.Module, channels: int) -> list[nn.Module]:

@@ -1,27 +1,85 @@
 """Reading the official code's checkpoints (`200000-G.ckpt`, `200000-D.ckpt`).
 
-Three formats are in the wild: zip archives, older pickles, and state dicts of 2018 without
+Three formats are in circulation: zip archives, older pickles, and state dicts of 2018 without
 `num_batches_tracked`. All hold instance norm's running statistics, which the official code never
 uses, because it never leaves training mode: they are dropped here.
 """
 
 import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from stargan_deploy.errors import ModelError, UsageError
+from stargan_deploy.card.labels import LabelSpace, multilabel_space, onehot_space
+from stargan_deploy.errors import LabelError, ModelError, UsageError, brief
+from stargan_deploy.families.base import OfficialOptions
+from stargan_deploy.families.stargan.networks import StarGANNetwork
+from stargan_deploy.files.atomic import file_sha256
+
+SUFFIXES = (".ckpt", ".pth", ".pt")
+
+CROP_SIZE = 178
+"""The official code's crop of CelebA photos (178x218), in pixels."""
+
+IMAGE_SIZE = 128
+"""The official code's default image size in pixels."""
 
 RUNNING_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 State = dict[str, Tensor]
 
 
+@dataclass(frozen=True, kw_only=True)
+class OfficialModel:
+    """The content of an official generator and, if given, discriminator."""
+
+    network: StarGANNetwork
+    states: Mapping[str, State]
+    """State dicts by role."""
+    labels: LabelSpace
+    parents: Mapping[str, str]
+    """SHA-256 of the files, by what they are."""
+
+
+def read_model(generator_path: Path, options: OfficialOptions) -> OfficialModel:
+    """Read an official generator and, if given, discriminator.
+
+    Raises:
+        ModelError: a file that is not an official checkpoint, or weights of an unknown shape.
+        LabelError: the number of names is not the number of the generator's labels.
+        UsageError: an image size that contradicts the discriminator.
+    """
+    states = {"generator": read_state(generator_path)}
+    label_width, conv_dim, num_blocks = generator_shape(states["generator"], generator_path)
+    labels = _label_space(options.names, label_width, generator_path, domains=options.domains)
+    network = StarGANNetwork(
+        label_width=label_width,
+        num_labels=label_width,
+        image_size=options.image_size or IMAGE_SIZE,
+        generator_conv_dim=conv_dim,
+        generator_blocks=num_blocks,
+        discriminator_layers=0,
+    )
+    if options.discriminator_path is not None:
+        states["discriminator"] = read_state(options.discriminator_path)
+        network = _with_discriminator(network, states["discriminator"], options)
+    paths = {"generator": generator_path, "discriminator": options.discriminator_path}
+    parents = {f"official {role}": file_sha256(path) for role, path in paths.items() if path}
+    return OfficialModel(network=network, states=states, labels=labels, parents=parents)
+
+
+def discriminator_beside(generator_path: Path) -> Path | None:
+    """`200000-D.ckpt` in the folder of a `200000-G.ckpt`, if there is one."""
+    path = generator_path.with_name(generator_path.name.replace("-G.", "-D."))
+    return path if path != generator_path and path.is_file() else None
+
+
 def read_state(path: Path) -> State:
-    """Reads an official state dict in FP32, without the running statistics.
+    """Read an official state dict in FP32, without the running statistics.
 
     Raises:
         ModelError: there is no such file, or it is not a state dict.
@@ -32,14 +90,12 @@ def read_state(path: Path) -> State:
         raise ModelError(f"no such checkpoint: {path}") from error
     except pickle.UnpicklingError as error:
         raise ModelError(
-            f"{path} is not an official StarGAN checkpoint: no plain state dict of PyTorch's"
+            f"{path} is not an official StarGAN checkpoint: not a plain state dict of PyTorch"
         ) from error
     except (RuntimeError, EOFError, ValueError, OSError, KeyError) as error:
-        raise ModelError(
-            f"{path} is not an official StarGAN checkpoint: {_brief(error)}"
-        ) from error
+        raise ModelError(f"{path} is not an official StarGAN checkpoint: {brief(error)}") from error
     if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise ModelError(f"{path} is not an official StarGAN checkpoint: no state dict in it")
+        raise ModelError(f"{path} is not an official StarGAN checkpoint: not a state dict")
     return {
         str(key).removeprefix("module."): value.float().contiguous()
         for key, value in state.items()
@@ -48,7 +104,7 @@ def read_state(path: Path) -> State:
 
 
 def generator_shape(state: State, path: Path) -> tuple[int, int, int]:
-    """Reads (label width, conv_dim, number of residual blocks) off a generator's weights.
+    """Read (label width, conv_dim, number of residual blocks) off a generator's weights.
 
     Raises:
         ModelError: these are not a generator's weights.
@@ -61,7 +117,7 @@ def generator_shape(state: State, path: Path) -> tuple[int, int, int]:
 
 
 def discriminator_shape(state: State, path: Path) -> tuple[int, int, int, int]:
-    """Reads (number of labels, conv_dim, number of layers, image size) off a discriminator.
+    """Read (number of labels, conv_dim, number of layers, image size) off a discriminator.
 
     Raises:
         ModelError: these are not a discriminator's weights.
@@ -73,16 +129,37 @@ def discriminator_shape(state: State, path: Path) -> tuple[int, int, int, int]:
     return head.shape[0], first.shape[0], num_layers, head.shape[2] * 2**num_layers
 
 
-def check_image_size(asked: int | None, read: int | None, path: Path | None) -> int:
-    """Settles the image size: the discriminator's where there is one, else the one asked for.
+def _label_space(
+    names: Sequence[str], label_width: int, path: Path, *, domains: bool
+) -> LabelSpace:
+    if len(names) != label_width:
+        raise LabelError(
+            f"{path} was trained with {label_width} labels, but {len(names)} names were given "
+            f"({', '.join(names)})",
+            hint="name all of them, in the order of its training",
+        )
+    return onehot_space(names) if domains else multilabel_space(names)
 
-    Raises:
-        UsageError: they contradict each other.
-    """
-    if asked is not None and read is not None and asked != read:
-        raise UsageError(f"--image-size {asked} contradicts {path}, which takes images of {read}")
-    return read or asked or 128
 
-
-def _brief(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+def _with_discriminator(
+    network: StarGANNetwork, state: State, options: OfficialOptions
+) -> StarGANNetwork:
+    path = options.discriminator_path
+    assert path is not None
+    num_labels, conv_dim, num_layers, image_size = discriminator_shape(state, path)
+    if num_labels != network.num_labels:
+        raise ModelError(
+            f"{path} classifies {num_labels} labels, but the generator takes {network.num_labels}; "
+            "they do not belong together"
+        )
+    if options.image_size not in (None, image_size):
+        raise UsageError(
+            f"`image_size` {options.image_size} contradicts {path}, which takes images of "
+            f"{image_size}x{image_size}"
+        )
+    return replace(
+        network,
+        image_size=image_size,
+        discriminator_conv_dim=conv_dim,
+        discriminator_layers=num_layers,
+    )

@@ -15,9 +15,9 @@ from stargan_deploy.data.batches.loading import Batch, first_images, to_model_ra
 from stargan_deploy.data.source import ImageSource
 from stargan_deploy.families.checkpoint import deployable, save_checkpoint
 from stargan_deploy.families.objectives.base import (
-    JudgesItself,
     LabelTranslation,
     Objective,
+    SelfEvaluating,
     Tensors,
 )
 from stargan_deploy.presentation.grids import picture_grid
@@ -164,7 +164,7 @@ class Recorder:
                 self._objective.labels,
                 device=self._device,
             )
-        elif isinstance(self._objective, JudgesItself):
+        elif isinstance(self._objective, SelfEvaluating):
             values = self._evaluate_itself(self._objective)
         else:
             return None
@@ -172,7 +172,7 @@ class Recorder:
         return score(values)
 
     @torch.no_grad()
-    def _evaluate_itself(self, objective: JudgesItself) -> dict[str, float]:
+    def _evaluate_itself(self, objective: SelfEvaluating) -> dict[str, float]:
         held_out = to_device(self._held_out, self._device)
         figures = objective.evaluate(self._state.best_networks(), held_out)
         return {f"{EVALUATION_PREFIX}{name}": value for name, value in figures.items()}

@@ -37,7 +37,7 @@ from stargan_deploy.export.plan import ExportOptions
 from stargan_deploy.export.proof.calibration import make_calibration
 from stargan_deploy.export.proof.images import synthetic_face
 from stargan_deploy.families.checkpoint import build_model, load_checkpoint
-from stargan_deploy.families.stargan.networks import entry_module
+from stargan_deploy.families.registry import load_family
 
 OLD_CPU = {"OV_CPU_MAX_ISA": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
 """Makes OpenVINO's two halves take the CPU for one without AVX512 and bf16."""
@@ -80,7 +80,7 @@ def make_source(checkpoint: Path, name: str, folder: Path, spoil: Callable | Non
     if spoil is not None:
         spoil(networks["generator"])
     point = content.card.entry_points[name]
-    module = PixelModule(entry_module(networks, name), point, "uint8").eval()
+    module = PixelModule(load_family("stargan").entry_module(networks, name), point, "uint8").eval()
     request = GraphRequest(
         module=module,
         point=point.with_io("uint8"),

@@ -13,7 +13,6 @@ from stargan_deploy.card.labels import multilabel_space
 from stargan_deploy.errors import CardError, UsageError
 from stargan_deploy.families.checkpoint import build_model, load_checkpoint, read_card
 from stargan_deploy.families.registry import load_family
-from stargan_deploy.families.stargan.networks import build_networks, entry_points
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +29,9 @@ def full_card() -> ModelCard:
         entry_points={},
     )
     with torch.device("meta"):
-        points = entry_points(build_networks(network), card)
+        points = load_family("stargan").entry_points(
+            load_family("stargan").build_networks(network), card
+        )
     return dataclasses.replace(card, entry_points=points)
 
 

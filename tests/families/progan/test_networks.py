@@ -7,6 +7,7 @@ import torch
 
 from stargan_deploy.errors import UsageError
 from stargan_deploy.families.progan import networks as progan
+from stargan_deploy.families.registry import load_family
 
 TINY = {"image_size": 16, "latent_width": 8, "base_features": 64, "max_features": 8}
 
@@ -22,7 +23,7 @@ def networks(**changes):
 
 def layer_counts(network):
     """Parameters of each layer that has some, in their order."""
-    kinds = progan.EqualisedConv2d | progan.EqualisedLinear | progan.FirstPicture
+    kinds = progan.EqualisedConv2d | progan.EqualisedLinear | progan.FirstFeatures
     return [count(layer) for layer in network.modules() if isinstance(layer, kinds)]
 
 
@@ -164,6 +165,6 @@ def test_sizes_that_do_not_come_of_doubling_are_refused(size):
 
 
 def test_a_model_that_still_grows_says_so():
-    assert progan.notes(TINY) == ()
-    (note,) = progan.notes(TINY | {"stage": 1, "alpha": 0.5})
+    assert load_family("progan").notes(TINY) == ()
+    (note,) = load_family("progan").notes(TINY | {"stage": 1, "alpha": 0.5})
     assert note == "still growing: at 8x8 of 16x16, faded in by 50%"

@@ -23,7 +23,9 @@ def tensors(path):
 def test_all_halves_are_of_one_length_and_the_last_takes_the_rest():
     phases = stage_phases(2, num_steps=23, batch_size=4)
     assert [(p.image_size, p.num_steps) for p in phases] == [(4, 4), (8, 8), (16, 11)]
-    with pytest.raises(ConfigError, match="4 steps are too few to grow to stage 2: give 5 or more"):
+    with pytest.raises(
+        ConfigError, match=r"4 steps are too few to grow to stage 2; set `train\.steps` to 5"
+    ):
         stage_phases(2, num_steps=4, batch_size=4)
 
 

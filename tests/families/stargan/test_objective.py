@@ -4,17 +4,18 @@ import torch
 from torch.nn import functional as F
 
 from stargan_deploy.card.labels import multilabel_space, onehot_space
-from stargan_deploy.families.objectives.base import Player
-from stargan_deploy.families.stargan.networks import StarGANNetwork
+from stargan_deploy.families.objectives.base import (
+    ObjectiveRequest,
+    OptimizerSettings,
+    Training,
+)
+from stargan_deploy.families.stargan.networks import ModelConfig
 from stargan_deploy.families.stargan.objective import LossConfig, StarGANObjective
 from stargan_deploy.families.stargan.official import read_state
 
 NAMES = ("a", "b", "c", "d", "e")
 SPACES = {"multilabel": multilabel_space(NAMES), "onehot": onehot_space(NAMES)}
-NETWORK = StarGANNetwork(
-    label_width=5,
-    num_labels=5,
-    image_size=32,
+MODEL = ModelConfig(
     generator_conv_dim=8,
     generator_blocks=2,
     discriminator_conv_dim=8,
@@ -23,17 +24,16 @@ NETWORK = StarGANNetwork(
 
 
 def make_objective(official, kind, dtype, loss=None):
-    def player(role, every):
-        return Player(
-            name=role, networks=(role,), learning_rate=1e-3, betas=(0.5, 0.999), every=every
-        )
-
     objective = StarGANObjective(
-        network=NETWORK,
-        loss=loss or LossConfig(),
-        labels=SPACES[kind],
-        players=(player("discriminator", 1), player("generator", 2)),
-        phases=(),
+        ObjectiveRequest(
+            model=MODEL,
+            loss=loss or LossConfig(),
+            labels=SPACES[kind],
+            image_size=32,
+            batch_size=4,
+            num_steps=4,
+            optimizers=OptimizerSettings(generator_lr=1e-3, discriminator_lr=1e-3, critic_steps=2),
+        )
     )
     objective.generator.load_state_dict(read_state(official / "tiny-G.ckpt"))
     objective.discriminator.load_state_dict(read_state(official / "tiny-D.ckpt"))
@@ -57,11 +57,13 @@ def step_tensors(steps, index, dtype):
 
 def shared_step(objective, steps):
     batch, draws = step_tensors(steps, 0, torch.float32)
-    return batch, draws | objective.share(batch, draws, ("discriminator", "generator"))
+    return batch, draws | objective.share(
+        batch, draws, ("discriminator", "generator"), Training(objective.networks)
+    )
 
 
 def play(objective, steps, dtype):
-    """Plays the recorded steps; returns the greatest deviation of a loss."""
+    """Repeats the recorded steps; returns the greatest deviation of a loss."""
     optimizers = {
         p.name: torch.optim.Adam(
             objective.networks[p.name].parameters(), lr=p.learning_rate, betas=p.betas
@@ -71,17 +73,18 @@ def play(objective, steps, dtype):
     worst = 0.0
     for index in range(len(steps["image"])):
         batch, draws = step_tensors(steps, index, dtype)
-        moving = [player for player in objective.players if (index + 1) % player.every == 0]
+        due = [update for update in objective.updates if (index + 1) % update.every == 0]
         for network in objective.networks.values():
             network.requires_grad_(True)
-        draws |= objective.share(batch, draws, tuple(player.name for player in moving))
-        for player in moving:
+        training = Training(objective.networks)
+        draws |= objective.share(batch, draws, tuple(update.name for update in due), training)
+        for update in due:
             for role, network in objective.networks.items():
-                network.requires_grad_(role in player.networks)
-            losses = objective.losses(player.name, batch, draws)
-            optimizers[player.name].zero_grad()
+                network.requires_grad_(role in update.networks)
+            losses = objective.losses(update.name, batch, draws, training)
+            optimizers[update.name].zero_grad()
             losses.total.backward()
-            optimizers[player.name].step()
+            optimizers[update.name].step()
             for name, term in losses.terms.items():
                 worst = max(worst, abs(term.item() - float(steps[f"loss_{name}"][index])))
     return worst
@@ -117,20 +120,24 @@ def test_every_adversarial_term_gives_gradients(official, name):
     loss = LossConfig(adversarial=name)
     objective = make_objective(official, "multilabel", torch.float32, loss)
     batch, draws = shared_step(objective, steps)
-    for player in ("discriminator", "generator"):
-        losses = objective.losses(player, batch, draws)
+    training = Training(objective.networks)
+    for update in ("discriminator", "generator"):
+        losses = objective.losses(update, batch, draws, training)
         losses.total.backward()
         assert torch.isfinite(losses.total)
-        weight = objective.networks[player].main[0].weight
+        weight = objective.networks[update].main[0].weight
         assert weight.grad.abs().sum() > 0
-    assert ("d_gp" in objective.losses("discriminator", batch, draws).terms) == (name == "wgan-gp")
+    terms = objective.losses("discriminator", batch, draws, training).terms
+    assert ("d_gp" in terms) == (name == "wgan-gp")
 
 
 def test_a_penalty_can_be_added_to_any_term(official):
     steps = np.load(official / "steps_multilabel.npz")
     loss = LossConfig(adversarial="hinge", lambda_gp=1.0)
     objective = make_objective(official, "multilabel", torch.float32, loss)
-    assert "d_gp" in objective.losses("discriminator", *shared_step(objective, steps)).terms
+    training = Training(objective.networks)
+    losses = objective.losses("discriminator", *shared_step(objective, steps), training)
+    assert "d_gp" in losses.terms
 
 
 def test_samples_show_the_source_and_each_target(official):

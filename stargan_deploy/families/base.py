@@ -1,0 +1,147 @@
+"""The base class of model families: networks, entry points, objective, presets, formats."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from stargan_deploy.card.card import EntryPoint, ModelCard
+from stargan_deploy.card.labels import LabelSpace
+from stargan_deploy.errors import CardError, ModelError, TrainingError
+from stargan_deploy.families.objectives.base import Objective, ObjectiveRequest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A checkpoint's content in memory."""
+
+    card: ModelCard
+    tensors: dict[str, Tensor]
+    recipe: dict[str, Any] | None = None
+    """The resolved recipe of the training that wrote it; None if no training did."""
+
+    def part(self, prefix: str) -> dict[str, Tensor]:
+        """The tensors whose names start with `prefix` and a dot, without it."""
+        start = f"{prefix}."
+        return {k.removeprefix(start): v for k, v in self.tensors.items() if k.startswith(start)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfficialOptions:
+    """What an official checkpoint does not say about itself."""
+
+    names: Sequence[str]
+    """Attribute or domain names, in the order of the label."""
+    discriminator_path: Path | None = None
+    """Checkpoint of the discriminator, if there is one."""
+    image_size: int | None = None
+    """Side of the training images in pixels; None reads it off the weights where they tell it."""
+    crop_size: int | None = None
+    """Side of the centre crop during training, in pixels; 0 for no crop, None for the official
+    code's."""
+    domains: bool = False
+    """Whether labels are one-hot domains instead of attributes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoSettings:
+    """An empty table of a recipe."""
+
+
+class Family(ABC):
+    """A family of models. Subclasses hold no state: one instance serves every model."""
+
+    name: ClassVar[str]
+    """Name in the registry, in recipes and in model cards."""
+    model_config: ClassVar[type[Any]] = NoSettings
+    """Dataclass of a recipe's `model` table."""
+    loss_config: ClassVar[type[Any]] = NoSettings
+    """Dataclass of a recipe's `loss` table."""
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Recipes to start from, by name; a recipe that names none takes the family's namesake."""
+    official_suffixes: ClassVar[tuple[str, ...]] = ()
+    """Suffixes of the original authors' checkpoints that `read_official` reads."""
+
+    @abstractmethod
+    def build_networks(self, network: Mapping[str, Any]) -> dict[str, nn.Module]:
+        """Build the networks by role, with fresh weights, from the card's `network` table."""
+
+    @abstractmethod
+    def entry_points(
+        self, networks: Mapping[str, nn.Module], card: ModelCard
+    ) -> dict[str, EntryPoint]:
+        """List what the networks can do; file names and hashes are left empty."""
+
+    def create_objective(self, request: ObjectiveRequest) -> Objective:
+        """Build networks and losses for a training.
+
+        Raises:
+            TrainingError: the family has no losses.
+        """
+        raise TrainingError(f"models of the family {self.name} cannot be trained")
+
+    def entry_networks(self, entry_point: str) -> tuple[str, ...]:
+        """Roles of all networks behind an entry point."""
+        return ("generator",)
+
+    def entry_module(self, networks: Mapping[str, nn.Module], entry_point: str) -> nn.Module:
+        """A module in eval mode whose arguments are the entry point's inputs, in their order.
+
+        Raises:
+            CardError: the model was saved without a network that the entry point needs.
+        """
+        (role,) = self.entry_networks(entry_point)
+        if role not in networks:
+            raise CardError(f"this model has no {entry_point!r}: it was saved without its {role}")
+        return networks[role].eval()
+
+    def resolve_model(self, model: Any, image_size: int) -> Any:
+        """Fill in the settings of a `model_config` that depend on the image size in pixels."""
+        return model
+
+    def relabel(
+        self,
+        role: str,
+        weights: Mapping[str, Tensor],
+        fresh: Mapping[str, Tensor],
+        *,
+        old: LabelSpace,
+        new: LabelSpace,
+    ) -> dict[str, Tensor]:
+        """Fit a network's weights to other labels; by default they stay as they are.
+
+        Args:
+            role: the network's role.
+            weights: weights trained for the labels `old`.
+            fresh: weights of a new network for the labels `new`; labels not in `old` keep these.
+            old: the labels behind `weights`.
+            new: the labels wanted.
+
+        Raises:
+            ModelError: the networks differ in more than their labels.
+        """
+        return dict(weights)
+
+    def notes(self, network: Mapping[str, Any]) -> tuple[str, ...]:
+        """What a user should know about such a model, one sentence each, for the card."""
+        return ()
+
+    def read_official(self, path: Path, options: OfficialOptions) -> Checkpoint:
+        """Read a checkpoint of the original authors' code.
+
+        Raises:
+            ModelError: not such a checkpoint, or the family knows no official format.
+            LabelError: the number of names is not the number of the checkpoint's labels.
+            UsageError: an image size that contradicts the weights.
+        """
+        raise ModelError(
+            f"{path} cannot be read as a {self.name}",
+            hint=f"no official format of the {self.name} family is known",
+        )
+
+    def official_companion(self, path: Path) -> Path | None:
+        """The discriminator's official checkpoint in the folder of the generator's, if any."""
+        return None
