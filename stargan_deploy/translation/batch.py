@@ -33,8 +33,9 @@ from stargan_deploy.translation.translator import ZEROS_NOTE
 OnProgress = Callable[[int, int], None]
 """Called with the photos done and all photos to do."""
 
-Work = Callable[[Iterator[Photo]], Generator[Outcome, None, None]]
-"""Works through photos, here (`Pipeline.work`) or elsewhere, and tells the end of each."""
+Work = Callable[[Iterator[Photo]], Generator[Outcome | None, None, None]]
+"""Works through photos, here (`Pipeline.work`) or elsewhere, and tells the end of each; None where
+none ended for a while, so that a signal is noticed."""
 
 COMPARED_A_LINE = 40 * HASHED_AT_ONCE
 """Photos of earlier runs after which the user is told how far their comparing is."""
@@ -116,8 +117,9 @@ def _do(photos: Sequence[Photo], work: Work, manifest: ManifestWriter, tally: "_
         closing(work(announced(photos, manifest, output=output))) as outcomes,
     ):
         for outcome in outcomes:
-            manifest.append(_record(outcome, tally.plan))
-            tally.add(outcome)
+            if outcome is not None:
+                manifest.append(_record(outcome, tally.plan))
+                tally.add(outcome)
             if stop.received is not None:
                 tally.run.wait.give_up()
                 break
