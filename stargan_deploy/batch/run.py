@@ -33,8 +33,9 @@ from stargan_deploy.stop_signals import StopSignals
 OnProgress = Callable[[int, int], None]
 """Called with the numbers of finished photos and of all photos to translate."""
 
-Work = Callable[[Iterator[Photo]], Generator[Outcome, None, None]]
-"""Translates photos, here (`Pipeline.work`) or elsewhere, and yields the outcome of each."""
+Work = Callable[[Iterator[Photo]], Generator[Outcome | None, None, None]]
+"""Translates photos, here (`Pipeline.work`) or elsewhere, and yields the outcome of each; None
+where none ended for a while, so that a signal is noticed."""
 
 COMPARED_PER_LINE = 40 * HASHED_AT_ONCE
 """Finished photos compared per line of progress."""
@@ -116,8 +117,9 @@ def _do(photos: Sequence[Photo], work: Work, manifest: ManifestWriter, tally: "_
         closing(work(claim_in_groups(photos, manifest, output=output))) as outcomes,
     ):
         for outcome in outcomes:
-            manifest.append(outcome.record(output))
-            tally.add(outcome)
+            if outcome is not None:
+                manifest.append(outcome.record(output))
+                tally.add(outcome)
             if stop.received is not None:
                 tally.run.wait.give_up()
                 break

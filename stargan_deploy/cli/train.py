@@ -97,18 +97,25 @@ class _Request:
 
 def _prepare(request: _Request) -> "Trainer | Plan":
     """Everything up to the first step; on a dry run the plan alone."""
-    from stargan_deploy.files.atomic import check_folder
     from stargan_deploy.training.recipe import read_recipe
-    from stargan_deploy.training.runs.run import Run, check_new_folder, new_run_folder
-    from stargan_deploy.training.session import plan_of, plan_training
+    from stargan_deploy.training.runs.run import new_run_folder
 
     recipe = read_recipe(
         request.recipe_path, request.changes, request.assignments, roots=request.roots
     )
     if request.recipe_path is None:
         say('recipe: the preset "demo" (give a recipe or --set to change it)')
-    folder = Path(request.ranks.agreed(str(request.out or new_run_folder(recipe.name))))
-    check_new_folder(folder)
+    return _prepare_in(request.out or new_run_folder(recipe.name), recipe, request)
+
+
+def _prepare_in(wanted: Path, recipe: "Recipe", request: _Request) -> "Trainer | Plan":
+    """The same, of a recipe in a folder of which rank 0 decides."""
+    from stargan_deploy.files.atomic import check_folder
+    from stargan_deploy.training.runs.run import Run, check_new_folder
+    from stargan_deploy.training.session import plan_of, plan_training
+
+    folder = Path(request.ranks.agreed(str(wanted)))
+    check_new_folder(folder, recipe)
     say(f"run: {folder}")
     if request.dry_run:
         check_folder(folder)
@@ -136,16 +143,15 @@ def _new_trainer(recipe: "Recipe", run: "Run", request: _Request) -> "Trainer":
 
 
 def _prepare_resumed(request: _Request) -> "Trainer | Plan":
-    """A trainer at the newest whole checkpoint; a new one where there is nothing to resume."""
-    from stargan_deploy.training.runs.run import Run, newest_run_folder
+    """A trainer at the newest whole checkpoint; a new one where there is none yet."""
+    from stargan_deploy.training.runs.run import Run, run_folders
     from stargan_deploy.training.session import plan_training, resume_trainer
 
-    folder = request.out or newest_run_folder()
+    folder = request.out or next(iter(run_folders()), None)
     newest = Run(folder).newest_checkpoint() if folder else None
     found = request.ranks.agreed(str(newest or ""))
     if folder is None or not found:
-        say(f"nothing to resume in {folder or './runs'}: starting anew")
-        return _prepare(request)
+        return _prepare_begun(folder, request)
     checkpoint = Path(found)
     say(f"resuming {checkpoint}")
     recipe = _resumed_recipe(checkpoint, request)
@@ -155,6 +161,28 @@ def _prepare_resumed(request: _Request) -> "Trainer | Plan":
     return resume_trainer(
         checkpoint, run, recipe=recipe, ranks=request.ranks, report=_report, tell=say
     )
+
+
+def _prepare_begun(folder: Path | None, request: _Request) -> "Trainer | Plan":
+    """A new trainer for a run without a checkpoint: with its own recipe, or else with a given one.
+
+    Raises:
+        TrainingError: there is neither, or weights are missing that the run started from.
+    """
+    from stargan_deploy.training.recipe import read_recipe
+    from stargan_deploy.training.runs.run import Run, check_is_run
+
+    run = Run(folder) if folder else None
+    if run is None or not run.recipe_path.is_file():
+        if request.recipe_path is None and not request.roots:
+            check_is_run(folder)
+        say(f"nothing to resume in {folder or './runs'}: starting anew")
+        return _prepare(request)
+    run.check_can_begin_again()
+    say(f"{run.folder} has no checkpoint yet: starting anew with its own recipe.toml")
+    path = request.recipe_path or run.recipe_path
+    recipe = read_recipe(path, request.changes, request.assignments, roots=request.roots)
+    return _prepare_in(run.folder, recipe, request)
 
 
 def _resumed_recipe(checkpoint: Path, request: _Request) -> "Recipe":

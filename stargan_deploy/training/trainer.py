@@ -133,7 +133,7 @@ class Trainer:
 
     def _train_to_the_end(self) -> None:
         if self.ranks.is_writer:
-            self._recorder.begin(self.step)
+            self._recorder.begin(self.step, self._parents)
         try:
             with StopSignals() as signals:
                 for _ in self.steps():

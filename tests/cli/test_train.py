@@ -149,6 +149,79 @@ def test_nothing_to_resume_starts_anew_and_says_so(command):
     assert "nothing to resume in run: starting anew" in result.err
 
 
+@pytest.fixture
+def begun(command, tmp_path):
+    """A run that was killed before its first checkpoint."""
+    write_celeba(tmp_path / "faces", 6, size=32)
+    words = ("--set", "data.kind=auto", "--set", "data.split=none", "--set", "train.steps=4")
+    result = command("train", SMOKE, "--data", "faces", *words, "--out", "runs/q")
+    assert result.code == 0, result.err
+    folder = tmp_path / "runs" / "q"
+    for path in (*folder.glob("checkpoints/*"), folder / "model.safetensors"):
+        path.unlink()
+    return folder
+
+
+@pytest.mark.parametrize("words", [["--out", "runs/q"], [], ["--set", "train.steps=6"]])
+def test_a_run_killed_before_its_first_checkpoint_starts_anew_with_its_own_recipe(
+    command, begun, words
+):
+    """It once became a run of the preset "demo" with recipe.toml overwritten."""
+    before = (begun / "recipe.toml").read_text()
+    result = command("train", "--resume", *words)
+    assert result.code == 0, result.err
+    assert "runs/q has no checkpoint yet: starting anew with its own recipe.toml" in result.err
+    assert "6 images of faces at 32x32" in result.err
+    num_steps = 6 if "--set" in words else 4
+    after = before.replace("\nsteps = 4\n", f"\nsteps = {num_steps}\n")
+    assert (begun / "recipe.toml").read_text() == after
+    assert checkpoints(begun) == [f"step-{step:07}.safetensors" for step in {4, num_steps}]
+    assert [path.name for path in begun.parent.iterdir()] == ["q"]
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        ([SMOKE, "--resume", "--out", "runs/q"], "another recipe (data.kind: auto -> synthetic"),
+        ([SMOKE, "--out", "runs/q"], "another recipe (data.kind: auto -> synthetic"),
+        (["--resume", "--set", "train.batch_size=2"], "(train.batch_size: 4 -> 2)"),
+        (["--resume", "--out", "runs/p"], "runs/p does not exist, so there is no run to go on"),
+        (["--resume", "--out", "faces"], "faces holds no recipe.toml, so there is no run to go on"),
+    ],
+)
+def test_no_recipe_takes_the_place_of_another_and_no_run_is_guessed(
+    command, begun, words, complaint
+):
+    before = (begun / "recipe.toml").read_text()
+    result = command("train", *words)
+    assert result.code == 8
+    assert complaint in result.err.splitlines()[-1]
+    if complaint.endswith("go on"):
+        assert result.err.splitlines()[-1].endswith("with; runs here: runs/q")
+    assert (begun / "recipe.toml").read_text() == before
+    assert [path.name for path in begun.parent.iterdir()] == ["q"]
+
+
+def test_resume_without_any_run_says_how_to_start_one(command, tmp_path):
+    result = command("train", "--resume")
+    assert result.code == 8
+    assert "no run to go on with in ./runs; name a recipe or --data" in result.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_without_a_checkpoint_that_needs_more_than_its_recipe_is_refused(command, begun):
+    (begun / "checkpoints" / "step-0000004.safetensors").write_bytes(b"torn")
+    result = command("train", "--resume")
+    assert result.code == 8
+    assert "no checkpoint in runs/q/checkpoints is whole; delete them" in result.err
+    (begun / "checkpoints" / "step-0000004.safetensors").unlink()
+    started = json.loads((begun / "environment.json").read_text()) | {"parents": {"initial": "1f"}}
+    (begun / "environment.json").write_text(json.dumps(started))
+    result = command("train", "--resume")
+    assert result.code == 8
+    assert "start it again with the same --init-from" in result.err
+
+
 def test_a_folder_with_a_run_is_not_overwritten(command):
     assert command("train", SMOKE, "--out", "run").code == 0
     result = command("train", SMOKE, "--out", "run")

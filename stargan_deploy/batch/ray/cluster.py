@@ -1,22 +1,18 @@
-"""The same batch on a Ray cluster: actors hold the runtime, blocks of photos go through Ray Data.
+"""The same batch on a Ray cluster: each worker is an actor that holds the runtime.
 
-The driver gives out a few blocks for each worker, and another one for each that ends, so that no
-memory grows with the number of photos. What Ray Data carries are the numbers of these blocks on
-the way out and the ends of their photos on the way back; workers write the pictures themselves.
-The photos of a block lie in a small actor until the block has ended, so that a worker that takes
-the place of a killed one finds them there.
+The driver gives each worker one block of photos after another, so that no memory grows with the
+number of photos. The ends of photos come back one by one; workers write the pictures themselves.
+What a worker that died had in hand is done by the others and by one that takes its place.
 """
 
-import asyncio
-import importlib
 import logging
 import os
-import pickle
 import platform
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass, replace
-from itertools import count, islice
+from collections import deque
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -36,20 +32,20 @@ from stargan_deploy.inference.choose import ChosenModel
 from stargan_deploy.version import __version__
 
 CALLS_A_BLOCK = 4
-"""Full calls of the engine in a block, which is what a killed worker costs."""
+"""Full calls of the engine in a block, which is what a worker is given at a time."""
 
-BLOCKS_A_WORKER = 3
-"""Blocks that are given out at a time: one in work, one at the worker, one on the way."""
-
-MAX_ATTEMPTS = 3
+MAX_DEATHS = 3
 """Workers that one block may cost before it is held to be what kills them."""
 
 MAX_WORKERS_A_MACHINE = 16
 """Without GPUs. Each holds PyTorch and the model; where there are more cores, it has several."""
 
-_log = logging.getLogger(__name__)
+GO_ON = "continue with `resume`"
 
-Block = list[Photo]
+PAUSE_S = 0.5
+"""After which the caller is asked whether to continue, where no photo ended."""
+
+_log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -83,7 +79,7 @@ def ray_work(
     ray = load_ray()
     with connected(ray, address):
         is_for_cpu = spec.device == CPU or spec.path.suffix.lower() == ".xml"  # OpenVINO
-        order = _Order(
+        config = _WorkerConfig(
             spec=spec,
             job=job,
             settings=settings,
@@ -93,8 +89,8 @@ def ray_work(
             version=__version__,
         )
         try:
-            yield lambda photos: _outcomes(ray, order, photos)
-        except ray.exceptions.UserCodeException:  # a bug of ours, with its traceback
+            yield lambda photos: _outcomes(ray, config, photos)
+        except ray.exceptions.RayTaskError:  # a bug of ours, with its traceback
             raise
         except ray.exceptions.RayError as error:
             raise _given_up(error) from error
@@ -111,7 +107,7 @@ class _Share:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Order:
+class _WorkerConfig:
     """What a worker is told when it starts."""
 
     spec: ChosenModel
@@ -126,223 +122,224 @@ class _Order:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Ending:
-    """What comes back from a worker for one block."""
+class _PhotoResult:
+    """What comes back from a worker for one photo."""
 
-    block: int
-    """Its number."""
     machine: str
-    attempt: int = 1
-    """How often it was begun; more than once if workers died."""
-    outcomes: tuple[Outcome, ...] = ()
+    outcome: Outcome | None = None
     error: StarganDeployError | None = None
-    """What ended the work on it, and is to end the run."""
-
-
-class _OpenBlocks:
-    """The blocks that are given out and have not ended; a Ray actor beside the driver."""
-
-    def __init__(self) -> None:
-        self._blocks: dict[int, Block] = {}
-        self._attempts: dict[int, int] = {}
-        self._num_given = 0
-        self._are_all_given = False
-        self._news = asyncio.Condition()
-
-    async def give(self, blocks: Sequence[Block], *, are_last: bool) -> None:
-        """Adds blocks; the last ones may be none."""
-        async with self._news:
-            self._blocks.update(enumerate(blocks, start=self._num_given))
-            self._num_given += len(blocks)
-            self._are_all_given = are_last
-            self._news.notify_all()
-
-    async def forget(self, number: int) -> None:
-        """Forgets a block that has ended."""
-        del self._blocks[number], self._attempts[number]
-
-    async def wait_for(self, number: int) -> bool:
-        """Waits until a block was given; False if it never will be."""
-        async with self._news:
-            await self._news.wait_for(lambda: self._are_all_given or number < self._num_given)
-        return number < self._num_given
-
-    async def take(self, number: int) -> tuple[Block, int]:
-        """The photos of a block, and how often they were taken with this time."""
-        self._attempts[number] = self._attempts.get(number, 0) + 1
-        return self._blocks[number], self._attempts[number]
+    """What ended the work on its block, and is to end the run."""
 
 
 class _Worker:
-    """A process with an opened engine, which Ray Data calls with one block after another.
+    """A Ray actor: a process with an engine, which is opened for the first photo.
 
-    The engine is opened for the first block, so that an attempt is counted before anything can
-    kill the process: Ray starts it again without end. Errors travel as values, since Ray would
-    wrap them in tracebacks.
+    Errors of ours travel as values, since Ray would wrap them in tracebacks.
     """
 
-    def __init__(self, order: _Order, blocks: Any) -> None:
-        self._ray = load_ray()
-        self._order = order
-        self._blocks = blocks
+    def __init__(self, config: _WorkerConfig) -> None:
+        self._config = config
         self._engine = ExitStack()
         self._pipeline: Pipeline | None = None
 
-    def __call__(self, row: dict[str, Any]) -> dict[str, bytes]:
-        ending = _Ending(block=int(row["block"]), machine=platform.node())
+    def work(self, photos: Sequence[Photo], *, again: bool) -> Iterator[_PhotoResult]:
+        """Does photos, over what a worker that died may have left of them."""
+        machine = platform.node()
         try:
-            block, attempt = self._ray.get(self._blocks.take.remote(ending.block))
-            ending = replace(ending, attempt=attempt)
-            ending = replace(ending, outcomes=tuple(self._work(block, attempt)))
+            if again:
+                remove_temporaries(path for photo in photos for path in photo.outputs)
+            if photos and self._pipeline is None:
+                self._pipeline = _open_pipeline(self._config, self._engine)
+            for outcome in self._pipeline.work(photos) if self._pipeline else ():
+                yield _PhotoResult(machine=machine, outcome=outcome)
         except StarganDeployError as error:
-            ending = replace(ending, error=error)
-        except self._ray.exceptions.RayActorError as error:  # the blocks are gone
-            ending = replace(ending, error=_given_up(error))
-        return {"ending": pickle.dumps(ending)}
-
-    def _work(self, block: Block, attempt: int) -> Iterable[Outcome]:
-        if attempt > MAX_ATTEMPTS:
-            raise BackendError(
-                f"{MAX_ATTEMPTS} workers died on the photos from {block[0].name} to "
-                f"{block[-1].name}; look whether memory ran out, and go on with --resume"
-            )
-        if attempt > 1:
-            remove_temporaries(path for photo in block for path in photo.outputs)
-        if self._pipeline is None:
-            self._pipeline = _open_pipeline(self._order, self._engine)
-        return self._pipeline.work(block)
+            yield _PhotoResult(machine=machine, error=error)
 
 
-def _open_pipeline(order: _Order, stack: ExitStack) -> Pipeline:
+def _open_pipeline(config: _WorkerConfig, stack: ExitStack) -> Pipeline:
     """Makes this process a worker.
 
     Raises:
         BackendError: this machine is not set up as the driver's is.
         StarganDeployError: the engine cannot be opened.
     """
-    if order.version != __version__:
+    if config.version != __version__:
         raise BackendError(
-            f"stargan-deploy is {__version__} there and {order.version} here; "
+            f"stargan-deploy is {__version__} there and {config.version} here; "
             "install the same on all machines"
         )
     try:
-        os.chdir(order.folder)
+        os.chdir(config.folder)
     except OSError as error:
-        raise BackendError(f"all machines must have {order.folder}: {error.strerror}") from error
-    stay_on_cores(order.share.num_cpus)
-    wait = DiskWait(order.job.output, wait_s=order.disk_wait_s, say=_log.warning)
-    engine = stack.enter_context(open_engine(order.spec, order.job, write=wait.write_bytes))
-    wanted, found = order.settings or engine.settings, engine.settings
+        raise BackendError(f"all machines must have {config.folder}: {error.strerror}") from error
+    stay_on_cores(config.share.num_cpus)
+    wait = DiskWait(config.job.output, wait_s=config.disk_wait_s, say=_log.warning)
+    engine = stack.enter_context(open_engine(config.spec, config.job, write=wait.write_bytes))
+    wanted, found = config.settings or engine.settings, engine.settings
     different = "; ".join(differences(wanted.to_mapping(), found.to_mapping()))
     if different:
         raise BackendError(
             f"a worker would not make the pictures that the manifest tells of ({different}); start "
-            "the run on a machine like the workers', or give --device cpu"
+            "the run on a machine like the workers', or set `device` to cpu"
         )
     return engine.pipeline
 
 
-def _outcomes(ray: Any, order: _Order, photos: Iterator[Photo]) -> Generator[Outcome, None, None]:
-    """Has photos done; takes no more of them than the blocks hold that are given out.
+def _outcomes(
+    ray: Any, config: _WorkerConfig, photos: Iterator[Photo]
+) -> Generator[Outcome | None, None, None]:
+    """Has photos done, and takes no more of them than workers are given.
+
+    Yields:
+        The end of a photo, or None after a pause.
 
     Raises:
         StarganDeployError: what a worker ended with.
-        BackendError: Ray cannot go on.
+        BackendError: Ray cannot continue.
     """
-    blocks = iter(lambda: list(islice(photos, CALLS_A_BLOCK * (order.spec.batch_size or 1))), [])
-    given = list(islice(blocks, BLOCKS_A_WORKER * order.share.num_workers))
-    if not given:
-        return
-    num_open = len(given)
-    known_machines = {platform.node()}
-    open_blocks = _start_open_blocks(ray)
-    ray.get(open_blocks.give.remote(given, are_last=False))
-    num_workers = min(order.share.num_workers, len(given))
-    with closing(_endings(ray, order, num_workers, open_blocks)) as endings:
-        for ending in endings:
-            _look_at(ending)
-            if ending.machine not in known_machines:
-                _check_shared(ending)
-                known_machines.add(ending.machine)
-            more = list(islice(blocks, 1))
-            num_open += len(more) - 1
-            ray.get(open_blocks.give.remote(more, are_last=not more))
-            ray.get(open_blocks.forget.remote(ending.block))
-            yield from ending.outcomes
-    if num_open:
-        raise BackendError(f"Ray lost {num_open} blocks of photos; go on with --resume")
+    here = platform.node()
+    known_machines = {here}
+    with closing(_Workers(ray, config, photos)) as workers:
+        for result in workers.results():
+            if result is not None and result.error is not None:
+                where = "" if result.machine == here else f" (on {result.machine})"
+                result.error.args = (f"{result.error}{where}",)
+                raise result.error
+            if result is not None and result.machine not in known_machines:
+                _check_shared(result)
+                known_machines.add(result.machine)
+            yield result.outcome if result else None
 
 
-def _start_open_blocks(ray: Any) -> Any:
-    """On the driver's own machine, so that no other one's failure ends the run."""
-    strategies = importlib.import_module("ray.util.scheduling_strategies")
-    here = strategies.NodeAffinitySchedulingStrategy(
-        ray.get_runtime_context().get_node_id(), soft=False
+@dataclass(eq=False, kw_only=True)
+class _Block:
+    """Photos that a worker is given and that have not ended."""
+
+    photos: list[Photo] = field(default_factory=list)
+    num_deaths: int = 0
+    """Of workers that had it in hand."""
+
+
+class _Workers:
+    """The actors of a run, and what they have in hand.
+
+    The first block of each is empty: its end tells that the process is there.
+    """
+
+    def __init__(self, ray: Any, config: _WorkerConfig, photos: Iterator[Photo]) -> None:
+        share = config.share
+        self._ray = ray
+        self._config = config
+        self._photos = photos
+        self._class = ray.remote(num_cpus=share.num_cpus, num_gpus=share.num_gpus)(_Worker)
+        self._idle: list[Any] = []
+        self._calls: dict[Any, tuple[Any, _Block]] = {}
+        """Actor and block by Ray's generator of the results."""
+        self._waiting: deque[_Block] = deque()
+
+    def results(self) -> Iterator[_PhotoResult | None]:
+        """What comes in from the workers until all photos have ended; None after a pause."""
+        blocks = (self._next_block() for _ in range(self._config.share.num_workers))
+        self._waiting.extend([block for block in blocks if block])
+        for _ in self._waiting:
+            self._start(_Block())
+        while self._hand_out():
+            streams, _ = self._ray.wait(list(self._calls), timeout=PAUSE_S, fetch_local=False)
+            for result in map(self._take_result, streams):
+                if result is not None:
+                    yield result
+            if not streams:
+                yield None
+
+    def close(self) -> None:
+        """Ends the workers at once, whatever they have in hand."""
+        for actor in (*self._idle, *(actor for actor, _ in self._calls.values())):
+            self._ray.kill(actor)
+
+    def _next_block(self) -> _Block | None:
+        if self._waiting:
+            return self._waiting.popleft()
+        photos = list(islice(self._photos, CALLS_A_BLOCK * (self._config.spec.batch_size or 1)))
+        return _Block(photos=photos) if photos else None
+
+    def _hand_out(self) -> bool:
+        """Gives blocks to the workers that have none; tells whether any has not ended."""
+        while self._idle and (block := self._next_block()):
+            self._give(self._idle.pop(), block)
+        return bool(self._waiting) or any(block.photos for _, block in self._calls.values())
+
+    def _start(self, block: _Block) -> None:
+        self._give(self._class.remote(self._config), block)
+
+    def _give(self, actor: Any, block: _Block) -> None:
+        work = actor.work.options(num_returns="streaming")
+        self._calls[work.remote(block.photos, again=block.num_deaths > 0)] = (actor, block)
+
+    def _take_result(self, stream: Any) -> _PhotoResult | None:
+        """A worker's next result; None where it has only started, or died."""
+        actor, block = self._calls.pop(stream)
+        try:
+            result: _PhotoResult = self._ray.get(next(stream))
+        except StopIteration:
+            if block.photos:
+                raise BackendError(f"Ray lost {len(block.photos)} photos; {GO_ON}") from None
+            self._idle.append(actor)
+            return None
+        except self._ray.exceptions.RayError as error:
+            self._replace(actor, block, error)
+            return None
+        if result.outcome is not None:
+            block.photos.remove(result.outcome.photo)
+        if block.photos:
+            self._calls[stream] = (actor, block)
+        else:
+            self._idle.append(actor)
+        return result
+
+    def _replace(self, actor: Any, block: _Block, error: Exception) -> None:
+        """Starts a worker in the place of one that died, and keeps what that had in hand.
+
+        Raises:
+            RayTaskError: a bug of ours, with its traceback.
+            BackendError: the block, or starting, has cost too many workers.
+        """
+        if isinstance(error, self._ray.exceptions.RayTaskError):
+            raise error
+        self._ray.kill(actor)  # it may only have been out of reach
+        block.num_deaths += 1
+        if block.num_deaths == MAX_DEATHS:
+            raise _deadly(block.photos) if block.photos else _given_up(error)
+        if block.photos:
+            _log.warning("a worker of the cluster died; what it had in hand is done again")
+            self._waiting.append(block)
+            block = _Block()
+        self._start(block)
+
+
+def _deadly(photos: Sequence[Photo]) -> BackendError:
+    return BackendError(
+        f"{MAX_DEATHS} workers died on the photos from {photos[0].name} to {photos[-1].name}; look "
+        f"whether memory ran out, and {GO_ON}"
     )
-    return ray.remote(num_cpus=0, scheduling_strategy=here)(_OpenBlocks).remote()
-
-
-def _endings(
-    ray: Any, order: _Order, num_workers: int, open_blocks: Any
-) -> Generator[_Ending, None, None]:
-    """The ends of blocks, as they come in from the workers."""
-    context = ray.data.DataContext.get_current().copy()
-    context.enable_progress_bars = False
-    context.target_max_block_size = 1  # bytes; so that every row is sent on at once
-    context.execution_no_progress_timeout_s = -1  # a worker may wait for a full disk
-    with ray.data.DataContext.current(context):
-        numbers = ray.data.from_items([0]).map_batches(_numbers, fn_args=(open_blocks,), num_cpus=0)
-        rows = numbers.map(
-            _Worker,
-            fn_constructor_args=(order, open_blocks),
-            compute=ray.data.ActorPoolStrategy(size=num_workers),
-            num_cpus=order.share.num_cpus or None,
-            num_gpus=order.share.num_gpus or None,
-        )
-    for row in rows.iter_rows():
-        yield pickle.loads(row["ending"])
-
-
-def _numbers(_: Mapping[str, Any], open_blocks: Any) -> Iterator[dict[str, list[int]]]:
-    """The number of each block as soon as it is given; one of Ray Data's tasks.
-
-    A task that takes the place of a killed one tells the same numbers again, as Ray wants it.
-    """
-    ray = load_ray()
-    with suppress(ray.exceptions.RayActorError):  # the driver notices, and tells
-        for number in count():
-            if not ray.get(open_blocks.wait_for.remote(number)):
-                return
-            yield {"block": [number]}
 
 
 def _given_up(error: Exception) -> BackendError:
     *_, reason = str(error).strip().splitlines()  # the others are tracebacks
-    return BackendError(f"Ray gave up: {brief(RuntimeError(reason))}; go on with --resume")
+    return BackendError(f"Ray gave up: {brief(RuntimeError(reason))}; {GO_ON}")
 
 
-def _look_at(ending: _Ending) -> None:
-    """Raises what ended the work on a block, and says that a worker died."""
-    if ending.error is not None:
-        if ending.machine != platform.node():
-            ending.error.args = (f"{ending.error} (on {ending.machine})",)
-        raise ending.error
-    if ending.attempt > 1:
-        _log.warning("a worker of the cluster died; what it had in hand was done again")
-
-
-def _check_shared(ending: _Ending) -> None:
+def _check_shared(result: _PhotoResult) -> None:
     """Looks here for what another machine wrote.
 
     Raises:
         OutputError: it is not here.
     """
-    written = [picture.path for outcome in ending.outcomes for picture in outcome.images]
+    written = [image.path for image in result.outcome.images] if result.outcome else []
     for path in written[:1]:
         # Asked for the file itself, a network file system may answer as it did before.
         if not path.parent.is_dir() or path not in path.parent.iterdir():
             raise OutputError(
-                f"{path} was written on {ending.machine} and is not here; all machines must see "
+                f"{path} was written on {result.machine} and is not here; all machines must see "
                 "the same files"
             )
 

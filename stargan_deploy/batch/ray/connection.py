@@ -16,30 +16,28 @@ REACHABLE_S = 10.0
 """How long an address may take to answer, in seconds."""
 
 STORE_BYTES = 100 << 20
-"""Ray's shared memory on this machine; blocks are numbers and ends, some 100 bytes a photo."""
+"""Ray's shared memory on this machine; what goes through it is some 500 bytes a photo."""
 
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DEDUP_LOGS_SKIP_REGEX": "^",  # all that Ray would print on stdout
     "RAY_BACKEND_LOG_LEVEL": "fatal",
 }
-"""No telemetry, nothing on stdout, and on stderr no line for each actor that arguments of it might
-get lost, which Ray Data keeps (ray-project/ray#57733)."""
+"""No telemetry, and nothing on stdout or stderr."""
 
 JOIN = {"RAY_gcs_server_port_wait_time_s": "1"}
 """Attempts, of some 45 s, to talk to what answers at an address; Ray would make 20."""
 
 
 def load_ray() -> Any:
-    """Imports Ray and Ray Data.
+    """Imports Ray.
 
     Raises:
-        BackendError: they are not installed.
+        BackendError: it is not installed.
     """
     try:
         with _environment(QUIET):
-            importlib.import_module("ray.data")
-        return importlib.import_module("ray")
+            return importlib.import_module("ray")
     except ImportError as error:
         raise BackendError(f"cannot use ray: {brief(error)}; {INSTALL}") from error
 
@@ -63,7 +61,6 @@ def connected(ray: Any, address: str) -> Iterator[None]:
         options |= {"include_dashboard": False, "object_store_memory": STORE_BYTES}
     else:
         _check_reachable(address)
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     try:
         # On stderr it would tell which log level it was given.
         with _environment(QUIET if is_local else QUIET | JOIN), _stderr_off():

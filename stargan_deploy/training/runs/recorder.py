@@ -84,10 +84,14 @@ class Recorder:
         self._num_steps = num_steps
         self._best = float("-inf")
 
-    def begin(self, step: int) -> None:
-        """Writes settings and surroundings."""
+    def begin(self, step: int, parents: Mapping[str, str]) -> None:
+        """Writes settings and surroundings, and what the weights started from."""
         self._run.begin(
-            self._recipe, device=str(self._device), first_step=step, num_steps=self._num_steps
+            self._recipe,
+            device=str(self._device),
+            first_step=step,
+            num_steps=self._num_steps,
+            parents=parents,
         )
         self._best = self._run.best_score(step)
 

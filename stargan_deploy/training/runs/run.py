@@ -35,10 +35,12 @@ from stargan_deploy.files.atomic import (
     write_text,
 )
 from stargan_deploy.files.images import save_image
-from stargan_deploy.training.recipe import Recipe
+from stargan_deploy.training.recipe import Recipe, differences, read_recipe
 from stargan_deploy.training.runs.report import write_report
 
 RUNS = Path("runs")
+
+MAX_SHOWN_RUNS = 8
 
 
 class Run:
@@ -47,6 +49,8 @@ class Run:
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
         self.checkpoints = self.folder / "checkpoints"
+        self.recipe_path = self.folder / "recipe.toml"
+        self._environment = self.folder / "environment.json"
         self._metrics = self.folder / "metrics.jsonl"
         self._board: Any = None
         self._made: list[Path] = []
@@ -78,22 +82,31 @@ class Run:
                 self._take_away()
             raise
 
-    def begin(self, recipe: Recipe, *, device: str, first_step: int, num_steps: int) -> None:
+    def begin(
+        self,
+        recipe: Recipe,
+        *,
+        device: str,
+        first_step: int,
+        num_steps: int,
+        parents: Mapping[str, str],
+    ) -> None:
         """Writes settings and surroundings, and drops metrics from after the first step.
 
         Raises:
             OutputError: the folder cannot be written.
         """
         self.make()
-        write_text(self.folder / "recipe.toml", to_toml(to_mapping(recipe)))
+        write_text(self.recipe_path, to_toml(to_mapping(recipe)))
         versions = library_versions("torch", "torchvision", "numpy", "pillow", "safetensors")
         surroundings = {
             "versions": versions,
             "device": device,
             "git_revision": git_revision(),
             "num_steps": num_steps,
+            "parents": dict(parents),
         }
-        write_text(self.folder / "environment.json", json.dumps(surroundings, indent=2))
+        write_text(self._environment, json.dumps(surroundings, indent=2))
         self._keep_metrics_before(first_step)
         self._board = _board_writer(self.folder / "tensorboard", first_step)
 
@@ -131,6 +144,27 @@ class Run:
     def newest_checkpoint(self) -> Path | None:
         """The newest whole checkpoint, or None."""
         return newest_whole(self.checkpoints.glob("step-*.safetensors"))
+
+    def check_can_begin_again(self) -> None:
+        """Refuses to begin a run that holds no whole checkpoint, if more than its recipe is needed.
+
+        Raises:
+            TrainingError: there are damaged checkpoints, or weights that it started from.
+        """
+        if damaged := sorted(self.checkpoints.glob("step-*.safetensors")):
+            raise TrainingError(
+                f"no checkpoint in {self.checkpoints} is whole; delete them to begin this run "
+                f"again (the newest: {damaged[-1].name})"
+            )
+        try:
+            parents = json.loads(self._environment.read_text(encoding="utf-8"))["parents"]
+        except (OSError, ValueError, KeyError, TypeError):
+            parents = {}
+        if parents:
+            raise TrainingError(
+                f"{self.folder} has no checkpoint yet, and began with `init_from`; start it again "
+                "with the same `init_from` and without `resume`"
+            )
 
     def drop_old_checkpoints(self, keep: int) -> None:
         """Deletes all but the newest checkpoints; keep = 0 deletes none."""
@@ -195,21 +229,50 @@ def new_run_folder(name: str) -> Path:
     return next(path for path in candidates if not path.exists())
 
 
-def newest_run_folder() -> Path | None:
-    """The folder under `runs` that was written last, or None."""
+def run_folders() -> list[Path]:
+    """The folders under `runs`, the one that was written last first."""
     folders = [path.parent for path in RUNS.glob("*/recipe.toml")]
-    return max(folders, key=lambda folder: folder.stat().st_mtime, default=None)
+    return sorted(folders, key=lambda folder: folder.stat().st_mtime, reverse=True)
 
 
-def check_new_folder(folder: Path) -> None:
-    """Refuses a folder that already holds a run.
+def check_is_run(folder: Path | None) -> None:
+    """Refuses to resume a folder that is not a run.
 
     Raises:
-        TrainingError: there are checkpoints in it.
+        TrainingError: there is no recipe in the folder, or no folder.
     """
+    if folder is not None and Run(folder).recipe_path.is_file():
+        return
+    missing = f"no run to resume in ./{RUNS}"
+    if folder is not None:
+        what = "holds no recipe.toml" if folder.is_dir() else "does not exist"
+        missing = f"{folder} {what}, so there is no run to resume"
+    found = ", ".join(map(str, run_folders()[:MAX_SHOWN_RUNS]))
+    raise TrainingError(
+        f"{missing}; {f'runs here: {found}' if found else 'name a recipe or `data` to start one'}"
+    )
+
+
+def check_new_folder(folder: Path, recipe: Recipe) -> None:
+    """Refuses a folder that already holds another run, or checkpoints.
+
+    Args:
+        folder: where to start a run.
+        recipe: of the new run.
+
+    Raises:
+        TrainingError: it does.
+    """
+    path = Run(folder).recipe_path
+    changed = differences(read_recipe(path, {}, []), recipe) if path.is_file() else []
+    if changed:
+        raise TrainingError(
+            f"{folder} already holds a run with another recipe ({'; '.join(changed[:3])}); choose "
+            "another `out`"
+        )
     if any(folder.glob("checkpoints/step-*.safetensors")):
         raise TrainingError(
-            f"{folder} already holds a run; go on with --resume --out {folder}, or choose another"
+            f"{folder} already holds a run; continue it with `resume`, or choose another `out`"
         )
 
 

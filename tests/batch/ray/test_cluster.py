@@ -15,7 +15,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path, PurePosixPath
+from types import SimpleNamespace
 
 import pytest
 
@@ -30,7 +32,14 @@ from stargan_deploy.batch.resume import ResumePolicy
 from stargan_deploy.batch.run import BatchContext, run_batch
 from stargan_deploy.batch.session import open_session
 from stargan_deploy.devices import CPU, parse_device
-from stargan_deploy.errors import BackendError, DiskFullError, ModelError, OutputError, UsageError
+from stargan_deploy.errors import (
+    BackendError,
+    DiskFullError,
+    ModelError,
+    OutputError,
+    StoppedError,
+    UsageError,
+)
 from stargan_deploy.files.atomic import atomic_path
 from stargan_deploy.inference.choose import ChosenModel, RuntimeRequest, resolve_runtime
 from stargan_deploy.inference.find import DEMO_MODEL, read_model
@@ -70,7 +79,7 @@ class Cluster:
         return [
             pid
             for pid in processes()
-            if read(Path(f"/proc/{pid}/cmdline")).startswith("ray::MapWorker")
+            if read(Path(f"/proc/{pid}/cmdline")).startswith("ray::_Worker")
             and parent_and_session(parent_and_session(pid)[0])[0] == self.pid
         ]
 
@@ -207,17 +216,52 @@ def test_photos_are_taken_as_blocks_end_and_work_can_stop_and_begin_again(
 ):
     plan = plan_batch(studio.job(tmp_path / "out"))
     taken = []
-    at_once = cluster.BLOCKS_A_WORKER * CALLS_A_BLOCK * BATCH_SIZE * 2
+    at_once = CALLS_A_BLOCK * BATCH_SIZE * 2
     with ray_work(two_workers.address, studio.spec, plan.job, disk_wait_s=0) as work:
         outcomes = work(photo for photo in plan.photos if not taken.append(photo))
-        for num_ended in range(30):
-            next(outcomes)
+        for num_ended, _ in enumerate(islice(filter(None, outcomes), 30)):
             assert len(taken) <= num_ended + at_once + CALLS_A_BLOCK
         outcomes.close()
         wait_until(lambda: not two_workers.workers())
         assert len(taken) < len(plan.photos)
-        assert len(list(work(iter(plan.photos)))) == len(plan.photos)
+        assert len(list(filter(None, work(iter(plan.photos))))) == len(plan.photos)
         assert list(work(iter(()))) == []
+
+
+@needs_ray
+@pytest.mark.parametrize("num_photos", [1, 3, 4, 5, 8])
+def test_few_photos(studio, two_workers, tmp_path, num_photos):
+    """One block, of which some of the workers have none, never ended once."""
+    plan = plan_batch(studio.job(tmp_path / "out"))
+    with ray_work(two_workers.address, studio.spec, plan.job, disk_wait_s=0) as work:
+        outcomes = filter(None, work(iter(plan.photos[:num_photos])))
+        assert {outcome.photo for outcome in outcomes} == set(plan.photos[:num_photos])
+
+
+@needs_ray
+def test_few_photos_are_left_to_resume(studio, two_workers, tmp_path):
+    studio.run(tmp_path / "out", two_workers.address)
+    for picture in list(pictures(tmp_path / "out").values())[:2]:
+        picture.unlink()
+    report = studio.run(tmp_path / "out", two_workers.address, policy=ResumePolicy(resume=True))
+    assert (report.num_translated, report.num_failed) == (58, 3)
+
+
+@needs_ray
+def test_a_signal_is_noticed_while_no_photo_ends(studio, two_workers, tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "PAUSE_S", 0.01)
+    plan = plan_batch(studio.job(tmp_path))
+    with ray_work(two_workers.address, studio.spec, plan.job, disk_wait_s=0) as on_cluster:
+
+        def work(photos):
+            for outcome in on_cluster(photos):
+                if outcome is None:
+                    os.kill(os.getpid(), signal.SIGTERM)
+                yield outcome
+
+        with pytest.raises(StoppedError, match="after 0 of 61 photos"):
+            run_batch(plan, work, studio.circumstances)
+        wait_until(lambda: not two_workers.workers(), limit_s=10)
 
 
 @needs_ray
@@ -229,7 +273,7 @@ def test_killed_workers_cost_only_what_they_had_in_hand(
 
     def work(photos):
         with ray_work(two_workers.address, studio.spec, plan.job, disk_wait_s=0) as on_cluster:
-            for num_ended, outcome in enumerate(on_cluster(photos)):
+            for num_ended, outcome in enumerate(filter(None, on_cluster(photos))):
                 if num_ended in (0, 30):
                     for pid in two_workers.workers():
                         os.kill(pid, signal.SIGKILL)
@@ -240,7 +284,7 @@ def test_killed_workers_cost_only_what_they_had_in_hand(
     assert tree(tmp_path) == local
     assert not [path for path in tmp_path.rglob("*") if path.name.endswith(".tmp")]
     assert {record.message for record in caplog.records} == {
-        "a worker of the cluster died; what it had in hand was done again"
+        "a worker of the cluster died; what it had in hand is done again"
     }
     assert capfd.readouterr().out == ""
 
@@ -294,7 +338,6 @@ def test_no_cluster_at_an_address(studio, tmp_path, address):
 
 def test_without_ray_the_extra_is_named(studio, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    monkeypatch.setitem(sys.modules, "ray.data", None)
     with (
         pytest.raises(BackendError, match=r"pip install 'stargan-deploy\[ray\]'"),
         ray_work("local", studio.spec, studio.job(tmp_path), disk_wait_s=0),
@@ -374,8 +417,8 @@ def test_each_worker_has_cores_of_its_own_and_leaves_them_when_killed():
             worker.communicate()
 
 
-def order(studio: Studio, output: Path, **changes) -> cluster._Order:
-    usual = cluster._Order(
+def config(studio: Studio, output: Path, **changes) -> cluster._WorkerConfig:
+    usual = cluster._WorkerConfig(
         spec=studio.spec,
         job=studio.job(output),
         settings=studio.context.settings,
@@ -396,21 +439,21 @@ def order(studio: Studio, output: Path, **changes) -> cluster._Order:
 )
 def test_a_machine_that_is_set_up_otherwise_refuses(studio, tmp_path, changes, words):
     with ExitStack() as stack, pytest.raises(BackendError, match=words):
-        cluster._open_pipeline(order(studio, tmp_path, **changes), stack)
+        cluster._open_pipeline(config(studio, tmp_path, **changes), stack)
 
 
 def test_a_worker_that_would_make_other_pictures_refuses(studio, tmp_path):
     other = replace(studio.context.settings, device="cuda:0", batch_size=16)
     with ExitStack() as stack, pytest.raises(BackendError, match="batch_size: 16 -> 1; device: "):
-        cluster._open_pipeline(order(studio, tmp_path, settings=other), stack)
+        cluster._open_pipeline(config(studio, tmp_path, settings=other), stack)
 
 
 @needs_ray
 def test_a_block_is_done_again_over_what_a_killed_worker_left(studio, local, tmp_path):
     plan = plan_batch(studio.job(tmp_path))
     block = [photo for photo in plan.photos if photo.name.parts[0] == "drawn"][:4]
-    worker = cluster._Worker(order(studio, tmp_path), None)
-    list(worker._work(block, 1))
+    worker = cluster._Worker(config(studio, tmp_path))
+    list(worker.work(block, again=False))
     block[1].outputs[1].unlink()
     with atomic_path(block[1].outputs[1]) as temporary:
         shutil.copy(temporary, tmp_path / "half")
@@ -418,7 +461,8 @@ def test_a_block_is_done_again_over_what_a_killed_worker_left(studio, local, tmp
     block[1].outputs[1].unlink()
     (tmp_path / "half").rename(half)
     kept = states([block[0].outputs[0]])
-    assert {outcome.result for outcome in worker._work(block, 2)} == {"translated"}
+    results = worker.work(block, again=True)
+    assert {result.outcome.result for result in results} == {"translated"}
     assert not half.exists()
     assert states(kept) == kept
     assert tree(tmp_path).items() <= local.items()
@@ -426,35 +470,49 @@ def test_a_block_is_done_again_over_what_a_killed_worker_left(studio, local, tmp
 
 
 @needs_ray
-def test_a_block_that_kills_its_workers_ends_the_run(studio, tmp_path):
-    block = list(plan_batch(studio.job(tmp_path)).photos[:4])
-    worker = cluster._Worker(order(studio, tmp_path), None)
-    with pytest.raises(BackendError, match=rf"from {block[0].name} to {block[3].name}; .*--resume"):
-        worker._work(block, cluster.MAX_ATTEMPTS + 1)
+@pytest.mark.parametrize("photos", [[], ["a.jpg", "b.jpg"]])
+def test_workers_that_die_end_the_run(photos):
+    import ray
+
+    names = [PurePosixPath(name) for name in photos]
+    block = cluster._Block(
+        photos=[Photo(name=name, path=Path(name), outputs=()) for name in names],
+        num_deaths=cluster.MAX_DEATHS - 1,
+    )
+    words = "died on the photos from a.jpg to b.jpg; .*--resume" if photos else "gave up.*--resume"
+    workers = cluster._Workers.__new__(cluster._Workers)
+    workers._ray = SimpleNamespace(exceptions=ray.exceptions, kill=lambda _: None)
+    with pytest.raises(BackendError, match=words):
+        workers._replace(None, block, ray.exceptions.WorkerCrashedError())
 
 
-@needs_ray
-def test_a_full_disk_ends_a_block_with_its_own_error(studio, two_workers, tmp_path, monkeypatch):
+def test_a_full_disk_ends_a_block_with_its_own_error(studio, tmp_path, monkeypatch):
     def write(path, content):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(disk, "write_bytes", write)
-    block = list(plan_batch(studio.job(tmp_path)).photos[:4])
-    with ray_work(two_workers.address, studio.spec, studio.job(tmp_path), disk_wait_s=0.01):
-        import ray
-
-        blocks = cluster._start_open_blocks(ray)
-        ray.get(blocks.give.remote([block], are_last=True))
-        row = cluster._Worker(order(studio, tmp_path, disk_wait_s=0.01), blocks)({"block": 0})
-    with pytest.raises(DiskFullError, match=r"no space after 0.01 s: .* with --resume"):
-        cluster._look_at(pickle.loads(row["ending"]))
+    photos = plan_batch(studio.job(tmp_path)).photos[:4]
+    worker = cluster._Worker(config(studio, tmp_path, disk_wait_s=0.01))
+    *_, last = worker.work(photos, again=False)
+    assert isinstance(last.error, DiskFullError)
+    assert "no space after 0.01 s: " in str(last.error)
 
 
+@needs_ray
 @pytest.mark.parametrize("kind", [DiskFullError, ModelError, BackendError])
-def test_an_error_comes_back_as_it_was_with_its_machine(kind):
-    ending = cluster._Ending(block=1, machine="far-away", error=kind("it broke; mend it"))
+def test_an_error_comes_back_as_it_was_with_its_machine(studio, tmp_path, monkeypatch, kind):
+    result = cluster._PhotoResult(machine="far-away", error=kind("it broke; mend it"))
+
+    class Workers:
+        def __init__(self, *_):
+            self.close = lambda: None
+
+        def results(self):
+            yield pickle.loads(pickle.dumps(result))
+
+    monkeypatch.setattr(cluster, "_Workers", Workers)
     with pytest.raises(kind, match=r"^it broke; mend it \(on far-away\)$"):
-        cluster._look_at(pickle.loads(pickle.dumps(ending)))
+        list(cluster._outcomes(None, config(studio, tmp_path), iter(())))
 
 
 @pytest.mark.parametrize("is_shared", [True, False])
@@ -465,9 +523,9 @@ def test_pictures_of_another_machine_must_be_here(studio, tmp_path, is_shared):
     picture = WrittenImage(path=path, sha256="", size_bytes=7)
     photo = Photo(name=PurePosixPath("a.jpg"), path=Path("a.jpg"), outputs=(path,))
     outcome = Outcome(photo=photo, result="translated", images=(picture,))
-    ending = cluster._Ending(block=1, machine="far-away", outcomes=(outcome,))
+    result = cluster._PhotoResult(machine="far-away", outcome=outcome)
     with nullcontext() if is_shared else pytest.raises(OutputError, match="on far-away"):
-        cluster._check_shared(ending)
+        cluster._check_shared(result)
 
 
 @needs_ray
@@ -476,7 +534,7 @@ def test_a_cluster_for_the_time_of_the_run_is_interrupted_and_gone_on_with(studi
     with command(studio, tmp_path, "local") as run:
         wait_until(lambda: '"result"' in read(tmp_path / "manifest.jsonl"))
         os.killpg(run.pid, signal.SIGINT)
-        _, err = run.communicate(timeout=120)
+        _, err = run.communicate(timeout=30)
     assert run.returncode == 128 + signal.SIGINT, err
     wait_until(lambda: session_has_ended(run.pid))
     with command(studio, tmp_path, "local", "--resume") as run:

@@ -10,6 +10,7 @@ from stargan_deploy.families.checkpoint import load_checkpoint
 from stargan_deploy.families.progan.objective import growth, stage_phases
 from stargan_deploy.training.runs.run import Run
 from stargan_deploy.training.session import create_trainer, resume_trainer
+from tests.float64 import in_float64
 from tests.tiny_families import tiny_family_recipe, train_family
 
 LONG = {"train": {"steps": 9, "ema_decay": 0.9}}
@@ -96,10 +97,10 @@ def test_compiled_losses_follow_the_growing(tmp_path, monkeypatch):
     what changes. `aot_eager` leaves out the C++ compiler alone.
     """
     grown = {"data": {"image_size": 16}, "train": {"steps": 15, "ema_decay": 0.9}}
-    eager = tensors(train_family("progan", tmp_path / "eager", **grown))
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
-    grown["train"]["compile"] = True
-    with torch._dynamo.config.patch(fail_on_recompile_limit_hit=True):
+    with in_float64(), torch._dynamo.config.patch(fail_on_recompile_limit_hit=True):
+        eager = tensors(train_family("progan", tmp_path / "eager", **grown))
+        grown["train"]["compile"] = True
         traced = tensors(train_family("progan", tmp_path / "compiled", **grown))
     assert eager.keys() == traced.keys()
     for name, tensor in eager.items():
