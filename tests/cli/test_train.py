@@ -185,8 +185,8 @@ def test_a_run_killed_before_its_first_checkpoint_starts_anew_with_its_own_recip
         ([SMOKE, "--resume", "--out", "runs/q"], "another recipe (data.kind: auto -> synthetic"),
         ([SMOKE, "--out", "runs/q"], "another recipe (data.kind: auto -> synthetic"),
         (["--resume", "--set", "train.batch_size=2"], "(train.batch_size: 4 -> 2)"),
-        (["--resume", "--out", "runs/p"], "runs/p does not exist, so there is no run to go on"),
-        (["--resume", "--out", "faces"], "faces holds no recipe.toml, so there is no run to go on"),
+        (["--resume", "--out", "runs/p"], "runs/p does not exist, so there is no run to resume"),
+        (["--resume", "--out", "faces"], "faces holds no recipe.toml, so there is no run to resume"),
     ],
 )
 def test_no_recipe_takes_the_place_of_another_and_no_run_is_guessed(
@@ -205,7 +205,7 @@ def test_no_recipe_takes_the_place_of_another_and_no_run_is_guessed(
 def test_resume_without_any_run_says_how_to_start_one(command, tmp_path):
     result = command("train", "--resume")
     assert result.code == 8
-    assert "no run to go on with in ./runs; name a recipe or --data" in result.err
+    assert "no run to resume in ./runs; name a recipe or --data" in result.err
     assert not list(tmp_path.iterdir())
 
 
@@ -226,7 +226,7 @@ def test_a_folder_with_a_run_is_not_overwritten(command):
     assert command("train", SMOKE, "--out", "run").code == 0
     result = command("train", SMOKE, "--out", "run")
     assert result.code == 8
-    assert "--resume --out run" in result.err
+    assert "continue it with --resume" in result.err
 
 
 def test_starting_from_a_checkpoint(command):
