@@ -40,7 +40,7 @@ def demo(
     with _timed("translate", "translating the faces", seconds):
         plan = _translate(out, exported, count)
     with _timed("gallery", "making grid and gallery", seconds):
-        _show_side_by_side(out, plan)
+        _show_side_by_side(out, exported, plan)
     _show(out, exported, seconds, json_output)
 
 
@@ -114,26 +114,16 @@ def _plan(out: Path, exported: "ExportResult", count: int) -> "BatchPlan":
     return replace(plan, photos=plan.photos[:count])  # an earlier demo may have drawn more
 
 
-def _show_side_by_side(out: Path, plan: "BatchPlan") -> None:
-    from stargan_deploy.batch.output.gallery import GalleryRow, write_gallery
-    from stargan_deploy.files.images import load_image, save_image
-    from stargan_deploy.presentation.grids import picture_grid
+def _show_side_by_side(out: Path, exported: "ExportResult", plan: "BatchPlan") -> None:
+    from stargan_deploy.batch.output.contact_sheets import write_batch_gallery, write_grid
+    from stargan_deploy.batch.session import make_framing
 
-    headers = [named.target.text for named in plan.job.targets]
-    rows = [
-        GalleryRow(
-            name=photo.name.name,
-            source=load_image(photo.path),
-            results=tuple(map(load_image, photo.outputs)),
-        )
-        for photo in plan.photos
-    ]
-    grid = picture_grid([(row.source, *row.results) for row in rows], ["Source", *headers])
-    save_image(grid, out / "grid.png")
-    write_gallery(
-        out / "gallery.html",
-        rows,
-        headers,
+    framing = make_framing(plan.job, exported.card)
+    write_grid(out / "grid.png", plan, framing)
+    write_batch_gallery(
+        plan,
+        framing,
+        path=out / "gallery.html",
         title="Drawn faces, translated",
         subtitle="One small StarGAN, exported to ONNX and proven equal to PyTorch, gives each "
         "face every hair colour and flips its other attributes.",

@@ -11,7 +11,7 @@ from stargan_deploy.errors import UsageError
 from stargan_deploy.files.atomic import cannot_write, check_folder, write_bytes
 from stargan_deploy.files.images import Pixels, encode_image
 from stargan_deploy.files.metadata import AI_MADE_XMP, CREATOR, MADE_SOURCE_TYPE
-from stargan_deploy.presentation.grids import picture_grid
+from stargan_deploy.presentation.grids import image_grid
 
 GRID_NAME = "grid.png"
 
@@ -83,7 +83,7 @@ class SampledFolder:
         width = len(headings)
         rows = [pictures[start : start + width] for start in range(0, len(pictures), width)]
         cell_px = max(LEAST_CELL_PX, pictures[0].width)
-        _write(picture_grid(rows, headings, cell_px=cell_px), self.grid)
+        _write(image_grid(rows, headings, cell_px=cell_px), self.grid)
 
 
 def _like_ours(folder: Path) -> list[Path]:
