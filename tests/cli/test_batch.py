@@ -144,7 +144,7 @@ def test_the_model_that_is_taken_is_named(command, demo_checkpoint, photos, monk
     [
         ((), 2, f"name at least one target with --attrs; this model knows: {ATTRIBUTES}"),
         (("--attrs", "Blonde_Hair"), 2, "did you mean 'Blond_Hair'?"),
-        (("--attrs", "Male", "--attrs", "Male"), 2, "ask for the same"),
+        (("--attrs", "Male", "--attrs", "Male"), 2, "mean the same"),
         (("--attrs", "Male", "--input", "none"), 3, "no such file or folder: none"),
         (("--attrs", "Male", "--input", "empty"), 3, "no images in empty; looked for files"),
         (("--attrs", "Male", "--model", "none.onnx"), 4, "no such model: none.onnx"),
@@ -157,7 +157,7 @@ def test_the_model_that_is_taken_is_named(command, demo_checkpoint, photos, monk
         (
             ("--attrs", "Male", "--source", "photos/a.jpg"),
             3,
-            "photos/a.jpg: it is no text; --source",
+            "photos/a.jpg: it is not a text file; --source",
         ),
         (("--attrs", "Male", "--batch-size", "0"), 2, "at least one image"),
     ],

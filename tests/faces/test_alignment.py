@@ -23,7 +23,7 @@ from stargan_deploy.faces.alignment import (
     transform,
     warp,
 )
-from stargan_deploy.faces.detection import Face
+from stargan_deploy.faces.face import Face
 from stargan_deploy.files.images import centre_crop_resize
 
 IN_CELEBA = np.array([[70.2, 111.5], [107.7, 111.5], [89, 136], [72, 153], [105.9, 153]])
