@@ -63,7 +63,7 @@ def test_any_domain_names_give_distinct_safe_folders(names):
 
 
 def test_no_target_lists_what_the_model_knows():
-    with pytest.raises(UsageError, match=r"--attrs.*Black_Hair, Blond_Hair"):
+    with pytest.raises(UsageError, match=r"`targets`.*Black_Hair, Blond_Hair"):
         name_targets(CELEBA, [])
 
 
