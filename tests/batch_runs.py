@@ -3,12 +3,12 @@
 import re
 from pathlib import Path
 
+from stargan_deploy.batch.execute import BatchContext, execute_plan
 from stargan_deploy.batch.photos.naming import NameTemplate
 from stargan_deploy.batch.photos.photo_file import ImageFiles, PhotoFiles
 from stargan_deploy.batch.pipeline import Pipeline
 from stargan_deploy.batch.plan import BatchJob, ImageOptions, plan_batch
 from stargan_deploy.batch.report import BatchReport
-from stargan_deploy.batch.execute import BatchContext, execute_plan
 from stargan_deploy.batch.session import make_framing, settings_of
 from stargan_deploy.batch.shard import WHOLE
 from stargan_deploy.files.atomic import write_bytes

@@ -18,8 +18,8 @@ from stargan_deploy.batch.shard import WHOLE, Shard, parse_shard
 from stargan_deploy.card.card import ModelCard
 from stargan_deploy.card.labels import LabelSpace
 from stargan_deploy.errors import UsageError, unknown_name
-from stargan_deploy.inference.framing import Fit
 from stargan_deploy.files.metadata import KEEPABLE
+from stargan_deploy.inference.framing import Fit
 from stargan_deploy.inference.source_labels import LabelTable, needed_names, read_label_table
 from stargan_deploy.inference.targets import NamedTarget, name_targets, only_target
 from stargan_deploy.inference.translator import choose_direction
@@ -121,7 +121,7 @@ class BatchPlan:
 def make_job(
     card: ModelCard,
     *,
-    input: Path,  # noqa: A002 - the field's name
+    input: Path,
     output: Path,
     targets: Sequence[str] = (),
     direction: str | None = None,

@@ -2,8 +2,8 @@
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 
 from stargan_deploy.batch.disk import DiskWait
 from stargan_deploy.batch.execute import BatchContext, OnProgress, Work, execute_plan
@@ -44,9 +44,9 @@ class BatchRequest:
     job: BatchJob
     model: ModelFile
     """A checkpoint or an artefact; a `ChosenModel` is opened as it is."""
-    runtime: RuntimeRequest = RuntimeRequest()
+    runtime: RuntimeRequest = field(default_factory=RuntimeRequest)
     """How to run the model; without a batch size it takes `ROWS_PER_CALL`."""
-    policy: ResumePolicy = ResumePolicy()
+    policy: ResumePolicy = field(default_factory=ResumePolicy)
     """How to treat the work of earlier runs."""
     disk_wait_s: float = 0.0
     """How long a write is repeated while the disk is full, in seconds."""
@@ -108,11 +108,10 @@ def run_batch(
         StoppedError: a signal arrived; what was finished is recorded.
     """
     prepared = prepare_batch(request)
-    with _opened(request, prepared.chosen, session) as (work, context):
+    with _opened(request, prepared.chosen, on_progress, session) as (work, context):
         settings, name = context.settings, request.model.path.name
         words = f"{prepared.plan.summary} with {name} ({settings.backend} on {settings.device})"
         _log.info("translating %s", words)
-        context = replace(context, on_progress=on_progress)
         report = execute_plan(prepared.plan, work, context, prepared.earlier)
     _write_pages(prepared.plan, context.card, request.pages)
     return report
@@ -131,12 +130,12 @@ def watch_batch(
     """
     request = replace(request, policy=replace(request.policy, resume=True))
     chosen = choose_for_watching(request)
-    with _opened(request, chosen) as (work, context):
-        _log.info("watching %s with %s", request.job.input, request.model.path.name)
-        context = replace(context, on_progress=on_progress, covers_folder=True)
+    with _opened(request, chosen, on_progress) as (work, context):
+        _log.info("watching %s with %s; Ctrl-C ends it", request.job.input, request.model.path.name)
+        now = replace(context, covers_folder=True)
         for plan in watch(request.job):
-            yield execute_plan(plan, work, context)
-            context = replace(context, policy=replace(context.policy, changed="redo"))
+            yield execute_plan(plan, work, now)
+            now = replace(now, policy=replace(now.policy, changed="redo"))
 
 
 def choose_for_watching(request: BatchRequest) -> ChosenModel:
@@ -156,8 +155,8 @@ def _choose(
 ) -> ChosenModel:
     if isinstance(request.model, ChosenModel):
         return request.model
-    size = request.runtime.batch_size or ROWS_PER_CALL
-    wanted = replace(request.runtime, batch_size=size)
+    size = request.runtime.batch_size
+    wanted = replace(request.runtime, batch_size=ROWS_PER_CALL if size is None else size)
     if request.policy.resume or resumes:
         wanted = replace(wanted, earlier=_earlier_runtime(earlier))
     return resolve_runtime(request.model, wanted, num_images=num_images)
@@ -176,15 +175,23 @@ def _earlier_runtime(earlier: Manifests) -> EarlierRuntime | None:
 
 @contextmanager
 def _opened(
-    request: BatchRequest, chosen: ChosenModel, session: BatchSession | None = None
+    request: BatchRequest,
+    chosen: ChosenModel,
+    on_progress: OnProgress,
+    session: BatchSession | None = None,
 ) -> Iterator[tuple[Work, BatchContext]]:
     """What translates photos, ready, and the context of the run."""
     wait = DiskWait(request.job.output, wait_s=request.disk_wait_s, say=_log.info)
-    if session is not None:
-        yield session.pipeline.work, _context(request, session, wait)
-        return
-    with open_session(chosen, request.job, write=wait.write_bytes) as opened:
-        context = _context(request, opened, wait)
+    given = nullcontext(session) if session else None
+    with given or open_session(chosen, request.job, write=wait.write_bytes) as opened:
+        context = BatchContext(
+            settings=opened.settings,
+            card=opened.translator.card,
+            model=str(request.model.path),
+            policy=request.policy,
+            wait=wait,
+            on_progress=on_progress,
+        )
         if request.ray is None:
             yield opened.pipeline.work, context
             return
@@ -198,16 +205,6 @@ def _opened(
         settings=context.settings,
     ) as work:
         yield work, context
-
-
-def _context(request: BatchRequest, session: BatchSession, wait: DiskWait) -> BatchContext:
-    return BatchContext(
-        settings=session.settings,
-        card=session.translator.card,
-        model=str(request.model.path),
-        policy=request.policy,
-        wait=wait,
-    )
 
 
 def _write_pages(plan: BatchPlan, card: ModelCard, pages: Pages) -> None:

@@ -35,7 +35,7 @@ def test_a_folder_is_translated(command, checkpoint, photos, tmp_path):
     words = ("--input", "photos", "--attrs", "Blond_Hair", "--model", checkpoint)
     result = command("batch", *words, "--device", "cpu")
     assert result.code == 0
-    assert "translated 2 of 2 photos: 2 pictures in translated/" in result.out
+    assert "translated 2 of 2 photos: 2 images in translated/" in result.out
     assert "images/s" in result.out
     assert "translating 2 photos to Blond_Hair with tiny.safetensors (eager on cpu)" in result.err
     with Image.open(tmp_path / "translated/sub/b.png") as image:
@@ -243,4 +243,4 @@ def test_resuming_takes_what_the_earlier_run_took(command, checkpoint, photos, c
     resumed = command(*words, "--resume")
     assert resumed.code == 0
     assert "eager, same as the run being resumed" in resumed.err
-    assert "translated 3 of 3 photos, 2 of them before: 1 picture" in resumed.out
+    assert "translated 3 of 3 photos, 2 of them before: 1 image" in resumed.out
