@@ -3,12 +3,12 @@
 import re
 from pathlib import Path
 
+from stargan_deploy.batch.execute import BatchContext, execute_plan
 from stargan_deploy.batch.photos.naming import NameTemplate
 from stargan_deploy.batch.photos.photo_file import ImageFiles, PhotoFiles
 from stargan_deploy.batch.pipeline import Pipeline
 from stargan_deploy.batch.plan import BatchJob, ImageOptions, plan_batch
 from stargan_deploy.batch.report import BatchReport
-from stargan_deploy.batch.run import BatchContext, run_batch
 from stargan_deploy.batch.session import make_framing, settings_of
 from stargan_deploy.batch.shard import WHOLE
 from stargan_deploy.files.atomic import write_bytes
@@ -48,7 +48,7 @@ def run(
     )
     settings = settings_of(job, translator, "fp32")
     found = BatchContext(settings=settings, card=translator.card, **context)
-    return run_batch(plan_batch(job), pipeline.work, found)
+    return execute_plan(plan_batch(job), pipeline.work, found)
 
 
 def pictures(folder: Path) -> dict[str, Path]:

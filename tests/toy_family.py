@@ -103,11 +103,12 @@ class ToyFamily(Family):
 def save_toy(path: Path) -> Path:
     """A checkpoint with random weights."""
     family = ToyFamily()
+    toy = ToyFamily()
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(0)
         networks = family.build_networks({})
     card = ModelCard(
-        family="toy",
+        family=toy.name,
         network={},
         weights="raw",
         step=0,

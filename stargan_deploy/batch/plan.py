@@ -1,9 +1,9 @@
 """Where each image of a batch will go, decided before the first photo is decoded."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Literal, cast
 
 from stargan_deploy.batch.photos.listing import list_photos
 from stargan_deploy.batch.photos.naming import (
@@ -14,11 +14,15 @@ from stargan_deploy.batch.photos.naming import (
 )
 from stargan_deploy.batch.report import Failure
 from stargan_deploy.batch.settings import NOT_RECORDED
-from stargan_deploy.batch.shard import WHOLE, Shard
-from stargan_deploy.errors import UsageError
+from stargan_deploy.batch.shard import WHOLE, Shard, parse_shard
+from stargan_deploy.card.card import ModelCard
+from stargan_deploy.card.labels import LabelSpace
+from stargan_deploy.errors import UsageError, unknown_name
+from stargan_deploy.files.metadata import KEEPABLE
 from stargan_deploy.inference.framing import Fit
-from stargan_deploy.inference.source_labels import LabelTable
-from stargan_deploy.inference.targets import NamedTarget
+from stargan_deploy.inference.source_labels import LabelTable, needed_names, read_label_table
+from stargan_deploy.inference.targets import NamedTarget, name_targets, only_target
+from stargan_deploy.inference.translator import choose_direction
 from stargan_deploy.presentation.text import printable
 
 
@@ -50,6 +54,8 @@ class ImageOptions:
         if bad or not self.strengths:
             shown = f"{bad[0]:g}" if bad else "nothing"
             raise UsageError(f"`strengths` must be from 0 to {MAX_STRENGTH}, not {shown}")
+        for word in sorted(self.keep.difference(KEEPABLE)):
+            raise UsageError(f"`keep`: {unknown_name('metadata', word, KEEPABLE)}")
         if self.faces and self.fit != "crop":
             raise UsageError("`fit` does not go with `faces`, which aligns and crops each face")
 
@@ -105,6 +111,66 @@ class BatchPlan:
     note: str = ""
     """A line about folders that were left out, or nothing."""
 
+    @property
+    def summary(self) -> str:
+        """The batch in a few words: `2 photos to Blond_Hair; -Male`."""
+        photos = f"{len(self.photos)} photo{'' if len(self.photos) == 1 else 's'}"
+        return f"{photos} to {'; '.join(named.target.text for named in self.job.targets)}"
+
+
+def make_job(
+    card: ModelCard,
+    *,
+    input: Path,
+    output: Path,
+    targets: Sequence[str] = (),
+    direction: str | None = None,
+    source: str = "predict",
+    options: ImageOptions = ImageOptions(),
+    naming: str | None = None,
+    shard: str | None = None,
+    max_photos: int | None = None,
+) -> BatchJob:
+    """Return the job for a model that some words describe.
+
+    Args:
+        card: the model's.
+        input: a folder, or one file.
+        output: folder for the images.
+        targets: attributes and domains: `Blond_Hair,Young`, `-Male`; none for a model without.
+        direction: entry point of a model with several.
+        source: "predict", "zeros" or the path of a table of labels.
+        options: how images are made; the direction replaces their entry point.
+        naming: template of the images' names.
+        shard: `I/N`; None takes all photos.
+        max_photos: largest number of photos.
+
+    Raises:
+        UsageError: words that make no sense, or not for this model.
+        DataError: a table of labels that cannot be read.
+    """
+    space = card.labels
+    if not space.sets and options.strengths != (1.0,):
+        raise UsageError("`strengths` go part of the way between labels, and this model has none")
+    if not space.sets and source != "predict":
+        raise UsageError(
+            f"`source` {source} gives the photos' own labels, and this model has none",
+            hint="leave it out",
+        )
+    entry_point = choose_direction(card, direction)
+    only = () if space.sets else (only_target(space, entry_point, targets),)
+    named = only or name_targets(space, targets)
+    return BatchJob(
+        input=input,
+        output=output,
+        targets=named,
+        source=_read_source(source, space, named),
+        options=replace(options, entry_point=entry_point),
+        naming=None if naming is None else NameTemplate(text=naming),
+        shard=WHOLE if shard is None else parse_shard(shard),
+        max_photos=max_photos,
+    )
+
 
 def plan_batch(job: BatchJob) -> BatchPlan:
     """List the photos and name their images; writes nothing.
@@ -130,6 +196,15 @@ def plan_batch(job: BatchJob) -> BatchPlan:
     return BatchPlan(
         job=job, photos=photos, renamed=renamed, failures=listing.failures, note=listing.note
     )
+
+
+def _read_source(
+    source: str, space: LabelSpace, targets: tuple[NamedTarget, ...]
+) -> Literal["predict", "zeros"] | LabelTable:
+    if source in ("predict", "zeros"):
+        return cast(Literal["predict", "zeros"], source)
+    needed = needed_names(space, [named.target for named in targets])
+    return read_label_table(Path(source), space, needed=needed)
 
 
 def _places(

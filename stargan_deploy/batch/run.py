@@ -1,220 +1,222 @@
-"""A planned batch carried out: every photo to every target, none lost and none done twice."""
+"""Runs a batch from request to report: plan, model, photos, pages; here, on Ray, or watching."""
 
-import time
-from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field
-from pathlib import Path
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 
 from stargan_deploy.batch.disk import DiskWait
-from stargan_deploy.batch.manifest.lines import PhotoRecord
-from stargan_deploy.batch.manifest.reader import read_manifests
-from stargan_deploy.batch.manifest.writer import ManifestWriter
-from stargan_deploy.batch.outcome import Outcome
-from stargan_deploy.batch.photos.photo_remarks import Trait, trait_notes
-from stargan_deploy.batch.plan import BatchPlan, Photo
-from stargan_deploy.batch.report import BatchReport, Failure, report_name
-from stargan_deploy.batch.resume import (
-    HASHED_AT_ONCE,
-    Decision,
-    ResumePolicy,
-    claim_in_groups,
-    decide,
-)
-from stargan_deploy.batch.settings import Settings
+from stargan_deploy.batch.execute import BatchContext, OnProgress, Work, execute_plan
+from stargan_deploy.batch.manifest.reader import Manifests, read_manifests
+from stargan_deploy.batch.plan import BatchJob, BatchPlan, plan_batch
+from stargan_deploy.batch.report import BatchReport
+from stargan_deploy.batch.resume import ResumePolicy, refuse_earlier_work
+from stargan_deploy.batch.session import BatchSession, make_framing, open_session
+from stargan_deploy.batch.watch import watch
 from stargan_deploy.card.card import ModelCard
-from stargan_deploy.errors import StoppedError
-from stargan_deploy.files.atomic import remove_temporaries
-from stargan_deploy.inference.translator import ZEROS_NOTE
-from stargan_deploy.presentation.text import printable
-from stargan_deploy.stop_signals import StopSignals
+from stargan_deploy.card.tensors import ROWS_PER_CALL
+from stargan_deploy.errors import UsageError
+from stargan_deploy.inference.choose import (
+    ChosenModel,
+    EarlierRuntime,
+    RuntimeRequest,
+    resolve_runtime,
+)
+from stargan_deploy.inference.find import ModelFile
 
-OnProgress = Callable[[int, int], None]
-"""Called with the numbers of finished photos and of all photos to translate."""
-
-Work = Callable[[Iterator[Photo]], Generator[Outcome | None, None, None]]
-"""Translates photos, here (`Pipeline.work`) or elsewhere, and yields the outcome of each; None
-where none ended for a while, so that a signal is noticed."""
-
-COMPARED_PER_LINE = 40 * HASHED_AT_ONCE
-"""Finished photos compared per line of progress."""
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class BatchContext:
-    """The settings of a run and its surroundings."""
+class Pages:
+    """Pages to make of a finished batch."""
 
-    settings: Settings
-    """Everything but the photos that decides the images."""
-    card: ModelCard
-    model: str = ""
-    """Name of the model, for the report."""
+    grid: bool = False
+    """Contact sheets of all photos."""
+    gallery: bool = False
+    """One HTML file of before and after."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchRequest:
+    """Everything that is asked of a batch."""
+
+    job: BatchJob
+    model: ModelFile
+    """A checkpoint or an artefact; a `ChosenModel` is opened as it is."""
+    runtime: RuntimeRequest = field(default_factory=RuntimeRequest)
+    """How to run the model; without a batch size it takes `ROWS_PER_CALL`."""
     policy: ResumePolicy = field(default_factory=ResumePolicy)
     """How to treat the work of earlier runs."""
-    covers_folder: bool = False
-    """Whether the report covers all photos ever recorded in the output folder, not only those of
-    the plan; meant for a watched folder."""
-    wait: DiskWait = field(default_factory=lambda: DiskWait(Path(), wait_s=0, say=lambda _: None))
-    """Repeats writes while the disk is full."""
-    say: Callable[[str], None] = lambda _: None
-    """Receives lines that the user should see at once."""
-    on_progress: OnProgress = lambda _done, _all: None
+    disk_wait_s: float = 0.0
+    """How long a write is repeated while the disk is full, in seconds."""
+    ray: str | None = None
+    """A Ray cluster to work on: "local", "auto" or HOST:PORT."""
+    pages: Pages = Pages()
+
+    def __post_init__(self) -> None:
+        if len(self.job.options.strengths) > 1 and (self.pages.grid or self.pages.gallery):
+            raise UsageError("`grid` and `gallery` go with one strength; several make strips")
 
 
-def run_batch(plan: BatchPlan, work: Work, context: BatchContext) -> BatchReport:
-    """Translate a planned batch; writes images, manifest and report.
+@dataclass(frozen=True, kw_only=True)
+class PreparedBatch:
+    """A batch that was found possible, and has not started."""
 
-    A first report is written before the work starts, so that an unwritable folder is noticed then,
-    and that an interrupted batch leaves a report that says so.
+    plan: BatchPlan
+    chosen: ChosenModel
+    earlier: Manifests
+
+
+def prepare_batch(request: BatchRequest) -> PreparedBatch:
+    """Plan a batch and choose how to run its model; opens no model and writes no image.
+
+    Raises:
+        DataError: there are no photos.
+        UsageError: the request makes no sense, or there is work of an earlier run that its policy
+            does not cover.
+        StarganDeployError: as `resolve_runtime`.
+    """
+    plan = plan_batch(request.job)
+    earlier = read_manifests(request.job.output)
+    if not (request.policy.resume or request.policy.overwrite):
+        refuse_earlier_work(plan.photos, earlier, request.job.shard)
+    chosen = _choose(request, earlier, num_images=sum(len(photo.outputs) for photo in plan.photos))
+    return PreparedBatch(plan=plan, chosen=chosen, earlier=earlier)
+
+
+def run_batch(
+    request: BatchRequest,
+    *,
+    session: BatchSession | None = None,
+    on_progress: OnProgress = lambda _done, _all: None,
+) -> BatchReport:
+    """Translate the photos of a request; writes images, manifest, report and pages.
+
+    What happens on the way is logged.
 
     Args:
-        plan: from `plan_batch`.
-        work: translates photos.
-        context: settings, earlier runs, a full disk.
+        request: the batch.
+        session: opened for jobs like this one; None opens the request's model.
+        on_progress: called with the numbers of finished photos and of all photos to translate.
 
     Raises:
         UsageError: another run is at work, or the work of earlier runs does not fit.
+        DataError: there are no photos. A photo that fails is listed in the report.
+        ModelError, BackendError, ExportError: the model cannot be run.
         OutputError: the output folder cannot be written, or the disk stayed full.
-        BackendError: the runtime failed.
         StoppedError: a signal arrived; what was finished is recorded.
     """
-    shard, output, run = plan.job.shard, plan.job.output, context
+    prepared = prepare_batch(request)
+    with _opened(request, prepared.chosen, on_progress, session) as (work, context):
+        settings, name = context.settings, request.model.path.name
+        words = f"{prepared.plan.summary} with {name} ({settings.backend} on {settings.device})"
+        _log.info("translating %s", words)
+        report = execute_plan(prepared.plan, work, context, prepared.earlier)
+    _write_pages(prepared.plan, context.card, request.pages)
+    return report
 
-    def tell_compared(num_compared: int, num_all: int) -> None:
-        if num_compared % COMPARED_PER_LINE == 0:
-            run.say(f"{num_compared} of {num_all} finished photos compared with their files")
 
-    with ManifestWriter(output, shard=shard, guard=run.wait) as manifest:
-        earlier = read_manifests(output)
-        decision = decide(
-            plan.photos,
-            output=output,
-            earlier=earlier,
-            settings=run.settings,
-            policy=run.policy,
-            shard=shard,
-            on_progress=tell_compared,
+def watch_batch(
+    request: BatchRequest, *, on_progress: OnProgress = lambda _done, _all: None
+) -> Iterator[BatchReport]:
+    """Translate what is in the folder and what arrives in it, until a signal; resumes if need be.
+
+    Yields:
+        The report on the whole folder, after each group of photos.
+
+    Raises:
+        StarganDeployError: as `choose_for_watching` and `run_batch`.
+    """
+    request = replace(request, policy=replace(request.policy, resume=True))
+    chosen = choose_for_watching(request)
+    with _opened(request, chosen, on_progress) as (work, context):
+        _log.info("watching %s with %s; Ctrl-C ends it", request.job.input, request.model.path.name)
+        now = replace(context, covers_folder=True)
+        for plan in watch(request.job):
+            yield execute_plan(plan, work, now)
+            now = replace(now, policy=replace(now.policy, changed="redo"))
+
+
+def choose_for_watching(request: BatchRequest) -> ChosenModel:
+    """Choose how `watch_batch` runs the model; opens nothing.
+
+    Raises:
+        UsageError: the request asks for Ray or for pages.
+        StarganDeployError: as `resolve_runtime`.
+    """
+    if request.ray or request.pages != Pages():
+        raise UsageError("`watch` goes without `ray`, `grid` and `gallery`")
+    return _choose(request, read_manifests(request.job.output), num_images=0, resumes=True)
+
+
+def _choose(
+    request: BatchRequest, earlier: Manifests, *, num_images: int, resumes: bool = False
+) -> ChosenModel:
+    if isinstance(request.model, ChosenModel):
+        return request.model
+    size = request.runtime.batch_size
+    wanted = replace(request.runtime, batch_size=ROWS_PER_CALL if size is None else size)
+    if request.policy.resume or resumes:
+        wanted = replace(wanted, earlier=_earlier_runtime(earlier))
+    return resolve_runtime(request.model, wanted, num_images=num_images)
+
+
+def _earlier_runtime(earlier: Manifests) -> EarlierRuntime | None:
+    """What the last run that wrote to the folder used."""
+    if not earlier.runs:
+        return None
+    settings = max(earlier.runs.values(), key=lambda run: run.rank).settings
+    return EarlierRuntime(
+        backend=str(settings.get("backend", "")),
+        payload_sha256=str(settings.get("artefact_sha256", "")),
+    )
+
+
+@contextmanager
+def _opened(
+    request: BatchRequest,
+    chosen: ChosenModel,
+    on_progress: OnProgress,
+    session: BatchSession | None = None,
+) -> Iterator[tuple[Work, BatchContext]]:
+    """What translates photos, ready, and the context of the run."""
+    wait = DiskWait(request.job.output, wait_s=request.disk_wait_s, say=_log.info)
+    given = nullcontext(session) if session else None
+    with given or open_session(chosen, request.job, write=wait.write_bytes) as opened:
+        context = BatchContext(
+            settings=opened.settings,
+            card=opened.translator.card,
+            model=str(request.model.path),
+            policy=request.policy,
+            wait=wait,
+            on_progress=on_progress,
         )
-        for note in (*manifest.notes, *earlier.notes()):
-            run.say(f"note: {note}")
-        names = {photo.name.as_posix() for photo in plan.photos}
-        others = [r for r in earlier.photos.values() if run.covers_folder and r.photo not in names]
-        tally = _Tally(plan, decision, others, run)
-        tally.report(finished=False)
-        if decision.to_do:
-            manifest.begin(run.settings, earlier)
-            remove_temporaries(path for photo in decision.to_do for path in photo.outputs)
-            _do(decision.to_do, work, manifest, tally)
-        return tally.report(finished=True)
+        if request.ray is None:
+            yield opened.pipeline.work, context
+            return
+    from stargan_deploy.batch.ray.cluster import ray_work
+
+    with ray_work(
+        request.ray,
+        chosen,
+        request.job,
+        disk_wait_s=request.disk_wait_s,
+        settings=context.settings,
+    ) as work:
+        yield work, context
 
 
-def _do(photos: Sequence[Photo], work: Work, manifest: ManifestWriter, tally: "_Tally") -> None:
-    """Translate photos and record the end of each; stops at a signal."""
-    output = tally.plan.job.output
-    with (
-        StopSignals() as stop,
-        closing(work(claim_in_groups(photos, manifest, output=output))) as outcomes,
-    ):
-        for outcome in outcomes:
-            if outcome is not None:
-                manifest.append(outcome.record(output))
-                tally.add(outcome)
-            if stop.received is not None:
-                tally.run.wait.give_up()
-                break
-    if stop.received is not None and tally.num_ended < len(photos):
-        raise StoppedError(
-            f"stopped by {stop.received.name} after {tally.num_ended} of {len(photos)} photos",
-            signal=stop.received,
-            hint="continue with the same command and `resume`",
-        )
+def _write_pages(plan: BatchPlan, card: ModelCard, pages: Pages) -> None:
+    from stargan_deploy.batch.output.contact_sheets import write_batch_gallery, write_contact_sheets
 
-
-class _Tally:
-    """The progress of a run in numbers."""
-
-    def __init__(
-        self,
-        plan: BatchPlan,
-        decision: Decision,
-        others: Sequence[PhotoRecord],
-        run: BatchContext,
-    ) -> None:
-        self.plan = plan
-        self.run = run
-        self.num_ended = 0
-        self._to_do = decision.to_do
-        self._num_photos = len(plan.photos) + len(others)
-        before = (*decision.done, *others)
-        self._before = Counter(record.result for record in before)
-        self._skipped = [r.photo for r in before if r.result in ("skipped", "copied")]
-        failed = [record for record in others if record.result == "failed"]
-        self._failures = [Failure(path=printable(r.photo), reason=r.reason) for r in failed]
-        self._failures += plan.failures
-        self._ended: Counter[str] = Counter()
-        self._traits: Counter[Trait] = Counter()
-        self._num_images = 0
-        self._origin = ""
-        self._start_s = time.perf_counter()
-
-    def add(self, outcome: Outcome) -> None:
-        """Count the end of one photo."""
-        self.num_ended += 1
-        self._ended[outcome.result] += 1
-        self._num_images += len(outcome.images)
-        if outcome.result == "failed":
-            self._failures.append(outcome.failure)
-        else:
-            self._traits.update(outcome.traits)
-        if outcome.result in ("skipped", "copied"):
-            self._skipped.append(outcome.photo.name.as_posix())
-        if outcome.result == "translated":
-            self._origin = outcome.source_origin
-        self.run.on_progress(self.num_ended, len(self._to_do))
-
-    def report(self, *, finished: bool) -> BatchReport:
-        """Write the report on the progress so far, and return it."""
-        seconds = time.perf_counter() - self._start_s
-        job, settings = self.plan.job, self.run.settings
-        results = self._before + self._ended
-        report = BatchReport(
-            path=str(job.output / report_name(job.shard)),
-            finished=finished,
-            input=printable(job.input),
-            output=printable(job.output),
-            targets={named.folder: named.target.text for named in job.targets},
-            model=self.run.model,
-            backend=settings.backend,
-            device=settings.device,
-            image_size=int(settings.options["size"]),
-            num_photos=self._num_photos,
-            num_done_before=self._before.total() - self._before["failed"],
-            num_translated=results["translated"],
-            num_pictures=self._num_images,
-            num_failed=len(self._failures),
-            seconds=round(seconds, 3),
-            images_per_s=round(self._num_images / max(seconds, 1e-9), 2),
-            source_origin=self._origin,
-            renamed=self.plan.renamed,
-            without_face=tuple(sorted(map(printable, self._skipped))),
-            failures=tuple(sorted(self._failures, key=lambda failure: failure.path)),
-            notes=self._notes(),
-        )
-        self.run.wait(report.write)
-        return report
-
-    def _notes(self) -> tuple[str, ...]:
-        num_looked_at = self.num_ended - self._ended["failed"]
-        size = int(self.run.settings.options["size"])
-        notes = trait_notes(self._traits, num_looked_at, self.run.card, size)
-        if self.plan.note:
-            notes.append(self.plan.note)
-        if self._origin == "zeros" and self.plan.job.source == "predict":
-            notes.append(ZEROS_NOTE)
-        if self.plan.renamed:
-            notes.append(
-                f"renamed: {len(self.plan.renamed)} of the images, because another photo's has "
-                "the name; the report lists them"
-            )
-        return tuple(notes)
+    if pages == Pages():
+        return
+    framing = make_framing(plan.job, card)
+    if pages.grid:
+        paths = write_contact_sheets(plan, framing)
+        more = f" to {paths[-1].name}" if paths[1:] else ""
+        _log.info("contact sheets: %s%s", paths[0], more)
+    if pages.gallery:
+        title = f"{plan.job.input.resolve().name}, translated"
+        _log.info("gallery: %s", write_batch_gallery(plan, framing, title=title))

@@ -21,6 +21,7 @@ from stargan_deploy.inference.translator import Translator
 class BatchSession:
     """A pipeline that is ready, and its settings."""
 
+    model: ChosenModel
     pipeline: Pipeline
     settings: Settings
     translator: Translator
@@ -33,8 +34,8 @@ def open_session(
     """Open a runtime for a job; closes it at the end of the block.
 
     Args:
-        chosen: what to open, and how.
-        job: what it will be used for.
+        chosen: the model to open.
+        job: the batch, or one like it.
         write: writes one image.
 
     Raises:
@@ -56,7 +57,9 @@ def open_session(
             sink=ImageFiles(write),
         )
         settings = settings_of(job, translator, chosen.precision)
-        yield BatchSession(pipeline=pipeline, settings=settings, translator=translator)
+        yield BatchSession(
+            model=chosen, pipeline=pipeline, settings=settings, translator=translator
+        )
 
 
 def make_framing(job: BatchJob, card: ModelCard) -> Framing:
@@ -105,6 +108,3 @@ def settings_of(job: BatchJob, translator: Translator, precision: str) -> Settin
             "version": IMAGES_SINCE,
         },
     )
-
-
-open_engine = open_session  # for batch/ray, until it has the new names

@@ -4,9 +4,11 @@ import csv
 import io
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-from stargan_deploy.benchmarking.results import BatchRow, Results, Row, Timing
+from stargan_deploy.benchmarking.report.columns import value_at
+from stargan_deploy.benchmarking.results import Results
 from stargan_deploy.files.atomic import write_text
 
 CSV_NAME = "results.csv"
@@ -14,64 +16,72 @@ CSV_NAME = "results.csv"
 BATCH_PATH = "batch job"
 """What stands for the path in the lines of batch sides."""
 
-STATISTICS = ("mean_ms", "std_ms", "min_ms", "p50_ms", "p90_ms", "p95_ms", "p99_ms", "max_ms")
-
-COLUMNS = (
-    "created",
-    "model",
-    "model_sha256",
-    "cpu",
-    "gpu",
-    "git_revision",
-    "backend",
-    "device",
-    "precision",
-    "asked_precision",
-    "verified",
-    "batch_size",
-    "height",
-    "width",
-    "path",
-    "num_calls",
-    *STATISTICS,
-    "images_per_s",
-    "stopped_by",
-    "warm_up_calls",
-    "warm_up_stable",
-    "speedup_host_to_host",
-    "max_difference_levels",
-    "mean_difference_levels",
-    "psnr_db",
-    "build_s",
-    "load_s",
-    "first_call_s",
-    "artefact_bytes",
-    "peak_host_bytes",
-    "peak_device_bytes",
-    "counted_gmacs",
-    "counted_gb",
-    "roofline_bound",
-    "roofline_share",
-    "roofline_note",
-    "offline_images",
-    "offline_s",
-    "offline_images_per_s",
-    "server_bound_ms",
-    "server_images_per_s",
-    "server_p99_ms",
-    "server_queries",
-    "server_seed",
-    "side",
-    "num_photos",
-    "speedup_over_plain_loop",
-    "share_of_prepared",
-    "share_of_generator",
-    "entry_point",
-)
-"""Stable names with their units; new ones come at the end."""
-
-Parts = tuple[tuple[object, dict[str, str]], ...]
-"""Things that may be None, with their fields by the column that each goes to."""
+COLUMNS = {
+    "created": "run.created",
+    "model": "run.model",
+    "model_sha256": "run.model_sha256",
+    "cpu": "run.machine.cpu",
+    "gpu": "run.machine.gpu",
+    "git_revision": "run.machine.git_revision",
+    "backend": "any.backend",
+    "device": "any.device",
+    "precision": "any.precision",
+    "asked_precision": "row.asked_precision",
+    "verified": "row.verified",
+    "batch_size": "any.batch_size",
+    "height": "row.height side.image_size",
+    "width": "row.width side.image_size",
+    "path": "path",
+    "num_calls": "timing.statistics.num",
+    **{
+        name: f"timing.statistics.{name}"
+        for name in (
+            "mean_ms",
+            "std_ms",
+            "min_ms",
+            "p50_ms",
+            "p90_ms",
+            "p95_ms",
+            "p99_ms",
+            "max_ms",
+        )
+    },
+    "images_per_s": "timing.images_per_s side.images_per_s",
+    "stopped_by": "timing.stopped_by",
+    "warm_up_calls": "timing.warm_up_calls",
+    "warm_up_stable": "timing.warm_up_stable",
+    "speedup_host_to_host": "row.speedup",
+    "max_difference_levels": "any.picture_error.max_difference",
+    "mean_difference_levels": "any.picture_error.mean_difference",
+    "psnr_db": "any.picture_error.psnr_db",
+    "build_s": "any.start_up.build_s",
+    "load_s": "any.start_up.load_s",
+    "first_call_s": "any.start_up.first_call_s",
+    "artefact_bytes": "row.artefact_bytes",
+    "peak_host_bytes": "row.peak_host_bytes",
+    "peak_device_bytes": "row.peak_device_bytes",
+    "counted_gmacs": "row.roofline.counted_gmacs",
+    "counted_gb": "row.roofline.counted_gb",
+    "roofline_bound": "row.roofline.bound",
+    "roofline_share": "row.roofline.share",
+    "roofline_note": "row.roofline.note",
+    "offline_images": "row.offline.num_images",
+    "offline_s": "row.offline.seconds",
+    "offline_images_per_s": "row.offline.images_per_s",
+    "server_bound_ms": "row.server.latency_bound_ms",
+    "server_images_per_s": "row.server.arrivals_per_s",
+    "server_p99_ms": "row.server.p99_ms",
+    "server_queries": "row.server.num_queries",
+    "server_seed": "row.server.seed",
+    "side": "side.name",
+    "num_photos": "side.num_photos",
+    "speedup_over_plain_loop": "side.speedup",
+    "share_of_prepared": "side.prepared_share",
+    "share_of_generator": "side.generator_share",
+    "entry_point": "row.entry_point",
+}
+"""Stable names with their units, and where each value comes from: the run, a row with one of its
+timings, a side of the batch job, or any of the two. New names come at the end."""
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """How text begins that spreadsheets take for a formula."""
@@ -83,127 +93,25 @@ def write_csv(results: Results, path: Path) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
+    items: list[dict[str, Any]] = [
+        {"row": row, "any": row, "timing": timing, "path": timing and timing.path}
+        for row in results.rows
+        for timing in row.timings or (None,)
+    ]
+    items += [{"side": side, "any": side, "path": BATCH_PATH} for side in results.batch]
     stream = io.StringIO()
     writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    for row in results.rows:
-        for timing in row.timings or (None,):
-            line = _of_run(results) | _of_row(row) | _of_parts(row) | _of_timing(timing)
-            writer.writerow({name: _cell(value) for name, value in line.items()})
-    for side in results.batch:
-        line = _of_run(results) | _of_side(side)
-        writer.writerow({name: _cell(value) for name, value in line.items()})
+    for item in items:
+        line = SimpleNamespace(run=results, **item)
+        writer.writerow({name: _cell(line, paths) for name, paths in COLUMNS.items()})
     write_text(path, stream.getvalue().encode("utf-8", "replace").decode())
 
 
-def _of_run(results: Results) -> dict[str, Any]:
-    return {
-        "created": results.created,
-        "model": results.model,
-        "model_sha256": results.model_sha256,
-        "cpu": results.machine.cpu,
-        "gpu": results.machine.gpu,
-        "git_revision": results.machine.git_revision,
-    }
-
-
-def _of_row(row: Row) -> dict[str, Any]:
-    names = (
-        *("backend", "device", "precision", "asked_precision", "entry_point", "verified"),
-        *("batch_size", "height", "width"),
-        *("artefact_bytes", "peak_host_bytes", "peak_device_bytes"),
-    )
-    return {name: getattr(row, name) for name in names} | {"speedup_host_to_host": row.speedup}
-
-
-def _of_side(row: BatchRow) -> dict[str, Any]:
-    names = ("backend", "device", "precision", "batch_size", "num_photos", "images_per_s")
-    return {
-        **{name: getattr(row, name) for name in names},
-        **_filled(_shared_parts(row)),
-        "side": row.name,
-        "path": BATCH_PATH,
-        "height": row.image_size,
-        "width": row.image_size,
-        "speedup_over_plain_loop": row.speedup,
-        "share_of_prepared": row.prepared_share,
-        "share_of_generator": row.generator_share,
-    }
-
-
-def _of_timing(timing: Timing | None) -> dict[str, Any]:
-    if timing is None:
-        return {}
-    names = ("path", "images_per_s", "stopped_by", "warm_up_calls", "warm_up_stable")
-    return {
-        **{name: getattr(timing, name) for name in names},
-        **{name: getattr(timing.statistics, name) for name in STATISTICS},
-        "num_calls": timing.statistics.num,
-    }
-
-
-def _of_parts(row: Row) -> dict[str, Any]:
-    """What a row knows besides its timings."""
-    parts: Parts = (
-        *_shared_parts(row),
-        (
-            row.roofline,
-            {
-                "counted_gmacs": "counted_gmacs",
-                "counted_gb": "counted_gb",
-                "roofline_bound": "bound",
-                "roofline_share": "share",
-                "roofline_note": "note",
-            },
-        ),
-        (
-            row.offline,
-            {
-                "offline_images": "num_images",
-                "offline_s": "seconds",
-                "offline_images_per_s": "images_per_s",
-            },
-        ),
-        (
-            row.server,
-            {
-                "server_bound_ms": "latency_bound_ms",
-                "server_images_per_s": "arrivals_per_s",
-                "server_p99_ms": "p99_ms",
-                "server_queries": "num_queries",
-                "server_seed": "seed",
-            },
-        ),
-    )
-    return _filled(parts)
-
-
-def _shared_parts(row: Row | BatchRow) -> Parts:
-    return (
-        (
-            row.picture_error,
-            {
-                "max_difference_levels": "max_difference",
-                "mean_difference_levels": "mean_difference",
-                "psnr_db": "psnr_db",
-            },
-        ),
-        (row.start_up, {name: name for name in ("build_s", "load_s", "first_call_s")}),
-    )
-
-
-def _filled(parts: Parts) -> dict[str, Any]:
-    """The cells of the parts that there are."""
-    return {
-        column: getattr(part, field)
-        for part, fields in parts
-        if part is not None
-        for column, field in fields.items()
-    }
-
-
-def _cell(value: Any) -> Any:
+def _cell(line: SimpleNamespace, paths: str) -> Any:
     """A value as a cell: six digits, nothing where it is not finite, text never a formula."""
+    values = (value_at(line, path) for path in paths.split())
+    value = next((value for value in values if value is not None), None)
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, str):

@@ -1,6 +1,6 @@
-"""What a label vector means, and how words such as `Blond_Hair,-Male` become one.
+"""The meaning of label vectors, and how words like `Blond_Hair,-Male` become one.
 
-A label space is one or more label sets, or none: of a model that takes no labels. A set is either
+A label space is one or more label sets, or none for a model that takes no labels. A set is either
 *multilabel* (independent attributes, of which groups may exclude one another, such as hair
 colours) or *onehot* (exactly one domain at a time). With several sets, training is joint (StarGAN
 section 3.2): the generator's label is
@@ -26,7 +26,7 @@ FloatArray = npt.NDArray[np.float32]
 HAIR_COLOURS = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair")
 """CelebA attributes that exclude one another (official StarGAN, `create_labels`)."""
 
-Wish = Literal["on", "off", "flip"]
+LabelChange = Literal["on", "off", "flip"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class LabelSet:
     names: tuple[str, ...]
     """Attribute or domain names in the order of the label vector."""
     exclusive_groups: tuple[tuple[str, ...], ...] = ()
-    """Groups of multilabel attributes of which at most one holds."""
+    """Groups of multilabel attributes of which at most one is on."""
 
     def __post_init__(self) -> None:
         if not self.names:
@@ -59,11 +59,11 @@ class LabelSet:
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """A wish in words, resolved to label names: what to switch on, off or over."""
+    """A target in words, resolved to label names: which to switch on, off or over."""
 
     text: str
     set_index: int
-    wishes: Mapping[str, Wish]
+    changes: Mapping[str, LabelChange]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +76,7 @@ class LabelSpace:
         names = self.names
         doubled = sorted({name for name in names if names.count(name) > 1})
         if doubled:
-            raise LabelError(f"label {doubled[0]!r} stands in two label sets; rename one")
+            raise LabelError(f"label {doubled[0]!r} is in two label sets", hint="rename one")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -107,29 +107,31 @@ class LabelSpace:
         """Resolves `Blond_Hair`, `Blond_Hair,Young`, `-Male`, `flip:Smiling` or `happy`.
 
         Raises:
-            LabelError: an unknown name, a contradiction, or labels of two sets in one wish.
+            LabelError: an unknown name, a contradiction, or labels of two sets in one target.
         """
         words = [word.strip() for word in text.split(",") if word.strip()]
         if not words:
-            raise LabelError(f"empty target {text!r}; this model knows: {', '.join(self.names)}")
-        wishes: dict[str, Wish] = {}
+            raise LabelError(
+                f"empty target {text!r}", hint=f"this model knows: {', '.join(self.names)}"
+            )
+        changes: dict[str, LabelChange] = {}
         for word in words:
-            name, wish = _split_word(word)
+            name, change = _split_word(word)
             if name not in self.names:
                 raise LabelError(unknown_name("attribute", name, self.names, where="this model"))
-            if wishes.setdefault(name, wish) != wish:
+            if changes.setdefault(name, change) != change:
                 raise LabelError(f"target {text!r} asks for {name!r} in two ways")
-        set_index = self._only_set_of(text, wishes)
-        _refuse_contradictions(text, self.sets[set_index], wishes)
-        return Target(text=text, set_index=set_index, wishes=wishes)
+        set_index = self._only_set_of(text, changes)
+        _refuse_contradictions(text, self.sets[set_index], changes)
+        return Target(text=text, set_index=set_index, changes=changes)
 
     def target_vector(self, target: Target, source: FloatArray | None = None) -> FloatArray:
         """The label (D,) to translate to.
 
         Args:
-            target: a parsed wish.
-            source: the image's own labels (K,) of zeros and ones; what the wish does not
-                name stays as it is here. None means all zeros.
+            target: a parsed target.
+            source: the image's own labels (K,) of zeros and ones; labels that the target
+                does not name keep these values. None means all zeros.
 
         Raises:
             LabelError: the source has the wrong length.
@@ -139,9 +141,9 @@ class LabelSpace:
         label_set = self.sets[target.set_index]
         columns = self.slice_of(target.set_index)
         own = self._checked_source(source)[columns].copy()
-        for name, wish in target.wishes.items():
+        for name, change in target.changes.items():
             index = label_set.names.index(name)
-            switched_on = wish == "on" or (wish == "flip" and own[index] < 0.5)
+            switched_on = change == "on" or (change == "flip" and own[index] < 0.5)
             if switched_on:
                 for rival in label_set.rivals(name):
                     own[label_set.names.index(rival)] = 0.0
@@ -159,8 +161,8 @@ class LabelSpace:
     def predicted(self, logits: npt.NDArray[np.floating]) -> FloatArray:
         """Turns classifier logits (N, K) into labels (N, K) of zeros and ones.
 
-        An attribute holds where its logit is positive; of an exclusive group at most the
-        strongest holds; of one-hot domains exactly the strongest holds.
+        An attribute is on where its logit is positive; in an exclusive group at most the
+        strongest is on; among one-hot domains exactly the strongest.
         """
         labels = np.zeros(logits.shape, np.float32)
         for set_index, label_set in enumerate(self.sets):
@@ -177,7 +179,7 @@ class LabelSpace:
         return labels
 
     def single_targets(self) -> tuple[Target, ...]:
-        """One target a label, as the official code tests: exclusive ones set, others flipped."""
+        """One target per label, as the official code tests: exclusive ones set, others flipped."""
         words = []
         for label_set in self.sets:
             for name in label_set.names:
@@ -185,11 +187,13 @@ class LabelSpace:
                 words.append(f"flip:{name}" if flips else name)
         return tuple(self.parse(word) for word in words)
 
-    def _only_set_of(self, text: str, wishes: Mapping[str, Wish]) -> int:
-        touched = {i for i, s in enumerate(self.sets) if any(name in s.names for name in wishes)}
+    def _only_set_of(self, text: str, changes: Mapping[str, LabelChange]) -> int:
+        touched = {i for i, s in enumerate(self.sets) if any(name in s.names for name in changes)}
         if len(touched) > 1:
             owners = ", ".join(self.sets[i].name for i in sorted(touched))
-            raise LabelError(f"target {text!r} mixes labels of {owners}; ask for one set at a time")
+            raise LabelError(
+                f"target {text!r} mixes labels of {owners}", hint="use one set per target"
+            )
         return touched.pop()
 
     def _checked_source(self, source: FloatArray | None) -> FloatArray:
@@ -204,7 +208,7 @@ class LabelSpace:
 
 
 NO_LABELS = LabelSpace(sets=())
-"""Of models that take no labels, and of images that have none."""
+"""The space of models that take no labels, and of images that have none."""
 
 
 def multilabel_space(names: Sequence[str], *, name: str = "celeba") -> LabelSpace:
@@ -220,7 +224,7 @@ def onehot_space(names: Sequence[str], *, name: str = "folders") -> LabelSpace:
     return LabelSpace(sets=(LabelSet(name=name, kind="onehot", names=tuple(names)),))
 
 
-def _split_word(word: str) -> tuple[str, Wish]:
+def _split_word(word: str) -> tuple[str, LabelChange]:
     if word.startswith("flip:"):
         return word.removeprefix("flip:"), "flip"
     if word.startswith("-"):
@@ -228,12 +232,16 @@ def _split_word(word: str) -> tuple[str, Wish]:
     return word.removeprefix("+"), "on"
 
 
-def _refuse_contradictions(text: str, label_set: LabelSet, wishes: Mapping[str, Wish]) -> None:
-    for name, wish in wishes.items():
-        if label_set.kind == "onehot" and wish != "on":
-            raise LabelError(f"{name!r} is one of several domains: name the one wanted instead")
-        if wish == "off":
+def _refuse_contradictions(
+    text: str, label_set: LabelSet, changes: Mapping[str, LabelChange]
+) -> None:
+    for name, change in changes.items():
+        if label_set.kind == "onehot" and change != "on":
+            raise LabelError(
+                f"{name!r} is one of several domains", hint="name the one wanted instead"
+            )
+        if change == "off":
             continue
-        rivals = [rival for rival in label_set.rivals(name) if wishes.get(rival, "off") != "off"]
+        rivals = [rival for rival in label_set.rivals(name) if changes.get(rival, "off") != "off"]
         if rivals:
             raise LabelError(f"target {text!r} asks for {name!r} and {rivals[0]!r} at once")

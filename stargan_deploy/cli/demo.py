@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from stargan_deploy.batch.plan import BatchPlan
     from stargan_deploy.export.export import ExportResult
 
-BATCH_SIZE = 16
-
 HELD_OUT_SEED = 2026
 """Not the seed of any training's faces, so that the model has never seen these."""
 
@@ -40,7 +38,7 @@ def demo(
     with _timed("translate", "translating the faces", seconds):
         plan = _translate(out, exported, count)
     with _timed("gallery", "making grid and gallery", seconds):
-        _show_side_by_side(out, plan)
+        _show_side_by_side(out, exported, plan)
     _show(out, exported, seconds, json_output)
 
 
@@ -73,67 +71,45 @@ def _export(path: Path) -> "ExportResult":
 
 
 def _translate(out: Path, exported: "ExportResult", count: int) -> "BatchPlan":
-    """Runs the batch job over the faces, to each hair colour and to the rest flipped."""
+    """Translate the faces to each hair colour and with each other attribute flipped."""
+    from stargan_deploy.batch.plan import make_job, plan_batch
     from stargan_deploy.batch.resume import ResumePolicy
-    from stargan_deploy.batch.run import BatchContext, run_batch
-    from stargan_deploy.batch.session import open_session
+    from stargan_deploy.batch.run import BatchRequest, run_batch
     from stargan_deploy.devices import CPU
-    from stargan_deploy.inference.choose import RuntimeRequest, resolve_runtime
+    from stargan_deploy.inference.choose import RuntimeRequest
     from stargan_deploy.inference.find import read_model
 
-    plan = _plan(out, exported, count)
-    request = RuntimeRequest(device=CPU, batch_size=BATCH_SIZE)
-    chosen = resolve_runtime(read_model(exported.files[0]), request)
-    with open_session(chosen, plan.job) as engine:
-        context = BatchContext(
-            settings=engine.settings, card=exported.card, policy=ResumePolicy(overwrite=True)
-        )
-        report = run_batch(plan, engine.pipeline.work, context)
-    if report.failures:
-        raise IncompleteError(f"{report.num_failed} faces failed: {report.failures[0].reason}")
-    say(f"  {report.num_pictures} pictures, {report.images_per_s:.1f} images/s")
-    return plan
-
-
-def _plan(out: Path, exported: "ExportResult", count: int) -> "BatchPlan":
-    from dataclasses import replace
-
-    from stargan_deploy.batch.plan import BatchJob, plan_batch
-    from stargan_deploy.inference.source_labels import read_label_table
-    from stargan_deploy.inference.targets import name_targets
-
-    space = exported.card.labels
-    table = out / "faces" / "list_attr_celeba.txt"
-    job = BatchJob(
+    job = make_job(
+        exported.card,
         input=out / "faces" / "images",
         output=out / "translated",
-        targets=name_targets(space, [target.text for target in space.single_targets()]),
-        source=read_label_table(table, space, needed=space.names),
+        targets=[target.text for target in exported.card.labels.single_targets()],
+        source=str(out / "faces" / "list_attr_celeba.txt"),
+        max_photos=count,  # an earlier demo may have drawn more
     )
-    plan = plan_batch(job)
-    return replace(plan, photos=plan.photos[:count])  # an earlier demo may have drawn more
+    request = BatchRequest(
+        job=job,
+        model=read_model(exported.files[0]),
+        runtime=RuntimeRequest(device=CPU),
+        policy=ResumePolicy(overwrite=True),
+    )
+    report = run_batch(request)
+    if report.failures:
+        raise IncompleteError(f"{report.num_failed} faces failed: {report.failures[0].reason}")
+    say(f"  {report.num_pictures} images, {report.images_per_s:.1f} images/s")
+    return plan_batch(job)
 
 
-def _show_side_by_side(out: Path, plan: "BatchPlan") -> None:
-    from stargan_deploy.batch.output.gallery import GalleryRow, write_gallery
-    from stargan_deploy.files.images import load_image, save_image
-    from stargan_deploy.presentation.grids import picture_grid
+def _show_side_by_side(out: Path, exported: "ExportResult", plan: "BatchPlan") -> None:
+    from stargan_deploy.batch.output.contact_sheets import write_batch_gallery, write_grid
+    from stargan_deploy.batch.session import make_framing
 
-    headers = [named.target.text for named in plan.job.targets]
-    rows = [
-        GalleryRow(
-            name=photo.name.name,
-            source=load_image(photo.path),
-            results=tuple(map(load_image, photo.outputs)),
-        )
-        for photo in plan.photos
-    ]
-    grid = picture_grid([(row.source, *row.results) for row in rows], ["Source", *headers])
-    save_image(grid, out / "grid.png")
-    write_gallery(
-        out / "gallery.html",
-        rows,
-        headers,
+    framing = make_framing(plan.job, exported.card)
+    write_grid(out / "grid.png", plan, framing)
+    write_batch_gallery(
+        plan,
+        framing,
+        path=out / "gallery.html",
         title="Drawn faces, translated",
         subtitle="One small StarGAN, exported to ONNX and proven equal to PyTorch, gives each "
         "face every hair colour and flips its other attributes.",

@@ -30,17 +30,22 @@ def progress(unit: str) -> Iterator[OnProgress]:
 
     columns = (TextColumn(unit), BarColumn(), MofNCompleteColumn(), Remaining())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(unit, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        task = bar.add_task(unit, total=None, visible=False)
+        yield lambda done, total: bar.update(
+            task, completed=done, total=total, visible=done < total
+        )
 
 
 class _PlainLines:
     def __init__(self, unit: str) -> None:
         self._unit = unit
-        self._start = self._last = time.monotonic()
+        self._start: float | None = None  # a model may have to be opened before the work starts
+        self._last = 0.0
 
     def __call__(self, done: int, total: int) -> None:
         now = time.monotonic()
+        if self._start is None or done <= 1:
+            self._start = self._last = now
         if now - self._last >= LINE_EVERY_S and done < total:
             self._last = now
             rate = done / (now - self._start)

@@ -2,19 +2,16 @@
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import ClassVar, TypeVar
-
-from PIL import Image
 
 from stargan_deploy.data.config import DataConfig
 from stargan_deploy.data.registry import LAYOUTS
 from stargan_deploy.data.source import SPLITS, ImageSource, Split
 from stargan_deploy.errors import ConfigError, DataError, unknown_name
-from stargan_deploy.files.images import load_image
 from stargan_deploy.files.walk import image_files
 
 T = TypeVar("T")
@@ -27,27 +24,57 @@ SERVE_BOTH = "no images are held out: those of training serve for both"
 class Group:
     """Images that belong together: all of a set, those of a split, or of a domain in a split."""
 
-    files: Sequence[str]
-    load: Callable[[int], Image.Image]
-    """Decodes the image of an index, or raises an `ImageError`."""
-    source: ImageSource | None = None
-    """Source of the images' labels."""
+    source: ImageSource
     split: str = ""
     domain: str = ""
-    folder: str = ""
-    num_panels: int = 1
-    """Number of images in a file, side by side."""
+
+    @cached_property
+    def files(self) -> list[str]:
+        """Paths of the images."""
+        return [self.source.location(index) for index in range(len(self.source))]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Contents:
     """All images that a data folder names, and what is wrong with it."""
 
     layout: str
-    groups: tuple[Group, ...]
-    remarks: tuple[str, ...] = ()
-    problems: tuple[str, ...] = ()
+    groups: list[Group] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
     """Reasons for which a training would refuse the folder, broken images aside."""
+
+    def attempt(self, read: Callable[[], T]) -> T | None:
+        """The result of `read`, or None where it refuses, which is noted."""
+        try:
+            return read()
+        except DataError as error:
+            self.add_problems([str(error)])
+            return None
+
+    def add(self, source: ImageSource, *, split: str = "", domain: str = "") -> None:
+        """Adds the images of a source."""
+        self.groups.append(Group(source=source, split=split, domain=domain))
+
+    def add_problems(self, problems: Iterable[str]) -> None:
+        """Notes what is not noted yet: two splits may fail for one reason."""
+        self.problems += [problem for problem in problems if problem not in self.problems]
+
+    def require_groups(self) -> None:
+        """Refuses a folder without any images, for the first reason.
+
+        Raises:
+            DataError: there are none.
+        """
+        if not self.groups:
+            raise DataError(self.problems[0])
+
+    def remark_unused(self, root: Path, words: str = "are used by no split") -> None:
+        """Adds a remark about images below a folder that are in no group, if there are any."""
+        used = {file for group in self.groups for file in group.files}
+        others = {str(path) for path in image_files(root)} - used
+        if others:
+            self.remarks.append(f"{len(others)} images {words}, such as {min(others)}")
 
 
 class DataLayout(ABC):
@@ -91,14 +118,17 @@ class DataLayout(ABC):
             DataError: there is nothing of this layout.
             LabelError: an attribute that the data set does not know.
         """
-        found = Findings()
+        found = Contents(layout=self.name)
         train, test = (found.attempt(partial(self.open, config, root, s)) for s in SPLITS)
-        if train and test and _locations(train) == _locations(test):
+        if train and test and Group(source=train).files == Group(source=test).files:
             found.remarks.append(SERVE_BOTH)
             test = None
-        sources = zip(SPLITS, (train, test), strict=True)
-        found.groups += [group_of(source, split=split) for split, source in sources if source]
-        return found.contents(self.name, root)
+        for split, source in zip(SPLITS, (train, test), strict=True):
+            if source is not None:
+                found.add(source, split=split)
+        found.require_groups()
+        found.remark_unused(root)
+        return found
 
     def check_attributes(self, config: DataConfig) -> None:
         """Refuses attributes where there are none to choose from.
@@ -121,89 +151,3 @@ def load_layout(name: str) -> DataLayout:
     module, _, attribute = LAYOUTS[name].partition(":")
     layout: DataLayout = getattr(importlib.import_module(module), attribute)()
     return layout
-
-
-@dataclass(kw_only=True)
-class Findings:
-    """Contents in the making: of a folder whose splits are read one by one."""
-
-    groups: list[Group] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-
-    def attempt(self, read: Callable[[], T]) -> T | None:
-        """The result of `read`, or None where it refuses, which is noted."""
-        try:
-            return read()
-        except DataError as error:
-            self.add_problems([str(error)])
-            return None
-
-    def add_problems(self, problems: Iterable[str]) -> None:
-        """Notes what is not noted yet: two splits may fail for one reason."""
-        self.problems += [problem for problem in problems if problem not in self.problems]
-
-    def contents(
-        self,
-        layout: str,
-        root: Path,
-        *,
-        unused: str = "are used by no split",
-        may_be_empty: bool = False,
-    ) -> Contents:
-        """Everything found; nothing at all is refused for the first reason.
-
-        Args:
-            layout: name of the layout.
-            root: the folder.
-            unused: what is remarked about images below the folder that are in no group.
-            may_be_empty: whether problems without any image make a report.
-        """
-        if not self.groups and not may_be_empty:
-            raise DataError(self.problems[0])
-        used = {file for group in self.groups for file in group.files}
-        others = {str(path) for path in image_files(root)} - used if root.is_dir() else ()
-        remarks = [f"{len(others)} images {unused}, such as {min(others)}"] if others else []
-        return Contents(
-            layout=layout,
-            groups=tuple(self.groups),
-            remarks=(*self.remarks, *remarks),
-            problems=tuple(self.problems),
-        )
-
-
-def group_of(source: ImageSource, *, split: str = "", domain: str = "", folder: str = "") -> Group:
-    """All images of a source."""
-    return Group(
-        files=_locations(source),
-        load=source.load,
-        source=source,
-        split=split,
-        domain=domain,
-        folder=folder or str(source.folder or ""),
-        num_panels=len(source.panels),
-    )
-
-
-def group_of_files(
-    files: Sequence[Path],
-    load: Callable[[Path], Image.Image] = load_image,
-    *,
-    source: ImageSource | None = None,
-    split: str = "",
-    folder: str = "",
-    num_panels: int = 1,
-) -> Group:
-    """Image files, whatever source they are of."""
-    return Group(
-        files=[str(path) for path in files],
-        load=lambda index: load(files[index]),
-        source=source,
-        split=split,
-        folder=folder,
-        num_panels=num_panels,
-    )
-
-
-def _locations(source: ImageSource) -> list[str]:
-    return [source.location(index) for index in range(len(source))]

@@ -1,8 +1,8 @@
 """Data layouts by name, as `data.kind` has them."""
 
 LAYOUTS = {
-    "celeba": "stargan_deploy.data.layouts.celeba:CelebALayout",
-    "csv": "stargan_deploy.data.layouts.csv_table:CsvLayout",
+    "celeba": "stargan_deploy.data.layouts.listed:CelebALayout",
+    "csv": "stargan_deploy.data.layouts.listed:CsvLayout",
     "idx": "stargan_deploy.data.layouts.idx:IdxLayout",
     "unpaired": "stargan_deploy.data.layouts.unpaired:UnpairedLayout",
     "folders": "stargan_deploy.data.layouts.folders:FoldersLayout",

@@ -1,24 +1,21 @@
-"""Faces moved to where a model's training had them, by a similarity transform.
+"""Faces aligned to their place in a model's training images, by a similarity transform.
 
-Points are (x, y) in pixels, continuous: a picture's left top corner is (0, 0), and the centre of
-its first pixel (0.5, 0.5). A matrix (2, 3) takes a column (x, y, 1) to another picture's (x, y).
+Points are (x, y) in pixels, continuous: an image's top left corner is (0, 0), and the centre of
+its first pixel (0.5, 0.5). A matrix (2, 3) maps a column (x, y, 1) to another image's (x, y).
 
 Shapes: P points, S side of a tile, H and W of a photo.
 """
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from stargan_deploy.errors import ImageError
+from stargan_deploy.faces.face import Face
 from stargan_deploy.files.images import Pixels
-
-if TYPE_CHECKING:  # the detector itself turns faces upright with this module
-    from stargan_deploy.faces.detection import Face
 
 Points = npt.NDArray[np.floating]
 Matrix = npt.NDArray[np.float64]
@@ -26,18 +23,18 @@ Matrix = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Template:
-    """Where a data set's pictures have the eyes and the mouth."""
+    """Position of the eyes and the mouth in a data set's images."""
 
     width: int
-    """Of the pictures, in pixels."""
+    """Width of the images in pixels."""
     height: int
-    """Of the pictures, in pixels."""
+    """Height of the images in pixels."""
     left_eye: tuple[float, float]
-    """The one on the left of the picture."""
+    """The eye on the left of the image."""
     right_eye: tuple[float, float]
-    """The one on the right."""
+    """The eye on the right of the image."""
     mouth: tuple[float, float]
-    """Midway between the corners of the mouth."""
+    """Midpoint between the corners of the mouth."""
 
 
 CELEBA = Template(
@@ -47,9 +44,9 @@ CELEBA = Template(
     right_eye=(107.737, 111.5),
     mouth=(88.932, 153.014),
 )
-"""CelebA's aligned pictures: the points of the authors' own MATLAB function `align_face_celeba`
-(70.745, 112), (108.237, 112), (89.432, 153.514), which counts from the first pixel's centre as 1.
-It aligns by these three points, without the nose, and repeats the edges of a photo outwards."""
+"""CelebA's aligned images: the points of the authors' own MATLAB function `align_face_celeba`
+(70.745, 112), (108.237, 112), (89.432, 153.514), which counts the centre of the first pixel as 1.
+It aligns these three points, not the nose, and repeats the edges of a photo outwards."""
 
 CELEBA_HQ = Template(
     width=1024,
@@ -60,42 +57,42 @@ CELEBA_HQ = Template(
 )
 """CelebA-HQ and FFHQ: squares of four eye distances around a point a tenth of the way from the eyes
 to the mouth (Karras et al., ICLR 2018, appendix C); faces are a sixth larger than in a crop of 178
-out of CelebA. The eye distance is the mean over 600 pictures; the mouth is as far away as CelebA's
-template has it."""
+out of CelebA. The eye distance is the mean over 600 images; the mouth is as far away as in CelebA's
+template."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AlignedFace:
-    """A face cut out of its photo as a model's training had it."""
+    """A face cut out of its photo, as in the training images."""
 
     pixels: Pixels
     """The tile, RGB (S, S, 3) in [0, 255]."""
     matrix: Matrix
-    """(2, 3), from the photo's pixels to the tile's."""
+    """(2, 3), from pixels of the photo to pixels of the tile."""
     landmarks: Points
-    """(5, 2), as of the face, but in the tile."""
+    """(5, 2), in pixels of the tile."""
 
 
 def align_face(
     photo: Image.Image,
-    face: "Face",
+    face: Face,
     *,
     crop_size: int | None,
     size: int,
     template: Template = CELEBA,
 ) -> AlignedFace:
-    """Turns, scales and crops a face as CelebA's authors and then the training did.
+    """Rotates, scales and crops a face as CelebA's authors and then the training did.
 
     Args:
         photo: RGB.
         face: found in this photo.
-        crop_size: the training's centre square of the template's picture, in its pixels; None
-            takes the largest.
+        crop_size: side of the centre square that the training cut out of the template's image,
+            in pixels; None takes the largest.
         size: side S of the tile in pixels.
-        template: of the pictures that the model was trained on.
+        template: layout of the images that the model was trained on.
 
     Raises:
-        ImageError: the landmarks lie all in one place.
+        ImageError: all landmarks lie in one place.
     """
     matrix = photo_to_tile(face.landmarks, crop_size=crop_size, size=size, template=template)
     pixels = np.asarray(warp(photo, matrix, size))
@@ -115,24 +112,24 @@ def photo_to_tile(
 def eyes_and_mouth(landmarks: Points) -> Points:
     """Both eyes and the middle of the mouth (3, 2) of the landmarks (5, 2).
 
-    The nose is left out, since it moves sideways in a head that looks aside.
+    The nose is left out, since it moves sideways when the head turns.
     """
     return np.stack([landmarks[0], landmarks[1], (landmarks[3] + landmarks[4]) / 2])
 
 
 def fit_similarity(source: Points, target: Points) -> Matrix:
-    """The turn, scale and shift (2, 3) that best take points (P, 2) to others, in least squares.
+    """The rotation, scale and shift (2, 3) that best map points (P, 2) to others, by least squares.
 
     In the plane, Umeyama's solution (PAMI 1991) without mirroring is one complex division.
 
     Raises:
-        ImageError: the source points lie all in one place, or are not finite.
+        ImageError: all source points lie in one place, or are not finite.
     """
     z, w = (np.asarray(points, np.float64) @ np.array([1, 1j]) for points in (source, target))
     spread = z - z.mean()
     square = float((spread * spread.conj()).real.sum())
     if not 1e-6 < square < math.inf:
-        raise ImageError("the landmarks of this face lie all in one place")
+        raise ImageError("all landmarks of this face lie in one place")
     factor = (spread.conj() * (w - w.mean())).sum() / square
     shift = w.mean() - factor * z.mean()
     return np.array(
@@ -147,21 +144,21 @@ def invert(matrix: Matrix) -> Matrix:
 
 
 def transform(matrix: Matrix, points: Points) -> npt.NDArray[np.float64]:
-    """Points (P, 2) taken through a matrix (2, 3)."""
+    """Points (P, 2) mapped by a matrix (2, 3)."""
     moved: npt.NDArray[np.float64] = points @ matrix[:, :2].T + matrix[:, 2]
     return moved
 
 
 def scale_of(matrix: Matrix) -> float:
-    """By how much a similarity enlarges."""
+    """Factor by which a similarity enlarges."""
     return math.hypot(matrix[0, 0], matrix[1, 0])
 
 
 def warp(photo: Image.Image, matrix: Matrix, size: int) -> Image.Image:
     """Samples a square tile through a similarity; edges are repeated outwards, as in CelebA.
 
-    What is reduced is antialiased: whole blocks of the photo are averaged first, then the tile is
-    sampled on a finer grid and resized with the bilinear filter, as the training resizes.
+    Reductions are antialiased: whole blocks of the photo are averaged first, then the tile is
+    sampled on a finer grid and resized with the bilinear filter, as in training.
 
     Args:
         photo: RGB; only the part under the tile is read.
@@ -190,13 +187,13 @@ def warp(photo: Image.Image, matrix: Matrix, size: int) -> Image.Image:
 def _padded_part(
     photo: Image.Image, inverse: Matrix, size: int, block: int
 ) -> tuple[Image.Image, npt.NDArray[np.int64]]:
-    """The part under a tile, averaged by blocks and padded; and its left top corner in the photo.
+    """The part under a tile, averaged by blocks and padded; and its top left corner in the photo.
 
     Args:
         photo: RGB.
         inverse: from the tile's pixels to the photo's.
         size: side of the tile in pixels.
-        block: side of the blocks that are averaged, in the photo's pixels.
+        block: side of the averaged blocks in pixels of the photo.
     """
     outline = transform(inverse, np.array([[0, 0], [size, 0], [size, size], [0, size]]))
     margin = 3 * block  # the bicubic filter reaches two pixels beyond the outline

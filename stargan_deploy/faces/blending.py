@@ -1,12 +1,12 @@
-"""Lays translated faces back into their photo, at the photo's full resolution.
+"""Blends translated faces back into their photo, at the photo's full resolution.
 
-A tile is far coarser than the photo, so a pasted tile would look blurred. What is laid over the
-photo is the *change* from the aligned input to its translation, and that not as pixels but as a
+A tile is far coarser than the photo, so a pasted tile would look blurred. Instead, the *change*
+from the aligned input to its translation is applied to the photo, and that not as pixels but as a
 recipe: around each pixel of the tile, the change is fitted as a linear function of the input's
 colours (the guided filter of He et al., PAMI 2013, with colours as the guide). Evaluated on the
-photo's own pixels, the recipe recolours hair strand by strand, keeps the pores of a skin, and
-follows edges that the tile cannot show. What no recipe explains, such as spectacles, is added as
-it is.
+photo's own pixels, the recipe recolours hair strand by strand, keeps the pores of the skin, and
+follows edges that the tile cannot show. The part of the change that no recipe explains, for example
+glasses, is added unchanged.
 
 Colours are floats in [0, 255]. Shapes: S side of a tile, B and W rows and columns of a band of the
 photo.
@@ -34,7 +34,7 @@ from stargan_deploy.files.images import Pixels
 Floats = npt.NDArray[np.float32]
 
 BAND_ROWS = 128
-"""Rows of the photo that are worked on at a time; bounds the memory."""
+"""Rows of the photo that are blended at a time; bounds the memory."""
 
 MARGIN = 3
 """Pixels around a tile that the bicubic filter may read."""
@@ -43,42 +43,42 @@ FEATHER = 0.1
 """Width of the edge over which a face fades out, in sides of the tile."""
 
 RADIUS = 2
-"""Of the square window in which one recipe is fitted, in the tile's pixels."""
+"""Radius of the square window in which one recipe is fitted, in pixels of the tile."""
 
 NOISE = 50.0
-"""Variance of colours below which a window counts as flat, so that its recipe is a mere shift."""
+"""Variance of colours below which a window counts as flat, so that its recipe is just a shift."""
 
 GAINS = (0.1, 2.0)
 """Least and greatest factor by which contrast follows a change of brightness."""
 
 DARK = 8.0
-"""Added to both of two brightnesses that are compared, since black has no contrast to scale."""
+"""Offset added to brightnesses before their ratio, since black has no contrast to scale."""
 
 MAX_DRIFT = 12.0
-"""The greatest colour shift of the skin that is taken for a generator's fault, not for a wish."""
+"""Greatest colour shift of the skin that is taken for the generator's error, and undone."""
 
 CHANGED = (3.0, 10.0)
 """Mean change around a pixel up to which it is dropped as noise, and from which it is kept."""
 
 UNEXPLAINED = (4.0, 12.0)
-"""The same for what no recipe explains, as root of the mean square."""
+"""The same limits for the part that no recipe explains, as root mean square."""
 
 
 def blend_faces(photo: Image.Image, faces: Sequence[tuple[AlignedFace, Pixels]]) -> Image.Image:
-    """Lays translated faces over a photo; unchanged ones leave it as it is, pixel by pixel.
+    """Blends translated faces into a photo; unchanged faces leave every pixel as it was.
 
-    Where faces overlap, each pixel goes mostly to the face whose middle is nearer; the order of
-    the faces does not matter. Time and memory grow with the area of the faces, not of the photo.
+    Where faces overlap, the one whose centre is nearer dominates; their order does not matter.
+    Time and memory grow with the area of the faces, not of the photo.
 
     Args:
         photo: RGB.
-        faces: what was cut out of this photo, with its translation (S, S, 3) in [0, 255].
+        faces: faces cut out of this photo, with their translations (S, S, 3) in [0, 255].
 
     Returns:
         A new RGB image of the same size.
     """
     layers = [_Layer.build(face, translated) for face, translated in faces]
-    # In one order always: a sum of floats depends on it in its last bit.
+    # Always in the same order: the last bit of a sum of floats depends on it.
     layers = sorted(layers, key=lambda layer: layer.to_tile.tolist())
     result = photo.copy()
     for top in range(0, photo.height, BAND_ROWS):
@@ -124,7 +124,7 @@ def _outline(face: AlignedFace) -> tuple[int, int, int, int]:
 def _blend_band(
     result: Image.Image, photo: Image.Image, layers: Sequence[_Layer], rows: tuple[int, int]
 ) -> None:
-    """Blends the rows of a band, as far as faces touch them."""
+    """Blends the part of a band of rows that faces touch."""
     left = max(0, min(layer.box[0] for layer in layers))
     right = min(photo.width, max(layer.box[2] for layer in layers))
     if left >= right:
@@ -148,12 +148,12 @@ def _blend_band(
 def _sample(layer: _Layer, corner: tuple[int, int], size: tuple[int, int]) -> list[Floats]:
     """The planes at the pixels of a part of the photo; zero outside of the tile.
 
-    They are turned to the photo's axes on a coarse grid and then enlarged row by row and column
-    by column, which is ten times faster than turning them at full size.
+    They are rotated to the photo's axes on a coarse grid and then enlarged row by row and column
+    by column, which is ten times faster than rotating them at full size.
 
     Args:
-        layer: whose planes.
-        corner: left top corner of the part; its y is a multiple of `BAND_ROWS`, so that the grids
+        layer: the layer.
+        corner: top left corner of the part; its y is a multiple of `BAND_ROWS`, so that the grids
             of all bands fit together.
         size: width and height of the part.
     """
@@ -172,7 +172,7 @@ def _sample(layer: _Layer, corner: tuple[int, int], size: tuple[int, int]) -> li
 
 
 def _grid_step(layer: _Layer) -> int:
-    """Pixels of the photo, a power of two, that make half a pixel of the tile or less."""
+    """Pixels of the photo, a power of two, per half a pixel of the tile or less."""
     pixels = 1 / (2 * scale_of(layer.to_tile))
     return int(2 ** math.floor(math.log2(min(max(pixels, 1), BAND_ROWS))))
 
@@ -186,7 +186,7 @@ def _apply_recipe(planes: Sequence[Floats], colours_CBW: Floats) -> Floats:
 
 
 def _reduced(planes: Floats, matrix: Matrix) -> tuple[Floats, Matrix]:
-    """The planes of a face that is smaller in the photo, averaged to about its size there."""
+    """The planes of a face that is smaller in its photo, averaged to about that size."""
     side = planes.shape[-1]
     size = math.ceil(side / max(1.0, scale_of(matrix)))
     if size == side:
@@ -196,7 +196,7 @@ def _reduced(planes: Floats, matrix: Matrix) -> tuple[Floats, Matrix]:
 
 
 def _fit_recipe(face: AlignedFace, translated: Pixels) -> Floats:
-    """Nine factors and three shifts (12, S, S) that take the input's colours to their change."""
+    """Nine factors and three shifts (12, S, S) that map the input's colours to their change."""
     colours = face.pixels.astype(np.float32)
     change = _wanted_change(face, translated)
     factors, shifts = _fit_windows(colours, change)
@@ -215,7 +215,7 @@ def _fit_windows(colours: Floats, change: Floats) -> tuple[Floats, Floats]:
     variance = variance - mean[..., :, None] * mean[..., None, :]
     common = _window_mean(colours[..., :, None] * change[..., None, :])
     common = common - mean[..., :, None] * mean_change[..., None, :]
-    # Where the tile is flat, the photo may not be: what gets darker or lighter keeps its contrast.
+    # Where the tile is flat, the photo may not be: contrast must follow the brightness.
     gain: Floats = ((mean + mean_change + DARK) / (mean + DARK)).clip(*GAINS) - 1
     common = common + NOISE * gain[..., None] * identity
     factors: Floats = np.linalg.solve(variance + NOISE * identity, common).astype(np.float32)
@@ -223,7 +223,7 @@ def _fit_windows(colours: Floats, change: Floats) -> tuple[Floats, Floats]:
 
 
 def _wanted_change(face: AlignedFace, translated: Pixels) -> Floats:
-    """The change (S, S, 3), less the generator's drift in colour and its noise."""
+    """The change (S, S, 3) without the generator's colour drift and noise."""
     change = translated.astype(np.float32) - face.pixels
     skin = oval(face, 0.5, (0.65, 0.8)) < 1
     if skin.any():
@@ -233,7 +233,7 @@ def _wanted_change(face: AlignedFace, translated: Pixels) -> Floats:
 
 
 def _cored_rest(rest: Floats) -> Floats:
-    """What no recipe explains, where it is more than noise, and not a checkerboard's pattern."""
+    """The unexplained part, where it is more than noise, without checkerboard patterns."""
     rest = _smooth(rest)
     size = np.sqrt(_window_mean((rest * rest).mean(-1, keepdims=True), radius=1))
     return rest * smooth_step(size, *UNEXPLAINED)
@@ -251,7 +251,7 @@ def _window_mean(values: Floats, radius: int = RADIUS) -> Floats:
 
 
 def _smooth(values: Floats) -> Floats:
-    """Values (S, S, 3) without what alternates from pixel to pixel (weights 1, 2, 1)."""
+    """Values (S, S, 3) without alternation from pixel to pixel (weights 1, 2, 1)."""
     for axis in (0, 1):
         padded = np.pad(values, [(int(axis == k),) * 2 for k in range(3)], mode="edge")
         first, middle, last = (np.take(padded, range(k, k + len(values)), axis) for k in range(3))

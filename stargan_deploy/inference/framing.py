@@ -1,4 +1,4 @@
-"""How a photo becomes squares for the network, and how translated squares become its picture.
+"""How a photo becomes squares for the network, and translated squares become the result.
 
 Shapes: F squares (tiles) of one photo, S their side.
 """
@@ -17,18 +17,18 @@ Fit = Literal["crop", "pad", "stretch"]
 
 @dataclass(frozen=True, kw_only=True)
 class Framed:
-    """One photo as the network takes it."""
+    """One photo in the form that the network takes."""
 
     tiles: Pixels
-    """(F, S, S, 3) in [0, 255]; none where the photo holds nothing to translate."""
+    """(F, S, S, 3) in [0, 255]; empty if the photo holds nothing to translate."""
     compose: Callable[[Pixels], Image.Image]
-    """Makes the RGB picture from the translated tiles (F, S, S, 3)."""
+    """Makes the RGB result from the translated tiles (F, S, S, 3)."""
     held_bytes: int = 0
-    """Memory that `compose` holds on to."""
+    """Memory that `compose` keeps alive, in bytes."""
 
 
 class Framing(Protocol):
-    """A way from photos to tiles and back; may be used by several threads at once."""
+    """A way from photos to tiles and back; several threads may use it at once."""
 
     @property
     def num_ahead(self) -> int:
@@ -42,14 +42,14 @@ class Framing(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class WholePhoto:
-    """One tile a photo: its centre square, or all of it."""
+    """One tile per photo: its centre square, or all of it."""
 
     fit: Fit = "crop"
     """"crop": the centre square, as in training. "pad": all of it, on a square whose rest repeats
-    the border and is cut off the picture. "stretch": all of it, pressed into a square, and pulled
+    the border and is cut off the result. "stretch": all of it, resized to a square, and resized
     back to the photo's shape."""
     crop_size: int | None
-    """Side of the training's crop in pixels, or None for the largest square."""
+    """Side of the centre crop in training, in pixels; None for the largest square."""
     size: int
     """Side S in pixels."""
     num_ahead: int = 64
@@ -88,7 +88,7 @@ def _framed(square: Image.Image, finish: Callable[[Pixels], Image.Image]) -> Fra
 
 
 def fitted_size(shape: tuple[int, int], size: int) -> tuple[int, int]:
-    """Width and height of a photo made to fit a square of a side in pixels."""
+    """Width and height of a photo resized to fit into a square of a side in pixels."""
     scale = size / max(shape)
     width, height = (max(1, round(side * scale)) for side in shape)
     return width, height

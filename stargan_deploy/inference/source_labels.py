@@ -1,7 +1,6 @@
 """Source labels of photos from a file: a CSV with a header, or CelebA's attribute list.
 
-`data.layouts.label_file` tells how such files look; columns that the model does
-not know are skipped.
+See `data.layouts.label_file` for the formats; columns that the model does not know are skipped.
 """
 
 from collections.abc import Sequence
@@ -43,13 +42,16 @@ def read_label_table(path: Path, space: LabelSpace, *, needed: Sequence[str]) ->
         DataError: no such file, a column that is missing, or a row that cannot be read.
     """
     if found_at(Path(path)) == "nothing":
-        raise DataError(f"no such label file: {path}; --source takes predict, zeros, or a file")
+        raise DataError(
+            f"no such label file: {path}", hint="`source` takes predict, zeros, or a file"
+        )
     file = _opened(path)
     missing = [name for name in needed if name not in file.names]
     if missing:
         raise DataError(
             f"{path} has no column {missing[0]!r}; it must have {', '.join(needed)} for these "
-            "targets (the first line of a CSV file is: file,Attribute1,Attribute2,...)"
+            "targets",
+            hint="the first line of a CSV file is: file,Attribute1,Attribute2,...",
         )
     known = [name for name in space.names if name in file.names]
     rows = file.read(known)
@@ -68,13 +70,14 @@ def _opened(path: Path) -> LabelFile:
     except DataError as error:
         if isinstance(error.__cause__, UnicodeDecodeError):
             raise DataError(
-                f"cannot read {path}: it is no text; --source takes predict, zeros, a CSV file "
-                "(file,Attribute1,Attribute2,...) or a CelebA attribute list"
+                f"cannot read {path}: it is not a text file",
+                hint="`source` takes predict, zeros, a CSV file (file,Attribute1,Attribute2,...) "
+                "or a CelebA attribute list",
             ) from error
         raise
 
 
 def needed_names(space: LabelSpace, targets: Sequence[Target]) -> tuple[str, ...]:
-    """The labels that must be known of a photo to reach the targets: those of whole label sets."""
+    """The labels of a photo that the targets depend on: those of whole label sets."""
     sets = {target.set_index for target in targets if depends_on_source(space, target)}
     return tuple(name for index in sorted(sets) for name in space.sets[index].names)

@@ -1,4 +1,4 @@
-"""The wishes of a batch, each with the folder that its pictures go to."""
+"""The targets of a batch, each with the folder that its images go to."""
 
 import re
 import unicodedata
@@ -11,59 +11,60 @@ from stargan_deploy.card.labels import LabelSpace, Target
 from stargan_deploy.errors import UsageError
 
 MAX_FOLDER_BYTES = 100
-"""File systems allow 255 bytes a name; this leaves room and stays readable."""
+"""File systems allow 255 bytes per name; this leaves room and stays readable."""
 
 RESERVED_STEM = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
-"""Names that Windows keeps for devices, with any ending."""
+"""Names that Windows reserves for devices, with any ending."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NamedTarget:
-    """A wish and its folder."""
+    """A target and its folder."""
 
     folder: str
-    """A name that is safe on every file system and unlike the other targets' in any case."""
+    """A name that is safe on every file system and unique among the targets, ignoring case."""
     target: Target
 
 
 def name_targets(space: LabelSpace, words: Sequence[str]) -> tuple[NamedTarget, ...]:
-    """Parses wishes such as `Blond_Hair,Young` or `-Male` and names a folder for each.
+    """Parses targets like `Blond_Hair,Young` or `-Male` and names a folder for each.
 
     Raises:
-        UsageError: no wish at all, or the same one twice.
-        LabelError: a wish that the model cannot fulfil.
+        UsageError: no target at all, or the same one twice.
+        LabelError: a target that the model does not know.
     """
     if not words:
         raise UsageError(
-            f"name at least one target with --attrs; this model knows: {', '.join(space.names)}"
+            "name at least one target with `targets`",
+            hint=f"this model knows: {', '.join(space.names)}",
         )
     named: list[NamedTarget] = []
     for word in words:
         target = space.parse(word)
-        twin = next((n.target.text for n in named if n.target.wishes == target.wishes), None)
+        twin = next((n.target.text for n in named if n.target.changes == target.changes), None)
         if twin is not None:
-            raise UsageError(f"targets {twin!r} and {word!r} ask for the same; name it once")
+            raise UsageError(f"targets {twin!r} and {word!r} mean the same", hint="name it once")
         folder = _unlike(folder_name(target), {n.folder.casefold() for n in named})
         named.append(NamedTarget(folder=folder, target=target))
     return tuple(named)
 
 
 def only_target(space: LabelSpace, direction: str, words: Sequence[str]) -> NamedTarget:
-    """What a model without labels makes of every photo.
+    """The target of a model without labels.
 
     Raises:
-        UsageError: a wish, which such a model cannot be given.
+        UsageError: a target in words, which such a model does not take.
     """
     assert not space.sets
     if words:
-        raise UsageError(f"this model takes no labels, so --attrs {words[0]} means nothing to it")
-    return NamedTarget(folder=direction, target=Target(text=direction, set_index=0, wishes={}))
+        raise UsageError(f"this model takes no labels, so `targets` {words[0]} means nothing to it")
+    return NamedTarget(folder=direction, target=Target(text=direction, set_index=0, changes={}))
 
 
 def folder_name(target: Target) -> str:
-    """A folder name for a wish: `Blond_Hair`, `not-Male`, `flip-Smiling`, `Blond_Hair+Young`."""
+    """A folder name for a target: `Blond_Hair`, `not-Male`, `flip-Smiling`, `Blond_Hair+Young`."""
     prefixes = {"on": "", "off": "not-", "flip": "flip-"}
-    words = [prefixes[wish] + name for name, wish in target.wishes.items()]
+    words = [prefixes[change] + name for name, change in target.changes.items()]
     text = unicodedata.normalize("NFC", "+".join(words))
     text = re.sub(r"[^\w.+-]", "-", text).strip(".")
     text = text.encode()[:MAX_FOLDER_BYTES].decode(errors="ignore").rstrip(".") or "target"
@@ -78,6 +79,6 @@ def depends_on_source(space: LabelSpace, target: Target) -> bool:
 
 
 def _unlike(name: str, taken: Collection[str]) -> str:
-    """The name, with a number where it is taken."""
+    """The name, with a number if it is taken."""
     candidates = (name, *(f"{name}-{number}" for number in range(2, len(taken) + 3)))
     return next(candidate for candidate in candidates if candidate.casefold() not in taken)

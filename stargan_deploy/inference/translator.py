@@ -2,7 +2,7 @@
 
 Shapes: T targets, N images, S side of the model's images in pixels, D and K the widths of the
 generator's label and of the classifier's output. Images enter and leave as pixels: RGB uint8 in
-[0, 255]; what the engine itself wants is read off the card's tensor specs.
+[0, 255]; the form that the engine takes follows from the card's tensor specs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,10 +40,10 @@ class Translation:
     pixels: Pixels
     """(T, N, S, S, 3) in [0, 255]: every image for the first target, then for the second, ..."""
     sources: FloatArray
-    """The source labels (N, K) that were used; zeros where none were."""
+    """The source labels (N, K) that were used; zeros if none were."""
     source_origin: SourceOrigin
-    """Where they came from; "unused" where the targets do not depend on them, and "zeros" where
-    they do, but none were given and the model has no classifier."""
+    """Where they came from; "unused" if the targets do not depend on them, "zeros" if they do, but
+    none were given and the model has no classifier."""
 
 
 class Translator:
@@ -52,9 +52,9 @@ class Translator:
     Args:
         card: the model's card: its labels, crop and image size.
         runtime: an entered runtime with an entry point from images to images.
-        classifier: an entered runtime with the entry point `classify`, which predicts source
-            labels; None takes `runtime` if its model has one.
-        image_size: side S of the images in pixels; None takes that of training.
+        classifier: an entered runtime with the entry point `classify`, to predict source labels;
+            None takes `runtime` if its model has one.
+        image_size: side S of the images in pixels; None takes the size of training.
         entry_point: what to do, as the card names it.
 
     Raises:
@@ -81,7 +81,7 @@ class Translator:
         self.classifier = classifier
 
     def prepare(self, image: Image.Image | Pixels) -> Pixels:
-        """Crops and resizes one image to (S, S, 3), as the model's training did.
+        """Crops and resizes one image to (S, S, 3), as in training.
 
         Raises:
             UsageError: neither a PIL image nor an array that is uint8 RGB (H, W, 3).
@@ -119,14 +119,14 @@ class Translator:
         sources: FloatArray | None = None,
         strengths: Sequence[float] | None = None,
     ) -> Translation:
-        """Like `translate`, for pixels (N, S, S, 3) that `prepare` has made.
+        """Like `translate`, for pixels (N, S, S, 3) made by `prepare`.
 
         Args:
             pixels_NHWC: the images.
             targets: targets in words, or parsed ones.
             sources: labels (N, K) of the images, or None.
-            strengths: for each target, how far to go from the image's own labels (0) to the
-                target's (1); None goes all the way.
+            strengths: per target, the position between the image's own labels (0) and the target's
+                (1); None is 1 for all.
         """
         space = self.card.labels
         parsed = tuple(space.parse(t) if isinstance(t, str) else t for t in targets)
@@ -302,7 +302,7 @@ def check_size(card: ModelCard, size: int, entry_point: str = "translate") -> No
 
 
 def _label(space: LabelSpace, target: Target, own: FloatArray, strength: float) -> FloatArray:
-    """The label (D,) on the way from an image's own (K,) to the target's."""
+    """The label (D,) between an image's own (K,) and the target's."""
     goal = space.target_vector(target, own)
     if strength == 1:
         return goal
@@ -311,7 +311,7 @@ def _label(space: LabelSpace, target: Target, own: FloatArray, strength: float) 
 
 
 def _at_size(pixels_NHWC: Pixels, size: int) -> Pixels:
-    """Images of another size resized, because a classifier knows only that of training."""
+    """Images resized to the size of training, the only one that a classifier takes."""
     if pixels_NHWC.shape[1:3] == (size, size) or not len(pixels_NHWC):
         return pixels_NHWC
     images = (Image.fromarray(pixels) for pixels in pixels_NHWC)

@@ -1,4 +1,4 @@
-"""Tables of pictures with a heading over each column, as one image."""
+"""Tables of images with a heading over each column, as one image."""
 
 from collections.abc import Sequence
 
@@ -11,13 +11,13 @@ MARGIN_PX, GAP_PX, HEADING_PX = 20, 8, 30
 FONT_PX, MIN_FONT_PX = 16, 9
 
 
-def picture_grid(
+def image_grid(
     rows: Sequence[Sequence[Image.Image]], headings: Sequence[str], *, cell_px: int = 128
 ) -> Image.Image:
     """Lays RGB images out under column headings, if there are any.
 
     Args:
-        rows: as many images a row as there are headings, or fewer.
+        rows: at most as many images in each as there are headings.
         headings: a word or two for each column, or nothing.
         cell_px: side that every image is resized to, in pixels.
     """

@@ -1,71 +1,64 @@
-"""HTML pages in one file each, which need no script, no other file and no network.
+"""HTML and Markdown from templates; a page is one file that needs no script and no network.
 
-They share one style sheet, `page.css`, which knows light and dark.
+The templates lie in the folder `templates`. Pages share a layout and a style sheet (`page.css`),
+which knows light and dark.
 """
 
-import html
-from collections.abc import Sequence
-from importlib import resources
+from functools import cache
 from pathlib import Path
-from string import Template
+from typing import Any, NamedTuple
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from stargan_deploy.files.atomic import write_text
-from stargan_deploy.presentation.text import visible
-
-NOTHING = "\N{EN DASH}"
-"""Stands where there is no value."""
+from stargan_deploy.presentation.text import plain_markdown, visible
 
 
-def escaped(value: object) -> str:
-    """Any value as text that HTML and SVG show as it is, in attributes too."""
-    return html.escape(visible(value))
+class Tile(NamedTuple):
+    """A number to look at first."""
+
+    title: str
+    value: str
+    note: str
+    """How to read it."""
 
 
-def tile(title: str, value: str, note: str) -> str:
-    """A number to look at first, with how to read it; all plain text."""
-    return (
-        f'<div class="tile"><span>{escaped(title)}</span><b>{escaped(value)}</b>'
-        f"<small>{escaped(note)}</small></div>"
-    )
-
-
-def charts_section(heading: str, figures: Sequence[str], *, note: str = "", style: str = "") -> str:
-    """A section of figures side by side; empty where there are none.
-
-    Args:
-        heading: plain text.
-        figures: HTML figures.
-        note: a sentence on how to read them, plain text.
-        style: class of the section.
-    """
-    if not figures:
-        return ""
-    words = f'<p class="note">{escaped(note)}</p>\n' if note else ""
-    look = f' class="{style}"' if style else ""
-    return (
-        f'<section{look}>\n<h2>{escaped(heading)}</h2>\n{words}<div class="charts">\n'
-        + "\n".join(figures)
-        + "\n</div>\n</section>"
-    )
-
-
-def write_page(path: Path, package: str, template: str, **parts: str) -> None:
-    """Writes an HTML page that needs no other file, atomically.
+def write_page(path: Path, template: str, **parts: Any) -> None:
+    """Writes a page that needs no other file, atomically.
 
     Args:
         path: the file to write.
-        package: where the template lies, such as "stargan_deploy.training".
-        template: its file name; `$style` in it becomes the common style sheet.
-        **parts: HTML for its other placeholders.
+        template: name of its template; in HTML every text is escaped.
+        **parts: objects that the template shows.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    text = resources.files(package).joinpath(template).read_text(encoding="utf-8")
-    style = (
-        resources.files("stargan_deploy.presentation")
-        .joinpath("page.css")
-        .read_text(encoding="utf-8")
-    )
-    page = Template(text).substitute(style=style.strip(), **parts)
+    page = render(template, **parts)
     write_text(path, page.encode("utf-8", "replace").decode())  # JSON may hold half characters
+
+
+def render(template: str, **parts: Any) -> str:
+    """Fills a template in; one that names what is not there is a bug of ours."""
+    return _environment(template.endswith(".html")).get_template(template).render(**parts)
+
+
+@cache
+def _environment(is_html: bool) -> Environment:
+    environment = Environment(
+        loader=PackageLoader("stargan_deploy.presentation"),
+        autoescape=is_html,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_escaped if is_html else visible,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"plain": plain_markdown}
+    return environment
+
+
+def _escaped(value: object) -> Markup:
+    """What a template shows: markup that we made as it is, anything else as visible text."""
+    return value if isinstance(value, Markup) else escape(visible(value))

@@ -7,6 +7,12 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+NOTHING = "\N{EN DASH}"
+"""Stands where there is no value."""
+
+_MARKDOWN = re.compile(r"[\\`*|<>\[\]~#]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+"""What would format text in Markdown, or be HTML."""
+
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]")
 """Characters that XML refuses, and that no reader can see."""
 
@@ -14,6 +20,16 @@ _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]")
 def visible(value: object) -> str:
     """Any value as text without control characters, which could steer a terminal."""
     return _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", str(value))
+
+
+def single_spaced(value: object) -> str:
+    """Any value as visible text on one line."""
+    return " ".join(visible(value).split())
+
+
+def plain_markdown(value: object) -> str:
+    """Text that Markdown shows as it is, on one line."""
+    return _MARKDOWN.sub(r"\\\g<0>", single_spaced(value))
 
 
 def one_line(text: str) -> str:

@@ -198,7 +198,7 @@ def _summary(outcomes: list[_Outcome]) -> dict[str, float]:
 
 
 def _name(target: Target) -> str:
-    (name,) = target.wishes
+    (name,) = target.changes
     return name
 
 

@@ -1,252 +1,180 @@
-import json
-import os
-import warnings
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+"""Batches from request to report, as a library."""
 
-import numpy as np
+import dataclasses
+from dataclasses import replace
+from itertools import islice
+
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from PIL import Image
 
+from stargan_deploy.batch import run as batch_run
+from stargan_deploy.batch.manifest import reader
+from stargan_deploy.batch.plan import BatchJob, ImageOptions, make_job, plan_batch
 from stargan_deploy.batch.resume import ResumePolicy
-from stargan_deploy.errors import BackendError, OutputError
-from stargan_deploy.files.images import KEPT_FORMATS, load_image
-from stargan_deploy.inference.source_labels import read_label_table
-from tests.batch_runs import pictures, run, write_all
+from stargan_deploy.batch.run import BatchRequest, Pages, prepare_batch, run_batch, watch_batch
+from stargan_deploy.batch.session import open_session, settings_of
+from stargan_deploy.batch.settings import differences
+from stargan_deploy.batch.shard import parse_shard
+from stargan_deploy.devices import CPU
+from stargan_deploy.errors import UsageError
+from stargan_deploy.inference.choose import ChosenModel, RuntimeRequest
+from stargan_deploy.inference.find import read_model
+from tests.batch_runs import pictures
+
+RESUME = ResumePolicy(resume=True)
 
 
-def test_every_kind_of_photo(tmp_path, make_translator, good_photos):
-    source = write_all(tmp_path / "in", good_photos)
-    report = run(source, tmp_path / "out", make_translator())
-    assert report.failures == ()
-    assert report.num_translated == report.num_pictures == len(good_photos)
-    for name, path in pictures(tmp_path / "out").items():
-        with Image.open(path) as image:
-            assert image.size == (16, 16)
-            assert image.mode == "RGB"
-            assert image.format == KEPT_FORMATS[path.suffix], name
-            assert getattr(image, "n_frames", 1) == 1
-    formats = {name: Path(name).suffix for name in pictures(tmp_path / "out")}
-    assert {"plain.jpg", "turned.jpeg", "alpha.webp", "moving.png", "scan.png"} <= set(formats)
+@pytest.fixture
+def request_of(tmp_path, checkpoint, photos):
+    model = read_model(checkpoint)
+    job = make_job(model.card, input=photos, output=tmp_path / "out", targets=["Blond_Hair"])
+    runtime = RuntimeRequest(backend="eager", device=CPU)
+
+    def make(**changes):
+        return BatchRequest(**{"job": job, "model": model, "runtime": runtime, **changes})
+
+    return make
 
 
-def test_orientation_is_applied(tmp_path, make_translator):
-    half = np.zeros((20, 20, 3), np.uint8)
-    half[:, 10:] = 255
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    (tmp_path / "in").mkdir()
-    Image.fromarray(half).save(tmp_path / "in/turned.png", exif=exif)
-    run(tmp_path / "in", tmp_path / "out", make_translator())
-    upright = np.asarray(Image.open(tmp_path / "out/turned.png")).astype(int)
-    assert upright[12:].mean() > upright[:4].mean() + 100
-    assert abs(upright[:, 12:].mean() - upright[:, :4].mean()) < 5
+def test_a_request_becomes_a_report(tmp_path, request_of, caplog):
+    told = []
+    with caplog.at_level("INFO"):
+        report = run_batch(request_of(), on_progress=lambda *numbers: told.append(numbers))
+    assert (report.num_translated, report.finished, report.backend) == (4, True, "eager")
+    assert len(pictures(tmp_path / "out")) == 4
+    assert told[-1] == (4, 4)
+    assert "translating 4 photos to Blond_Hair with tiny.safetensors (eager on cpu)" in caplog.text
 
 
-def test_broken_photos_are_reported_and_stop_nothing(
-    tmp_path, make_translator, good_photos, bad_photos
-):
-    source = write_all(tmp_path / "in", {**good_photos, **bad_photos})
-    (source / "gone.jpg").symlink_to("nowhere.jpg")
-    report = run(source, tmp_path / "out", make_translator(batch_size=3))
-    assert {failure.path for failure in report.failures} == {*bad_photos, "gone.jpg"}
-    assert all(failure.reason for failure in report.failures)
-    assert report.num_failed == 4
-    assert report.num_translated == len(pictures(tmp_path / "out")) == len(good_photos)
+def test_preparing_writes_and_opens_nothing(tmp_path, request_of, monkeypatch):
+    monkeypatch.setattr(ChosenModel, "open", lambda _: pytest.fail("opened"))
+    prepared = prepare_batch(request_of())
+    assert (len(prepared.plan.photos), prepared.chosen.backend) == (4, "eager")
+    assert not (tmp_path / "out").exists()
 
 
-def test_the_report_is_written(tmp_path, make_translator, photos, bad_photos):
-    write_all(photos, bad_photos)
-    report = run(photos, tmp_path / "out", make_translator(), "Blond_Hair", "-Young", model="m")
-    written = json.loads((tmp_path / "out/report.json").read_text(encoding="utf-8"))
-    assert written == json.loads(json.dumps(report.to_mapping()))
-    assert written["finished"] is True
-    assert written["num_photos"] == 7
-    assert written["num_pictures"] == 8
-    assert written["targets"] == {"Blond_Hair": "Blond_Hair", "not-Young": "-Young"}
-    assert written["failures"][0]["path"] == "cut.jpg"
-    assert (written["model"], written["backend"], written["device"]) == ("m", "fake", "cpu")
-    assert written["images_per_s"] > 0
+@pytest.mark.parametrize("policy", [ResumePolicy(), RESUME, ResumePolicy(overwrite=True)])
+def test_manifests_are_read_once(request_of, monkeypatch, policy):
+    run_batch(request_of())
+    read = []
+    lines = reader._lines
+    monkeypatch.setattr(reader, "_lines", lambda path: read.append(path) or lines(path))
+    if policy == ResumePolicy():
+        with pytest.raises(UsageError, match="4 of 4 images exist already"):
+            run_batch(request_of(policy=policy))
+    else:
+        run_batch(request_of(policy=policy))
+    assert [path.name for path in read] == ["manifest.jsonl"]
 
 
-def test_nothing_readable_is_a_report_too(tmp_path, make_translator, bad_photos):
-    source = write_all(tmp_path / "in", bad_photos)
-    report = run(source, tmp_path / "out", make_translator())
-    assert (report.num_translated, report.num_failed) == (0, 3)
+def test_manifests_that_change_before_the_lock_is_taken_are_read_again(request_of, monkeypatch):
+    prepare = batch_run.prepare_batch
+
+    def run_before_the_lock(request):
+        prepared = prepare(request)
+        monkeypatch.undo()
+        run_batch(request)
+        return prepared
+
+    monkeypatch.setattr(batch_run, "prepare_batch", run_before_the_lock)
+    report = run_batch(request_of(policy=RESUME))
+    assert (report.num_done_before, report.num_pictures) == (4, 0)
 
 
-def test_several_targets_have_a_folder_each(tmp_path, make_translator, photos):
-    translator = make_translator()
-    run(photos, tmp_path / "out", translator, "Blond_Hair", "-Young")
-    names = {"plain.jpg", "sub/alpha.png", "sub/deep/Größe 1.webp", "sub/old.png"}
-    folders = ("Blond_Hair", "not-Young")
-    assert set(pictures(tmp_path / "out")) == {f"{f}/{name}" for f in folders for name in names}
-    run(photos, tmp_path / "only", translator, "-Young")
-    both, alone = tmp_path / "out/not-Young/sub/old.png", tmp_path / "only/sub/old.png"
-    assert both.read_bytes() == alone.read_bytes()
+def test_resuming_prefers_what_the_earlier_run_used(request_of, monkeypatch):
+    run_batch(request_of())
+    asked = []
+    resolve = batch_run.resolve_runtime
+
+    def noted(model, wanted, **options):
+        asked.append((wanted.earlier.backend, wanted.batch_size))
+        return resolve(model, wanted, **options)
+
+    monkeypatch.setattr(batch_run, "resolve_runtime", noted)
+    assert run_batch(request_of(policy=RESUME)).num_done_before == 4
+    assert asked == [("eager", 16)]
 
 
-def test_pictures_do_not_depend_on_their_neighbours(tmp_path, make_translator, photos):
-    run(photos, tmp_path / "all", make_translator(batch_size=3))
-    run(photos / "sub/old.bmp", tmp_path / "one", make_translator(batch_size=3))
-    all_of_them = (tmp_path / "all/sub/old.png").read_bytes()
-    assert (tmp_path / "one/old.png").read_bytes() == all_of_them
+def test_a_session_serves_several_batches(tmp_path, request_of):
+    request = request_of()
+    chosen = prepare_batch(request).chosen
+    with open_session(chosen, request.job) as session:
+        for name in ("one", "two"):
+            job = replace(request.job, output=tmp_path / name)
+            run_batch(replace(request, job=job, model=session.model), session=session)
+    one, two = (pictures(tmp_path / name) for name in ("one", "two"))
+    assert {n: p.read_bytes() for n, p in one.items()} == {
+        n: p.read_bytes() for n, p in two.items()
+    }
 
 
-def test_output_inside_the_input_is_not_translated_again(tmp_path, make_translator, photos):
-    for overwrite in (False, True):
-        policy = ResumePolicy(overwrite=overwrite)
-        report = run(photos, photos / "translated", make_translator(), policy=policy)
-        assert report.num_photos == 4
+def test_pages_are_made_of_a_finished_batch(tmp_path, request_of):
+    run_batch(request_of(pages=Pages(grid=True, gallery=True)))
+    assert (tmp_path / "out/gallery.html").is_file()
+    assert (tmp_path / "out/contact-sheet-001.jpg").is_file()
 
 
-def test_names_of_any_bytes_and_length(tmp_path, make_translator, good_photos):
-    source = tmp_path / "in"
-    odd = [os.fsdecode(b"b\xffd.png"), "顔" * 80 + ".jpg", "a\nb 'c' \"d\" $e.jpg", "-x.webp"]
-    write_all(source, dict.fromkeys(odd, good_photos["plain.jpg"]))
-    write_all(source, {os.fsdecode(b"broken\xff.jpg"): b""})
-    report = run(source, tmp_path / "out", make_translator())
-    assert set(pictures(tmp_path / "out")) == set(odd)
-    assert [failure.path for failure in report.failures] == ["broken\\udcff.jpg"]
-    assert json.loads((tmp_path / "out/report.json").read_text(encoding="utf-8"))["num_failed"] == 1
+def test_watching_yields_a_report_for_each_group(request_of):
+    reports = watch_batch(request_of())
+    (report,) = islice(reports, 1)
+    assert report.num_translated == 4
+    reports.close()
 
 
-def test_sources_come_from_a_file(tmp_path, make_translator, photos):
-    translator = make_translator()
-    rows = ["file,Black_Hair,Blond_Hair,Young", "plain.jpg,1,0,0", "sub/alpha.png,1,0,1"]
-    (tmp_path / "labels.csv").write_text("\n".join(rows))
-    space = translator.card.labels
-    table = read_label_table(tmp_path / "labels.csv", space, needed=space.names)
-    report = run(photos, tmp_path / "out", translator, "flip:Young", origin=table)
-    assert report.source_origin == "given"
-    missing = {failure.path: failure.reason for failure in report.failures}
-    assert set(missing) == {"sub/deep/Größe 1.webp", "sub/old.bmp"}
-    assert "has no row in" in missing["sub/old.bmp"]
-    expected = translator.translate(
-        [Image.open(photos / "sub/alpha.png")], ["flip:Young"], np.array([[1, 0, 1]], np.float32)
-    )
-    written = np.asarray(Image.open(tmp_path / "out/sub/alpha.png"))
-    assert np.array_equal(written, expected.pixels[0, 0])
+@pytest.mark.parametrize("change", [{"ray": "local"}, {"pages": Pages(grid=True)}])
+def test_watching_goes_without_ray_and_pages(request_of, change):
+    with pytest.raises(UsageError, match="`watch` goes without"):
+        next(watch_batch(request_of(**change)))
+
+
+def test_strips_have_no_pages(request_of):
+    job = replace(request_of().job, options=ImageOptions(strengths=(0.5, 1)))
+    with pytest.raises(UsageError, match="several make strips"):
+        request_of(job=job, pages=Pages(gallery=True))
+
+
+def test_the_first_photos_by_name(request_of):
+    job = replace(request_of().job, max_photos=2)
+    names = [photo.name.as_posix() for photo in plan_batch(job).photos]
+    assert names == [p.name.as_posix() for p in plan_batch(request_of().job).photos][:2]
+
+
+PLACES = {"input", "output", "shard", "max_photos"}
+"""Fields of a job that say which photos and where, and not what is made of them."""
+
+
+def test_everything_else_in_a_job_is_in_its_settings(request_of, make_translator):
+    job, translator = request_of().job, make_translator()
+    changes = {
+        "targets": make_job(translator.card, input=job.input, output=job.output, targets=["Young"]),
+        "source": replace(job, source="zeros"),
+        "options": replace(job, options=ImageOptions(fit="pad")),
+        "naming": make_job(
+            translator.card,
+            input=job.input,
+            output=job.output,
+            targets=["Blond_Hair"],
+            naming="{stem}-{target}",
+        ),
+    }
+    assert changes.keys() | PLACES == {field.name for field in dataclasses.fields(BatchJob)}
+    before = settings_of(job, translator, "fp32").to_mapping()
+    for changed in changes.values():
+        assert differences(before, settings_of(changed, translator, "fp32").to_mapping())
+    places = replace(job, shard=parse_shard("1/2"), max_photos=1)
+    assert settings_of(places, translator, "fp32").to_mapping() == before
 
 
 @pytest.mark.parametrize(
-    ("classifier", "origin", "told", "has_note"),
+    ("words", "complaint"),
     [
-        (True, "predict", "predicted", False),
-        (True, "zeros", "zeros", False),
-        (False, "predict", "zeros", True),
-        (False, "zeros", "zeros", False),
+        ({"source": "zeros"}, "`source` zeros gives the photos' own labels"),
+        ({"options": ImageOptions(strengths=(0.5,))}, "`strengths` go part of the way"),
     ],
 )
-def test_where_sources_come_from_is_told(
-    tmp_path, make_translator, photos, classifier, origin, told, has_note
+def test_models_without_labels_take_no_strength_and_no_source(
+    tmp_path, checkpoint, words, complaint
 ):
-    translator = make_translator(classifier=classifier, image_size=64)
-    report = run(photos, tmp_path / "out", translator, "flip:Young", origin=origin)
-    assert report.source_origin == told
-    assert any("no classifier" in note for note in report.notes) == has_note
-
-
-def test_large_photos_are_told(tmp_path, make_translator, photos):
-    report = run(photos, tmp_path / "out", make_translator(image_size=16, crop_size=10))
-    size, crop = report.notes
-    assert size.startswith("larger than 16x16: 4 of 4 photos; they come out at 16x16")
-    assert crop.startswith("far larger than the model's crop of 10 pixels: 4 of 4 photos")
-    assert run(photos, tmp_path / "small", make_translator(image_size=64)).notes == ()
-
-
-def test_real_photos_are_told_where_the_model_knows_drawn_faces_only(
-    tmp_path, make_translator, photos
-):
-    options = {"image_size": 64, "training_data": "synthetic faces"}
-    (note,) = run(photos / "plain.jpg", tmp_path / "out", make_translator(**options)).notes
-    assert note.startswith("probably real: 1 of 1 photo;")
-
-
-def test_renamed_pictures_are_told(tmp_path, make_translator, photos, good_photos):
-    (photos / "sub/old.png").write_bytes(good_photos["alpha.png"])
-    report = run(photos, tmp_path / "out", make_translator(image_size=64))
-    assert report.renamed == {"sub/old.bmp": "sub/old.bmp.png"}
-    assert any(note.startswith("renamed: 1 of the images") for note in report.notes)
-
-
-def test_progress_counts_all_photos(tmp_path, make_translator, photos, bad_photos):
-    write_all(photos, bad_photos)
-    told = []
-    run(
-        photos,
-        tmp_path / "out",
-        make_translator(batch_size=3),
-        on_progress=lambda done, total: told.append((done, total)),
-    )
-    assert told == [(done, 7) for done in range(1, 8)]
-
-
-def test_an_unwritable_output_is_noticed_before_the_work(tmp_path, make_translator, photos):
-    (tmp_path / "out").write_text("a file")
-    with pytest.raises(OutputError, match="cannot write"):
-        run(photos, tmp_path / "out", make_translator(), on_progress=lambda *_: pytest.fail("work"))
-
-
-def test_a_picture_that_cannot_be_written_is_reported(tmp_path, make_translator, photos):
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out/sub").write_text("a file where a folder should be")
-    report = run(photos, tmp_path / "out", make_translator())
-    assert {failure.path.split("/")[0] for failure in report.failures} == {"sub"}
-    assert (report.num_translated, report.num_pictures, report.num_failed) == (1, 1, 3)
-
-
-def test_an_interrupted_batch_leaves_a_report_that_says_so(
-    tmp_path, make_translator, photos, monkeypatch
-):
-    translator = make_translator()
-
-    def fail(entry_point, inputs):
-        raise BackendError("out of memory")
-
-    monkeypatch.setattr(translator.runtime, "_execute", fail)
-    with pytest.raises(BackendError):
-        run(photos, tmp_path / "out", translator)
-    assert json.loads((tmp_path / "out/report.json").read_text())["finished"] is False
-
-
-STEMS = st.sampled_from(["a", "b", "A", "x/a", "x/y/b", "d.png/c", "é"])
-SUFFIXES = st.sampled_from([".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp"])
-
-
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(
-    tree=st.dictionaries(
-        st.builds("{}{}".format, STEMS, SUFFIXES), st.sampled_from(["good", "bad"]), min_size=1
-    ),
-    words=st.sampled_from([["Blond_Hair"], ["Blond_Hair", "-Young"]]),
-    batch_size=st.integers(1, 5),
-)
-def test_every_photo_is_accounted_for_once(
-    tmp_path_factory, make_translator, good_photos, bad_photos, tree, words, batch_size
-):
-    folder = tmp_path_factory.mktemp("tree")
-    contents = {"good": good_photos["plain.jpg"], "bad": bad_photos["cut.jpg"]}
-    source = write_all(folder / "in", {name: contents[kind] for name, kind in tree.items()})
-    report = run(source, folder / "out", make_translator(batch_size=batch_size), *words)
-    bad = {name for name, kind in tree.items() if kind == "bad"}
-    assert sorted(failure.path for failure in report.failures) == sorted(bad)
-    assert report.num_translated == len(tree) - len(bad)
-    written = pictures(folder / "out")
-    assert len(written) == report.num_pictures == (len(tree) - len(bad)) * len(words)
-    assert not any(path.name.endswith(".tmp") for path in folder.rglob("*"))
-    assert pictures(source).keys() == tree.keys()
-
-
-def test_decoding_in_threads_leaves_the_warning_filters_alone(tmp_path):
-    palette = Image.new("P", (8, 8))
-    palette.putpalette(list(range(256)) * 3)
-    palette.save(tmp_path / "warns.png", transparency=bytes(range(256)))
-    before = list(warnings.filters)
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(load_image, [tmp_path / "warns.png"] * 300))
-    assert warnings.filters == before
+    card = read_model(checkpoint).card
+    card = replace(card, labels=replace(card.labels, sets=()))
+    with pytest.raises(UsageError, match=complaint):
+        make_job(card, input=tmp_path, output=tmp_path / "out", **words)

@@ -35,7 +35,7 @@ def test_a_folder_is_translated(command, checkpoint, photos, tmp_path):
     words = ("--input", "photos", "--attrs", "Blond_Hair", "--model", checkpoint)
     result = command("batch", *words, "--device", "cpu")
     assert result.code == 0
-    assert "translated 2 of 2 photos: 2 pictures in translated/" in result.out
+    assert "translated 2 of 2 photos: 2 images in translated/" in result.out
     assert "images/s" in result.out
     assert "translating 2 photos to Blond_Hair with tiny.safetensors (eager on cpu)" in result.err
     with Image.open(tmp_path / "translated/sub/b.png") as image:
@@ -144,7 +144,7 @@ def test_the_model_that_is_taken_is_named(command, demo_checkpoint, photos, monk
     [
         ((), 2, f"name at least one target with --attrs; this model knows: {ATTRIBUTES}"),
         (("--attrs", "Blonde_Hair"), 2, "did you mean 'Blond_Hair'?"),
-        (("--attrs", "Male", "--attrs", "Male"), 2, "ask for the same"),
+        (("--attrs", "Male", "--attrs", "Male"), 2, "mean the same"),
         (("--attrs", "Male", "--input", "none"), 3, "no such file or folder: none"),
         (("--attrs", "Male", "--input", "empty"), 3, "no images in empty; looked for files"),
         (("--attrs", "Male", "--model", "none.onnx"), 4, "no such model: none.onnx"),
@@ -157,7 +157,7 @@ def test_the_model_that_is_taken_is_named(command, demo_checkpoint, photos, monk
         (
             ("--attrs", "Male", "--source", "photos/a.jpg"),
             3,
-            "photos/a.jpg: it is no text; --source",
+            "photos/a.jpg: it is not a text file; --source",
         ),
         (("--attrs", "Male", "--batch-size", "0"), 2, "at least one image"),
     ],
@@ -243,4 +243,4 @@ def test_resuming_takes_what_the_earlier_run_took(command, checkpoint, photos, c
     resumed = command(*words, "--resume")
     assert resumed.code == 0
     assert "eager, same as the run being resumed" in resumed.err
-    assert "translated 3 of 3 photos, 2 of them before: 1 picture" in resumed.out
+    assert "translated 3 of 3 photos, 2 of them before: 1 image" in resumed.out

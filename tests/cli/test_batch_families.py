@@ -64,7 +64,7 @@ def test_an_export_of_both_directions_runs_too(command, models, photos, tmp_path
         ("pix2pix", ("--attrs", "Blond_Hair"), "takes no labels"),
         ("pix2pix", ("--strength", "0.5"), "this model has none"),
         ("pix2pix", ("--size", "100"), "multiples of 64"),
-        ("pix2pix", ("--source", "zeros"), "--source zeros tells the photos' own labels, and this"),
+        ("pix2pix", ("--source", "zeros"), "--source zeros gives the photos' own labels, and this"),
         ("pix2pix", ("--source", "lab.csv"), "this model has none; leave it out"),
         ("cgan", (), "translates no images, it has sample"),
     ],

@@ -54,7 +54,7 @@ def test_pictures_of_two_samplings_are_never_mixed(command, model, tmp_path):
         refused = command(*words, "--count", 3, *dry_run)
         assert refused.code == 2
         assert (
-            "out holds pictures of an earlier sampling, such as 00.png; --overwrite"
+            "out holds images of an earlier sampling: 00.png, ...; replace them with --overwrite"
             in (refused.err.splitlines()[-1])
         )
     assert command(*words, "--count", 3, "--overwrite", "--dry-run").code == 0

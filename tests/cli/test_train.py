@@ -185,8 +185,11 @@ def test_a_run_killed_before_its_first_checkpoint_starts_anew_with_its_own_recip
         ([SMOKE, "--resume", "--out", "runs/q"], "another recipe (data.kind: auto -> synthetic"),
         ([SMOKE, "--out", "runs/q"], "another recipe (data.kind: auto -> synthetic"),
         (["--resume", "--set", "train.batch_size=2"], "(train.batch_size: 4 -> 2)"),
-        (["--resume", "--out", "runs/p"], "runs/p does not exist, so there is no run to resume"),
-        (["--resume", "--out", "faces"], "faces holds no recipe.toml, so there is no run to resume"),
+        (["--resume", "--out", "runs/p"], "runs/p does not exist, so there is no run"),
+        (
+            ["--resume", "--out", "faces"],
+            "faces holds no recipe.toml, so there is no run",
+        ),
     ],
 )
 def test_no_recipe_takes_the_place_of_another_and_no_run_is_guessed(

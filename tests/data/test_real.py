@@ -5,15 +5,15 @@ import pytest
 
 from stargan_deploy.data.batches.loading import first_images
 from stargan_deploy.data.config import DataConfig, SetConfig
-from stargan_deploy.data.layouts.celeba import CelebA
 from stargan_deploy.data.open import open_source
+from tests.data.opened import opened
 
 pytestmark = pytest.mark.realdata
 
 
 def test_celeba_hq(real_data):
     root = real_data / "celeba_hq_128"
-    train, test = CelebA(root, split="train"), CelebA(root, split="test")
+    train, test = opened("celeba", root, split="train"), opened("celeba", root, split="test")
     assert (len(train), len(test)) == (10_001, 1_999)
     assert not set(train.names) & set(test.names)
     assert train.labels[:, :3].sum(axis=1).max() <= 2

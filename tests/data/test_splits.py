@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stargan_deploy.data.layouts.celeba import CelebA
 from stargan_deploy.data.layouts.synthetic import write_celeba
 from stargan_deploy.data.splits import choose_rows, read_partition
 from stargan_deploy.errors import DataError
+from tests.data.opened import opened
 
 FILES = ["a.jpg", "sub/b.jpg", "c.jpg", "d.jpg"]
 
@@ -61,15 +61,15 @@ def test_celeba_with_a_partition_file(tmp_path):
     write_celeba(tmp_path, 4, size=32)
     rows = [f"{number + 1:06d}.png {part}" for number, part in enumerate((2, 0, 0, 1))]
     (tmp_path / "list_eval_partition.txt").write_text("\n".join(rows))
-    assert CelebA(tmp_path, scheme="partition").names == ["000002.png", "000003.png"]
-    assert CelebA(tmp_path, scheme="partition", split="test").names == ["000001.png"]
+    assert opened("celeba", tmp_path, scheme="partition").names == ["000002.png", "000003.png"]
+    assert opened("celeba", tmp_path, scheme="partition", split="test").names == ["000001.png"]
 
 
 def test_a_part_without_images_is_refused(tmp_path):
     write_celeba(tmp_path, 2, size=32)
     (tmp_path / "list_eval_partition.txt").write_text("000001.png 0\n000002.png 0\n")
     with pytest.raises(DataError, match=r"data\.split=partition leaves none for test"):
-        CelebA(tmp_path, scheme="partition", split="test")
+        opened("celeba", tmp_path, scheme="partition", split="test")
 
 
 lines = st.text(max_size=12) | st.sampled_from(["a.jpg 0", "a.jpg,1", "x", "a.jpg 0 1"])

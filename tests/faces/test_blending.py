@@ -13,7 +13,7 @@ from PIL import Image, ImageFilter
 from stargan_deploy.data.synthetic.portrait import ATTRIBUTES, draw_face
 from stargan_deploy.faces.alignment import AlignedFace, align_face, transform
 from stargan_deploy.faces.blending import blend_faces
-from stargan_deploy.faces.detection import Face
+from stargan_deploy.faces.face import Face
 
 DRAWN_LANDMARKS = np.array([[0.398, 0.5], [0.602, 0.5], [0.5, 0.6], [0.44, 0.7], [0.56, 0.7]])
 """Of drawn portraits, about, in picture widths."""

@@ -63,13 +63,13 @@ def test_any_domain_names_give_distinct_safe_folders(names):
 
 
 def test_no_target_lists_what_the_model_knows():
-    with pytest.raises(UsageError, match=r"--attrs.*Black_Hair, Blond_Hair"):
+    with pytest.raises(UsageError, match=r"`targets`.*Black_Hair, Blond_Hair"):
         name_targets(CELEBA, [])
 
 
 @pytest.mark.parametrize("words", [("Male", "Male"), ("Male,Young", "Young,+Male")])
 def test_the_same_wish_twice_is_refused(words):
-    with pytest.raises(UsageError, match="ask for the same"):
+    with pytest.raises(UsageError, match="mean the same"):
         name_targets(CELEBA, words)
 
 

@@ -11,67 +11,81 @@ from stargan_deploy.batch.plan import BatchPlan, Photo
 from stargan_deploy.errors import DataError
 from stargan_deploy.files.images import load_image, save_image
 from stargan_deploy.inference.framing import Framing
-from stargan_deploy.presentation.grids import picture_grid
+from stargan_deploy.presentation.grids import image_grid
 from stargan_deploy.presentation.text import evenly, printable
 
-ROWS_A_SHEET = 24
+ROWS_PER_SHEET = 24
 """Photos on one contact sheet."""
 
-CELL_PX = 160
-"""Side of a picture on a contact sheet."""
+CELL_PX, GRID_PX = 160, 128
+"""Side of an image on a contact sheet, and in a grid of a whole batch."""
 
 MAX_GALLERY_PHOTOS = 200
 """A page with more would be slow to open; they are taken evenly from all photos."""
 
 GALLERY_PX = 256
-"""Greatest side of a picture in the gallery."""
+"""Greatest side of an image in the gallery."""
 
 
 def write_contact_sheets(plan: BatchPlan, framing: Framing) -> list[Path]:
-    """Writes `contact-sheet-001.jpg` and so on: a photo with its pictures in each row.
+    """Writes `contact-sheet-001.jpg` and so on: a photo with its translations in each row.
 
     Args:
-        plan: of a batch that has run; photos without all their pictures are left out.
-        framing: the batch's, to show of a photo what was translated.
+        plan: of a batch that has run; photos without all their translations are left out.
+        framing: the batch's, to show the part of a photo that was translated.
 
     Returns:
-        The files, one for every `ROWS_A_SHEET` photos.
+        The files, one for every `ROWS_PER_SHEET` photos.
 
     Raises:
         OutputError: the output folder cannot be written.
     """
     done = _done(plan)
-    headings = ["Photo", *(named.target.text for named in plan.job.targets)]
     paths = []
-    for number, start in enumerate(range(0, len(done), ROWS_A_SHEET), start=1):
-        rows = list(_rows(done[start : start + ROWS_A_SHEET], framing, CELL_PX))
+    for number, start in enumerate(range(0, len(done), ROWS_PER_SHEET), start=1):
         path = plan.job.output / f"contact-sheet-{number:03}.jpg"
-        cells = [[_square(image, CELL_PX) for image in (r.source, *r.results)] for r in rows]
-        save_image(picture_grid(cells, headings, cell_px=CELL_PX), path)
+        _write_sheet(path, plan, done[start : start + ROWS_PER_SHEET], framing, CELL_PX)
         paths.append(path)
     return paths
 
 
-def write_batch_gallery(plan: BatchPlan, framing: Framing, *, title: str) -> Path:
+def write_grid(path: Path, plan: BatchPlan, framing: Framing) -> None:
+    """Writes all photos of a small batch as one image, like a contact sheet.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    _write_sheet(path, plan, _done(plan), framing, GRID_PX)
+
+
+def write_batch_gallery(
+    plan: BatchPlan,
+    framing: Framing,
+    *,
+    title: str,
+    subtitle: str | None = None,
+    path: Path | None = None,
+) -> Path:
     """Writes `gallery.html`, one file that needs nothing else.
 
     Args:
-        plan: of a batch that has run; photos without all their pictures are left out.
-        framing: the batch's, to show of a photo what was translated.
+        plan: of a batch that has run; photos without all their translations are left out.
+        framing: the batch's, to show the part of a photo that was translated.
         title: heading of the page.
+        subtitle: a sentence below it; the number of photos unless given.
+        path: the file to write; in the output folder unless given.
 
     Raises:
         OutputError: the output folder cannot be written.
     """
     done = _done(plan)
     picked = evenly(done, MAX_GALLERY_PHOTOS)
-    subtitle = f"{len(done)} photos"
+    counted = f"{len(done)} photos"
     if len(picked) < len(done):
-        subtitle = f"{len(picked)} of {subtitle}, taken evenly"
-    path = plan.job.output / "gallery.html"
-    headings = [named.target.text for named in plan.job.targets]
+        counted = f"{len(picked)} of {counted}, taken evenly"
+    path = path or plan.job.output / "gallery.html"
     rows = list(_rows(picked, framing, GALLERY_PX))
-    write_gallery(path, rows, headings, title=title, subtitle=subtitle)
+    write_gallery(path, rows, _headings(plan), title=title, subtitle=subtitle or counted)
     return path
 
 
@@ -79,16 +93,28 @@ def _done(plan: BatchPlan) -> list[Photo]:
     return [photo for photo in plan.photos if all(path.exists() for path in photo.outputs)]
 
 
+def _headings(plan: BatchPlan) -> list[str]:
+    return [named.target.text for named in plan.job.targets]
+
+
+def _write_sheet(
+    path: Path, plan: BatchPlan, photos: Sequence[Photo], framing: Framing, cell_px: int
+) -> None:
+    rows = _rows(photos, framing, cell_px)
+    cells = [[_square(image, cell_px) for image in (r.source, *r.results)] for r in rows]
+    save_image(image_grid(cells, ["Photo", *_headings(plan)], cell_px=cell_px), path)
+
+
 def _rows(photos: Sequence[Photo], framing: Framing, size: int) -> Iterator[GalleryRow]:
-    """Photos and pictures, none larger than a side in pixels; those that vanished are left out."""
+    """Photos and translations, no side longer than so many pixels; vanished ones are left out."""
     for photo in photos:
         try:
             framed = framing.frame(decode_photo(read_photo(photo.path))[0])
-            pictures = [load_image(path) for path in photo.outputs]
+            results = [load_image(path) for path in photo.outputs]
         except DataError:
             continue
-        source, *results = (_reduced(i, size) for i in (framed.compose(framed.tiles), *pictures))
-        yield GalleryRow(name=printable(photo.name), source=source, results=tuple(results))
+        source, *reduced = (_reduced(i, size) for i in (framed.compose(framed.tiles), *results))
+        yield GalleryRow(name=printable(photo.name), source=source, results=tuple(reduced))
 
 
 def _reduced(image: Image.Image, size: int) -> Image.Image:

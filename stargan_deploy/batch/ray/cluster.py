@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from stargan_deploy.batch.disk import DiskWait
+from stargan_deploy.batch.execute import Work
 from stargan_deploy.batch.outcome import Outcome
 from stargan_deploy.batch.pipeline import Pipeline
 from stargan_deploy.batch.plan import BatchJob, Photo
 from stargan_deploy.batch.ray.connection import connected, load_ray
 from stargan_deploy.batch.ray.cpu_affinity import stay_on_cores
-from stargan_deploy.batch.run import Work
-from stargan_deploy.batch.session import open_engine
+from stargan_deploy.batch.session import open_session
 from stargan_deploy.batch.settings import Settings, differences
 from stargan_deploy.devices import CPU
 from stargan_deploy.errors import BackendError, OutputError, StarganDeployError, UsageError, brief
@@ -174,7 +174,7 @@ def _open_pipeline(config: _WorkerConfig, stack: ExitStack) -> Pipeline:
         raise BackendError(f"all machines must have {config.folder}: {error.strerror}") from error
     stay_on_cores(config.share.num_cpus)
     wait = DiskWait(config.job.output, wait_s=config.disk_wait_s, say=_log.warning)
-    engine = stack.enter_context(open_engine(config.spec, config.job, write=wait.write_bytes))
+    engine = stack.enter_context(open_session(config.spec, config.job, write=wait.write_bytes))
     wanted, found = config.settings or engine.settings, engine.settings
     different = "; ".join(differences(wanted.to_mapping(), found.to_mapping()))
     if different:

@@ -1,162 +1,231 @@
-"""The bar charts of a benchmark: each takes comparable rows and gives an HTML figure.
+"""The charts of a benchmark, each of rows that may be compared. Without figures, one is empty."""
 
-A figure of rows that hold nothing to show is empty text.
-"""
-
+import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
-from stargan_deploy.benchmarking.report import format as wording
-from stargan_deploy.benchmarking.report.bars import Lane, lanes_figure
-from stargan_deploy.benchmarking.report.format import Group, digits, is_drawable, percent
-from stargan_deploy.benchmarking.report.palette import Shape, colour
-from stargan_deploy.benchmarking.results import MeasuredPath, Row, StartUp, Statistics, TrainingRow
+from stargan_deploy.benchmarking.report.format import (
+    EQUAL_PSNR_DB,
+    PATHS,
+    Group,
+    drawable,
+    images_per_s,
+    is_baseline,
+    is_drawable,
+    main_p50_ms,
+    main_timing,
+    name_among,
+    psnr,
+    roofline_share,
+    speedup,
+)
+from stargan_deploy.benchmarking.report.palette import colour, shape
+from stargan_deploy.benchmarking.results import MeasuredPath, Row, StartUp, TrainingRow
+from stargan_deploy.presentation.bars import LEAST, Bar, BarChart
+from stargan_deploy.presentation.numbers import digits, percent
+from stargan_deploy.presentation.points import Path, Point, PointChart
 
 MAX_WHISKERS = 1.6
 """Length of a latency chart as a multiple of its longest bar: rare late calls are cut."""
 
-PATH_SHAPES: tuple[Shape, ...] = ("ring", "circle", "square")
+PATH_SHAPES = ("ring", "circle", "square")
 """Marks of the three paths, in their order."""
 
+LEAST_PSNR_DB = 30.0
+"""Lower end of the axis of picture errors, unless a row is worse."""
 
-def latency_figure(group: Group) -> str:
+Figure = Callable[[Row], float | None]
+
+
+def latency_chart(group: Group) -> BarChart:
     """Medians of a call as bars with a line to p90 and p99, the shortest first."""
-    pairs = _ranked(wording.main_p50_ms, group)
-    lanes = [
-        _lane(
-            row,
-            group,
-            parts=(p50_ms,),
-            whisker=_whisker(row, p50_ms),
-            value=digits(p50_ms),
-            words=latency_words(row),
-        )
-        for row, p50_ms in pairs
-    ]
-    return lanes_figure(
-        lanes,
+    pairs = _ranked(main_p50_ms, group)
+    return BarChart(
         title=group.title,
         axis="ms a call: median, line to p90 and p99",
+        bars=tuple(
+            _bar(
+                row,
+                group,
+                latency_words(row),
+                parts=(p50_ms,),
+                whisker=_whisker(row, p50_ms),
+                value=digits(p50_ms),
+            )
+            for row, p50_ms in pairs
+        ),
         line=_baseline(pairs),
         limit=MAX_WHISKERS * max((p50_ms for _, p50_ms in pairs), default=0.0),
     )
 
 
-def paths_figure(group: Group) -> str:
+def paths_chart(group: Group) -> BarChart:
     """The three paths of each row on one line, the shortest first."""
-    lanes = []
+    bars = []
     for row, _ in _ranked(_longest_path_ms, group):
-        medians = _medians(row)
-        shapes = dict(zip(wording.PATHS, PATH_SHAPES, strict=True))
+        shapes, medians = dict(zip(PATHS, PATH_SHAPES, strict=True)), _medians(row)
         marks = tuple((shapes[path], p50_ms) for path, p50_ms in medians.items())
         words = [f"{path}: {digits(p50_ms, 'ms')}" for path, p50_ms in medians.items()]
-        lanes.append(_lane(row, group, marks=marks, words=words))
-    return lanes_figure(lanes, title=group.title, axis="ms a call, medians")
+        bars.append(_bar(row, group, words, marks=marks))
+    return BarChart(title=group.title, axis="ms a call, medians", bars=tuple(bars))
 
 
-def speed_figure(group: Group) -> str:
+def speed_chart(group: Group) -> BarChart:
     """Images/s as bars, for groups of one batch size; the most first."""
-    pairs = _ranked(wording.images_per_s, group)[::-1]
-    lanes = [
-        _lane(row, group, parts=(speed,), value=digits(speed), words=latency_words(row))
+    pairs = _ranked(images_per_s, group)[::-1]
+    bars = [
+        _bar(row, group, latency_words(row), parts=(speed,), value=digits(speed))
         for row, speed in pairs
     ]
-    return lanes_figure(lanes, title=group.title, axis="images/s", line=_baseline(pairs))
+    return BarChart(title=group.title, axis="images/s", bars=tuple(bars), line=_baseline(pairs))
 
 
-def start_up_figure(group: Group) -> str:
+def start_up_chart(group: Group) -> BarChart:
     """Build, load and first call one after the other, the shortest first."""
-    lanes = []
+    bars = []
     for row, total_s in _ranked(_start_up_s, group):
         parts = _start_up_parts(row.start_up)
         words = [f"{name}: {digits(part, 's')}" for name, part in parts.items()]
         lengths = tuple(part or 0.0 for part in parts.values())
-        lanes.append(_lane(row, group, parts=lengths, value=digits(total_s, "s"), words=words))
-    return lanes_figure(lanes, title=group.title, axis="seconds until the first picture is there")
+        bars.append(_bar(row, group, words, parts=lengths, value=digits(total_s, "s")))
+    axis = "seconds until the first picture is there"
+    return BarChart(title=group.title, axis=axis, bars=tuple(bars))
 
 
-def roofline_figure(group: Group) -> str:
+def roofline_chart(group: Group) -> BarChart:
     """Shares of the roofline, the nearest first, and the roof itself as a line."""
-    lanes = []
-    for row, share in _ranked(wording.roofline_share, group)[::-1]:
-        bound = f"limit: {row.roofline.bound}" if row.roofline else ""
-        note = row.roofline.note if row.roofline else ""
-        words = [text for text in (f"{percent(share)} of the roof", bound, note) if text]
-        lanes.append(_lane(row, group, parts=(share,), value=percent(share), words=words))
+    bars = []
+    for row, share in _ranked(roofline_share, group)[::-1]:
+        limit = f"limit: {row.roofline.bound}\n{row.roofline.note}" if row.roofline else ""
+        words = (f"{percent(share)} of the roof", *limit.splitlines())
+        bars.append(_bar(row, group, words, parts=(share,), value=percent(share)))
     axis = "share of the roofline; the line is the roof"
-    return lanes_figure(lanes, title=group.title, axis=axis, line=1.0, is_share=True)
+    return BarChart(title=group.title, axis=axis, bars=tuple(bars), line=1.0, is_share=True)
 
 
-def training_figure(rows: Sequence[TrainingRow]) -> str:
+def training_chart(rows: Sequence[TrainingRow]) -> BarChart:
     """Training throughput in each setting, the most first."""
-    drawable = [row for row in rows if is_drawable(row.images_per_s)]
-    lanes = [
-        Lane(
+    kept = [row for row in rows if is_drawable(row.images_per_s)]
+    bars = [
+        Bar(
             name=row.name,
-            style=colour("eager" if row is rows[0] else "compile"),
+            colour=colour("eager" if row is rows[0] else "compile"),
             parts=(row.images_per_s,),
             value=digits(row.images_per_s),
-            tooltip=f"{row.name}\n{wording.speedup(row.speedup)} {rows[0].name}, "
+            tooltip=f"{row.name}\n{speedup(row.speedup)} {rows[0].name}, "
             f"{digits(row.steps_per_s)} steps/s",
         )
-        for row in sorted(drawable, key=lambda row: -row.images_per_s)
+        for row in sorted(kept, key=lambda row: -row.images_per_s)
     ]
-    return lanes_figure(lanes, title="Training throughput", axis="images/s")
+    return BarChart(title="Training throughput", axis="images/s", bars=tuple(bars))
+
+
+def throughput_chart(group: Group) -> PointChart:
+    """Images/s over the batch size, a line for each backend and precision.
+
+    Args:
+        group: rows of all batch sizes.
+    """
+    lines: dict[str, list[tuple[Row, float]]] = {}
+    pairs = [pair for pair in drawable(images_per_s, group.rows) if pair[0].batch_size > 0]
+    for row, speed in sorted(pairs, key=lambda pair: pair[0].batch_size):
+        lines.setdefault(name_among(row, group.rows), []).append((row, speed))
+    batches = sorted({row.batch_size for row, _ in pairs}) or [1]
+    return PointChart(
+        title=group.title,
+        x_axis="images in a batch",
+        y_axis="images/s",
+        paths=tuple(
+            Path(
+                name=name,
+                colour=colour(line[0][0].backend),
+                points=tuple(
+                    _point(row, row.batch_size, speed, name, latency_words(row))
+                    for row, speed in line
+                ),
+            )
+            for name, line in lines.items()
+        ),
+        x_range=(batches[0] / 1.15, batches[-1] * 1.15),
+        y_range=(0.0, max(1.05 * max((speed for _, speed in pairs), default=0.0), LEAST)),
+        x_names={batch: f"{batch}" for batch in batches},
+        is_log=True,
+    )
+
+
+def quality_chart(group: Group) -> PointChart:
+    """Speed-up over eager FP32 against PSNR: up and to the right is better."""
+    paths = [path for row in group.rows if (path := _quality(row, group))]
+    points = [path.points[0] for path in paths]
+    low_db = min(LEAST_PSNR_DB, *(point.y - 4 for point in points), LEAST_PSNR_DB)
+    return PointChart(
+        title=group.title,
+        x_axis="speed-up over eager FP32",
+        y_axis="PSNR of the worst picture, dB",
+        paths=tuple(paths),
+        x_range=(0.0, 1.12 * max(1.0, *(point.x for point in points), 1.0)),
+        y_range=(low_db, EQUAL_PSNR_DB + 5),
+        x_unit="x",
+        y_names={EQUAL_PSNR_DB: "equal"},
+        line=1.0,
+    )
 
 
 def latency_words(row: Row) -> list[str]:
-    """What a tooltip tells of a row's calls."""
-    timing = wording.main_timing(row)
+    """A tooltip's lines about a row's calls."""
+    timing = main_timing(row)
     if timing is None:
         return []
     at = timing.statistics
     return [
         f"batch {row.batch_size}: p50 {digits(at.p50_ms)}, p90 {digits(at.p90_ms)}, "
         f"p99 {digits(at.p99_ms, 'ms')}",
-        f"{digits(timing.images_per_s, 'images/s')}, {wording.speedup(row.speedup)} eager FP32",
+        f"{digits(timing.images_per_s, 'images/s')}, {speedup(row.speedup)} eager FP32",
     ]
 
 
-def _lane(
-    row: Row,
-    group: Group,
-    *,
-    parts: tuple[float, ...] = (),
-    whisker: tuple[float, ...] = (),
-    marks: tuple[tuple[Shape, float], ...] = (),
-    value: str = "",
-    words: Sequence[str] = (),
-) -> Lane:
-    name = wording.name_among(row, group.rows)
-    return Lane(
-        name=name,
-        style=colour(row.backend),
-        parts=parts,
-        whisker=whisker,
-        marks=marks,
-        value=value,
-        tooltip="\n".join((name, *words)),
-    )
+def _bar(row: Row, group: Group, words: Sequence[str], **look: Any) -> Bar:
+    name = name_among(row, group.rows)
+    return Bar(name=name, colour=colour(row.backend), tooltip="\n".join((name, *words)), **look)
 
 
-def _ranked(figure: Callable[[Row], float | None], group: Group) -> list[tuple[Row, float]]:
+def _point(row: Row, x: float, y: float, name: str, words: Sequence[str]) -> Point:
+    return Point(x=x, y=y, shape=shape(row), tooltip="\n".join((name, *words)))
+
+
+def _quality(row: Row, group: Group) -> Path | None:
+    """A row at its speed-up and PSNR; eager FP32 has the pictures that others are held to."""
+    psnr_db = row.picture_error.psnr_db if row.picture_error else math.nan
+    speed = row.speedup
+    if is_baseline(row):
+        psnr_db, speed = (psnr_db if row.picture_error else EQUAL_PSNR_DB), 1.0
+    psnr_db = min(psnr_db, EQUAL_PSNR_DB)
+    if speed is None or not is_drawable(speed) or not is_drawable(psnr_db):
+        return None
+    name = name_among(row, group.rows)
+    words = [f"{digits(speed)}x eager FP32, PSNR {psnr(row)} dB"]
+    point = _point(row, speed, psnr_db, name, words)
+    return Path(name=name, colour=colour(row.backend), points=(point,))
+
+
+def _ranked(figure: Figure, group: Group) -> list[tuple[Row, float]]:
     """The rows that have a figure, the least first."""
-    return sorted(wording.drawable(figure, group.rows), key=lambda pair: pair[1])
+    return sorted(drawable(figure, group.rows), key=lambda pair: pair[1])
 
 
 def _baseline(pairs: Sequence[tuple[Row, float]]) -> float | None:
     """Eager FP32's figure."""
-    return next((value for row, value in pairs if wording.is_baseline(row)), None)
+    return next((value for row, value in pairs if is_baseline(row)), None)
 
 
 def _whisker(row: Row, p50_ms: float) -> tuple[float, ...]:
-    timing = wording.main_timing(row)
-    found: Statistics | None = timing.statistics if timing else None
-    places = (found.p90_ms, found.p99_ms) if found else ()
+    timing = main_timing(row)
+    places = (timing.statistics.p90_ms, timing.statistics.p99_ms) if timing else ()
     return tuple(place for place in places if is_drawable(place) and place >= p50_ms)
 
 
 def _medians(row: Row) -> dict[MeasuredPath, float]:
-    timings = {path: row.timing(path) for path in wording.PATHS}
+    timings = {path: row.timing(path) for path in PATHS}
     return {
         path: timing.statistics.p50_ms
         for path, timing in timings.items()
@@ -177,10 +246,9 @@ def _start_up_parts(start_up: StartUp | None) -> dict[str, float | None]:
     """The parts that can be drawn; None for a build that was not needed."""
     if start_up is None:
         return {}
-    names = ("build_s", "load_s", "first_call_s")
-    parts = {name: getattr(start_up, name) for name in names}
-    return {
-        name.removesuffix("_s").replace("_", " "): part
-        for name, part in parts.items()
-        if part is None or is_drawable(part)
+    parts = {
+        "build": start_up.build_s,
+        "load": start_up.load_s,
+        "first call": start_up.first_call_s,
     }
+    return {name: part for name, part in parts.items() if part is None or is_drawable(part)}

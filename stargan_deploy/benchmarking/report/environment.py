@@ -1,40 +1,38 @@
 """Tables of what a benchmark ran on, and of what it could not run."""
 
-from stargan_deploy.benchmarking.report import format as wording
-from stargan_deploy.benchmarking.report.columns import Table
-from stargan_deploy.benchmarking.report.format import digits, file_size, precision_name
+from stargan_deploy.benchmarking.report.columns import number, text
+from stargan_deploy.benchmarking.report.format import file_size, moment, precision_name, versions
 from stargan_deploy.benchmarking.results import Results, Snapshot
-from stargan_deploy.presentation.page import NOTHING
+from stargan_deploy.presentation.numbers import digits
+from stargan_deploy.presentation.tables import Table
+from stargan_deploy.presentation.text import NOTHING
+
+SENSORS = {
+    "CPU temperature, \N{DEGREE SIGN}C": "cpu_celsius",
+    "load average": "load_average",
+    "GPU clock, MHz": "gpu_mhz",
+    "GPU memory clock, MHz": "gpu_memory_mhz",
+    "GPU power, W": "gpu_watts",
+    "GPU temperature, \N{DEGREE SIGN}C": "gpu_celsius",
+}
 
 
 def roofs_table(results: Results) -> Table:
     """The machine's limits, as measured."""
-    lines = [
-        (
-            precision_name(roof.precision),
-            roof.gemm_library,
-            "x".join(map(str, roof.gemm_size)),
-            digits(roof.gemm_gmacs_per_s),
-            digits(roof.bandwidth_gb_per_s),
-        )
-        for roof in results.roofs
-    ]
-    return Table(
-        title="Limits of the machine, measured",
-        columns=("precision", "library", "M x N x K", "GMAC/s", "memory GB/s"),
-        lines=tuple(lines),
-        num_names=2,
+    columns = (
+        ("precision", lambda roof: precision_name(roof.precision)),
+        ("library", text("gemm_library")),
+        ("M x N x K", lambda roof: "x".join(map(str, roof.gemm_size))),
+        ("GMAC/s", number("gemm_gmacs_per_s")),
+        ("memory GB/s", number("bandwidth_gb_per_s")),
     )
+    return Table.of("Limits of the machine, measured", results.roofs, columns, num_names=2)
 
 
 def unusable_table(results: Results) -> Table:
     """What could not be measured, with the reason."""
-    return Table(
-        title="Not measured",
-        columns=("what", "reason"),
-        lines=tuple((item.name, item.reason) for item in results.unusable),
-        num_names=2,
-    )
+    columns = (("what", text("name")), ("reason", text("reason")))
+    return Table.of("Not measured", results.unusable, columns, num_names=2)
 
 
 def machine_table(results: Results) -> Table:
@@ -42,7 +40,7 @@ def machine_table(results: Results) -> Table:
     machine = results.machine
     facts = (
         ("model", f"{results.model} (SHA-256 {results.model_sha256[:16]})"),
-        ("measured", wording.moment(results.created)),
+        ("measured", moment(results.created)),
         ("CPU", machine.cpu),
         ("cores and threads", f"{machine.num_cores} cores, {machine.num_threads} threads"),
         ("instruction sets", ", ".join(machine.instruction_sets)),
@@ -50,16 +48,12 @@ def machine_table(results: Results) -> Table:
         ("GPU", machine.gpu or ""),
         ("driver", machine.driver or ""),
         ("operating system", machine.os),
-        ("versions", ", ".join(wording.versions(machine))),
+        ("versions", ", ".join(versions(machine))),
         ("git revision", machine.git_revision or ""),
         ("command", machine.command),
     )
-    return Table(
-        title="Surroundings",
-        columns=("what", "value"),
-        lines=tuple(fact for fact in facts if fact[1]),
-        num_names=2,
-    )
+    lines = tuple(fact for fact in facts if fact[1])
+    return Table(title="Environment", columns=("what", "value"), lines=lines, num_names=2)
 
 
 def sensors_table(results: Results) -> Table:
@@ -75,14 +69,9 @@ def sensors_table(results: Results) -> Table:
 
 def _sensors(snapshot: Snapshot) -> dict[str, str]:
     clocks = snapshot.cpu_mhz
-    span = [digits(edge) for edge in dict.fromkeys((min(clocks), max(clocks)))] if clocks else []
+    span = map(digits, (min(clocks), max(clocks))) if clocks else ()
     return {
         "CPU clock, MHz": " to ".join(dict.fromkeys(span)) or NOTHING,
-        "CPU temperature, \N{DEGREE SIGN}C": digits(snapshot.cpu_celsius),
-        "load average": digits(snapshot.load_average),
-        "GPU clock, MHz": digits(snapshot.gpu_mhz),
-        "GPU memory clock, MHz": digits(snapshot.gpu_memory_mhz),
-        "GPU power, W": digits(snapshot.gpu_watts),
-        "GPU temperature, \N{DEGREE SIGN}C": digits(snapshot.gpu_celsius),
+        **{name: digits(getattr(snapshot, field)) for name, field in SENSORS.items()},
         "GPU throttled by": ", ".join(snapshot.gpu_throttling) or NOTHING,
     }

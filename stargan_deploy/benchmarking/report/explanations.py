@@ -6,12 +6,12 @@ from statistics import fmean
 from stargan_deploy.benchmarking.measure.timing import AGREEMENT
 from stargan_deploy.benchmarking.report.format import (
     FEW_CALLS,
-    digits,
     is_hardly_timed,
     name_across,
     roofline_share,
 )
 from stargan_deploy.benchmarking.results import Machine, Results, Row, Snapshot
+from stargan_deploy.presentation.numbers import digits
 
 FALLEN_CLOCK = 0.85
 """Share of its clock before below which a CPU's clock after a run counts as fallen."""

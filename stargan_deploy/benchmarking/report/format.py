@@ -1,4 +1,4 @@
-"""How the names and figures of a benchmark are worded, in tables and charts alike."""
+"""Names and figures of a benchmark's rows, the same in tables and charts."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -13,8 +13,10 @@ from stargan_deploy.benchmarking.results import (
     Results,
     Row,
     Timing,
+    TrainingRow,
 )
-from stargan_deploy.presentation.page import NOTHING
+from stargan_deploy.presentation.numbers import digits
+from stargan_deploy.presentation.text import NOTHING
 
 PATHS: tuple[MeasuredPath, ...] = get_args(MeasuredPath)
 
@@ -183,30 +185,10 @@ def drawable(figure: Callable[[Row], float | None], rows: Sequence[Row]) -> list
     return [(row, value) for row, value in pairs if value is not None and is_drawable(value)]
 
 
-def digits(value: float | None, unit: str = "") -> str:
-    """A number with three digits and its unit; larger ones whole."""
-    if value is None or not math.isfinite(value):
-        return NOTHING
-    if value == 0:
-        text = "0"
-    elif abs(value) >= 100:
-        text = f"{value:,.0f}"
-    else:
-        places = 2 if abs(value) < 10 else 1
-        text = f"{value:.{places}f}" if abs(value) >= 0.1 else f"{value:.2g}"
-    return f"{text} {unit}" if unit else text
-
-
 def speedup(value: float | None) -> str:
     """A factor: "2.94x"."""
-    return NOTHING if value is None or not math.isfinite(value) else f"{digits(value)}x"
-
-
-def percent(share: float | None) -> str:
-    """A share: "81%"."""
-    if share is None or not math.isfinite(share):
-        return NOTHING
-    return f"{100 * share:.{0 if share >= 0.0995 else 1}f}%"
+    text = digits(value)
+    return text if text == NOTHING else f"{text}x"
 
 
 def psnr(row: Row | BatchRow) -> str:
@@ -217,9 +199,11 @@ def psnr(row: Row | BatchRow) -> str:
     return "equal" if psnr_db >= EQUAL_PSNR_DB else f"{psnr_db:.1f}"
 
 
-def size(row: Row) -> str:
-    """Width and height of a picture."""
-    return f"{row.width}x{row.height}"
+def size(row: Row | TrainingRow | BatchRow) -> str:
+    """Width and height of a picture; those of training and of the batch job are square."""
+    if isinstance(row, Row):
+        return f"{row.width}x{row.height}"
+    return f"{row.image_size}x{row.image_size}"
 
 
 def file_size(size_bytes: float | None) -> str:

@@ -1,48 +1,50 @@
 """The few figures of a benchmark that people look for first."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from stargan_deploy.benchmarking.report import format as wording
-from stargan_deploy.benchmarking.report.format import digits, drawable, percent, speedup
+from stargan_deploy.benchmarking.report.format import (
+    device_kind,
+    drawable,
+    images_per_s,
+    is_baseline,
+    is_hardly_timed,
+    main_p50_ms,
+    name_across,
+    roofline_share,
+    size,
+    speedup,
+)
 from stargan_deploy.benchmarking.results import Row
+from stargan_deploy.presentation.numbers import digits, percent
+from stargan_deploy.presentation.page import Tile
 
 ONE_LEVEL = 1.0
 """Difference, in 8-bit levels, that rounding alone can make."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Headline:
-    """One figure in words."""
-
-    title: str
-    value: str
-    note: str
-
-
-def headlines(rows: Sequence[Row]) -> list[Headline]:
+def headlines(rows: Sequence[Row]) -> list[Tile]:
     """The best in each respect of the rows that are proven and were called often enough.
 
     What was not measured is left out.
     """
-    proven = [row for row in rows if row.verified and not wording.is_hardly_timed(row)]
-    timed = {_place(row) for row in rows if wording.is_baseline(row) and row in proven}
-    others = [row for row in proven if not wording.is_baseline(row) and _place(row) in timed]
+    proven = [row for row in rows if row.verified and not is_hardly_timed(row)]
+    timed = {_place(row) for row in rows if is_baseline(row) and row in proven}
+    others = [row for row in proven if not is_baseline(row) and _place(row) in timed]
     smallest = min(map(_extent, proven), default=())
     first = [row for row in proven if _extent(row) == smallest]
     exact = [row for row in first if _is_exact(row)]
-    found: list[Headline] = []
+    found: list[Tile] = []
 
     def add(title: str, value: str, row: Row, *words: str) -> None:
-        name, batch = wording.name_across(row, rows), f"batch {row.batch_size}"
-        note = ", ".join((name, *words, batch, wording.size(row)))
-        found.append(Headline(title=title, value=value, note=note))
+        name, batch = name_across(row, rows), f"batch {row.batch_size}"
+        note = ", ".join((name, *words, batch, size(row)))
+        found.append(Tile(title=title, value=value, note=note))
 
-    for row, p50_ms in _least(drawable(wording.main_p50_ms, first)):
+    for row, p50_ms in _least(drawable(main_p50_ms, first)):
         add("Lowest latency", digits(p50_ms, "ms"), row)
-    for row, p50_ms in _least(drawable(wording.main_p50_ms, exact)):
+    for row, p50_ms in _least(drawable(main_p50_ms, exact)):
         add("Without loss", digits(p50_ms, "ms"), row, "at most one level off")
-    for row, speed in _most(drawable(wording.images_per_s, proven)):
+    for row, speed in _most(drawable(images_per_s, proven)):
         add("Images per s", digits(speed), row)
     for row, factor in _most(drawable(lambda row: row.speedup, others)):
         add("Speed-up", speedup(factor), row, "over eager FP32")
@@ -66,7 +68,7 @@ def _most(pairs: Sequence[tuple[Row, float]]) -> list[tuple[Row, float]]:
 
 def _place(row: Row) -> tuple[str, str, int, int, int]:
     """What a row has in common with its eager FP32."""
-    kind = wording.device_kind(row)
+    kind = device_kind(row)
     return row.entry_point, kind, row.batch_size, row.height, row.width
 
 
@@ -76,7 +78,7 @@ def _extent(row: Row) -> tuple[int, int]:
 
 def _is_exact(row: Row) -> bool:
     error = row.picture_error
-    return wording.is_baseline(row) or (error is not None and error.max_difference <= ONE_LEVEL)
+    return is_baseline(row) or (error is not None and error.max_difference <= ONE_LEVEL)
 
 
 def _served_per_s(row: Row) -> float | None:
@@ -85,5 +87,5 @@ def _served_per_s(row: Row) -> float | None:
 
 
 def _credible_share(row: Row) -> float | None:
-    share = wording.roofline_share(row)
+    share = roofline_share(row)
     return share if share is not None and share <= 1 else None

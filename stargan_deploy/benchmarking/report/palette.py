@@ -1,23 +1,26 @@
 """How a backend and a precision look in every chart: a colour, and a shape."""
 
 import zlib
-from typing import Literal
 
 from stargan_deploy.benchmarking.results import Row
 
-Shape = Literal["circle", "ring", "square", "triangle", "diamond"]
+BACKENDS = {
+    "eager": ("#33333a", "#acadb6"),
+    "compile": ("#c49915", "#fbc857"),
+    "onnx": ("#3757c3", "#2b92f4"),
+    "openvino": ("#0a946b", "#35e8b5"),
+    "pt2": ("#972885", "#b26eae"),
+    "trt": ("#bb100c", "#d26833"),
+}
+"""Colours of the backends on light and on dark paper, which every eye tells apart."""
 
-BACKENDS = ("eager", "compile", "onnx", "openvino", "pt2", "trt")
-"""Backends with a colour of their own; `report.html` has it by their place here."""
-
-NUM_OTHERS = 2
+OTHERS = (("#14abd7", "#03c4fe"), ("#8a8f98", "#6f747d"))
 """Further colours, for backends that are not known here."""
 
-_SHAPES: dict[str, Shape] = {
-    "int8": "diamond",
-    "float16": "triangle",
-    "bfloat16": "square",
-}
+COLOURS = (*BACKENDS.values(), *OTHERS)
+"""The page has them as `--b0`, `--b1` and so on."""
+
+SHAPES = {"int8": "diamond", "float16": "triangle", "bfloat16": "square"}
 
 SHAPE_WORDS = (
     "\N{BLACK CIRCLE}\N{NO-BREAK SPACE}FP32, "
@@ -28,27 +31,14 @@ SHAPE_WORDS = (
 
 
 def colour(backend: str) -> str:
-    """Class of a backend's colour; the same in every chart and every run."""
+    """The page's name for a backend's colour; the same in every chart and every run."""
     if backend in BACKENDS:
-        return f"b{BACKENDS.index(backend)}"
+        return f"b{list(BACKENDS).index(backend)}"
     name = backend.encode("utf-8", "replace")
-    return f"b{len(BACKENDS) + zlib.crc32(name) % NUM_OTHERS}"
+    return f"b{len(BACKENDS) + zlib.crc32(name) % len(OTHERS)}"
 
 
-def shape(row: Row) -> Shape:
+def shape(row: Row) -> str:
     """Shape for the narrowest type that a row computes in."""
     parts = row.precision.split("+")
-    return next((_SHAPES[name] for name in _SHAPES if name in parts), "circle")
-
-
-def marker(shape: Shape, x: float, y: float) -> str:
-    """A mark at a place; about 9 units across."""
-    if shape in ("circle", "ring"):
-        radius = 5.6 if shape == "ring" else 4
-        return f'<circle class="{shape}" cx="{x:.1f}" cy="{y:.1f}" r="{radius}"/>'
-    outline = {
-        "square": "m-3.6-3.6h7.2v7.2h-7.2z",
-        "triangle": "m0-5 4.8 8.4h-9.6z",
-        "diamond": "m0-5.4 5.4 5.4-5.4 5.4-5.4-5.4z",
-    }[shape]
-    return f'<path class="{shape}" d="M{x:.1f} {y:.1f}{outline}"/>'
+    return next((SHAPES[name] for name in SHAPES if name in parts), "circle")

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from stargan_deploy.backends.registry import BACKENDS
-from stargan_deploy.batch.plan import BatchJob, plan_batch
-from stargan_deploy.batch.run import BatchContext, run_batch
+from stargan_deploy.batch.plan import BatchJob
+from stargan_deploy.batch.run import BatchRequest, run_batch
 from stargan_deploy.batch.session import BatchSession, open_session
 from stargan_deploy.benchmarking.results import StartUp
 from stargan_deploy.card.card import Precision
@@ -55,12 +55,8 @@ class OpenedSide:
             DataError: a photo failed.
             BackendError: the engine failed.
         """
-        plan = plan_batch(replace(self.job, output=output))
-        report = run_batch(
-            plan,
-            self.engine.pipeline.work,
-            BatchContext(settings=self.engine.settings, card=self.engine.translator.card),
-        )
+        job = replace(self.job, output=output)
+        report = run_batch(BatchRequest(job=job, model=self.engine.model), session=self.engine)
         if report.failures:
             raise DataError(f"a photo of the benchmark failed: {report.failures[0].reason}")
 

@@ -77,7 +77,7 @@ def sample(
     else:
         _make_pictures(chosen, request, folder)
     if json_output:
-        pictures = [str(path) for path in folder.pictures]
+        pictures = [str(path) for path in folder.images]
         show_json(
             {"model": str(found.path), "seed": seed, "dry_run": dry_run, "pictures": pictures}
         )

@@ -166,7 +166,7 @@ def _excludes_itself(report: "FolderReport") -> bool:
 
 def _table_lines(report: "FolderReport") -> list[str]:
     """How many images carry two labels at once: those that a training takes, or the first ones."""
-    from stargan_deploy.data.layouts.celeba import PAPER_ATTRIBUTES
+    from stargan_deploy.data.layouts.listed import PAPER_ATTRIBUTES
 
     of_paper = len(report.labels) > MAX_COLUMNS and set(PAPER_ATTRIBUTES) <= set(report.labels)
     names = list(PAPER_ATTRIBUTES if of_paper else report.labels)[:MAX_COLUMNS]

@@ -17,7 +17,8 @@ from PIL import Image
 
 from stargan_deploy.data.batches.prepared import NUM_DECODERS
 from stargan_deploy.data.config import AUTO, DataConfig
-from stargan_deploy.data.layout import Contents, Group, group_of_files, load_layout
+from stargan_deploy.data.layout import Contents, Group, load_layout
+from stargan_deploy.data.layouts.table import FileTable
 from stargan_deploy.data.open import DEFAULT, recognise, require_root
 from stargan_deploy.data.registry import WITHOUT_FOLDER
 from stargan_deploy.data.source import ImageSource
@@ -131,7 +132,8 @@ def _read_contents(root: Path, kind: str, attributes: Sequence[str]) -> Contents
     if layout is None:
         images = image_files(root)
         if images and not attributes:
-            return Contents(layout=UNKNOWN, groups=(group_of_files(images),))
+            source = FileTable(root, images, description="")
+            return Contents(layout=UNKNOWN, groups=[Group(source=source)])
         layout = load_layout(DEFAULT)
     require_root(layout, root)
     config = DataConfig(
@@ -160,8 +162,8 @@ def _report(root: Path, contents: Contents, tallies: "Sequence[_Tally]") -> Fold
         together=together,
         parts=tuple(parts),
         broken=tuple(whole.broken),
-        remarks=contents.remarks + _maybe_pairs(contents.layout, whole),
-        problems=contents.problems,
+        remarks=(*contents.remarks, *_maybe_pairs(contents.layout, whole)),
+        problems=tuple(contents.problems),
     )
 
 
@@ -180,7 +182,7 @@ def _part(group: Group, tally: "_Tally") -> Part:
     return Part(
         split=group.split,
         domain=group.domain,
-        folder=group.folder,
+        folder=str(group.source.folder or ""),
         num_images=tally.num_images,
         num_broken=len(tally.broken),
         sizes=_ordered(tally.sizes)[:NUM_SIZES],
@@ -233,10 +235,11 @@ def _tally(group: Group, on_look: Callable[[], None]) -> _Tally:
 def _look_at(group: Group, index: int) -> _Look | str:
     """Size and colour of an image, or why it cannot be read."""
     try:
-        image = group.load(index)
+        image = group.source.load(index)
     except ImageError as error:
         return str(error)
-    return _Look(size=(image.width // group.num_panels, image.height), is_grey=_is_grey(image))
+    size = (image.width // len(group.source.panels), image.height)
+    return _Look(size=size, is_grey=_is_grey(image))
 
 
 def _is_grey(image: Image.Image) -> bool:
@@ -250,14 +253,13 @@ def _ordered(sizes: Counter[tuple[int, int]]) -> tuple[Size, ...]:
 
 
 def _count_labels(
-    sources: Sequence[ImageSource | None],
+    sources: Sequence[ImageSource],
 ) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
     """How many images carry each label, and each two."""
-    tables = [source for source in sources if source is not None]
-    if not tables:
+    if not sources:
         return {}, {}
-    names = tables[0].label_space.names
-    labels_NK = np.concatenate([table.labels for table in tables])
+    names = sources[0].label_space.names
+    labels_NK = np.concatenate([source.labels for source in sources])
     pairs = (labels_NK.T @ labels_NK).round().astype(int).tolist()
     rows = [dict(zip(names, row, strict=True)) for row in pairs]
     together = dict(zip(names, rows, strict=True))

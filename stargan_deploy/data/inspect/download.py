@@ -4,7 +4,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from stargan_deploy.data.layouts.celeba import CelebA
+from stargan_deploy.data.config import DataConfig
+from stargan_deploy.data.layouts.listed import CelebALayout
 from stargan_deploy.errors import DataError, OutputError
 from stargan_deploy.files.atomic import make_folder
 
@@ -70,7 +71,8 @@ def _kept(partial: Path) -> str:
 
 
 def _check_whole(folder: Path) -> int:
-    images = CelebA(folder, scheme="none")
+    config = DataConfig(kind="celeba", root=str(folder), split="none")
+    images = CelebALayout().open(config, folder, "train")
     present = {path.name for path in images.folder.iterdir()}
     missing = [name for name in images.names if name not in present]
     if missing:

@@ -18,7 +18,7 @@ from PIL import Image
 
 from stargan_deploy.card.labels import onehot_space
 from stargan_deploy.data.config import DataConfig
-from stargan_deploy.data.layout import Contents, DataLayout, Findings, group_of
+from stargan_deploy.data.layout import Contents, DataLayout
 from stargan_deploy.data.source import SPLITS, ImageSource, Split
 from stargan_deploy.errors import DataError, LabelError, unknown_name
 
@@ -103,7 +103,7 @@ class IdxLayout(DataLayout):
 
     def contents(self, config: DataConfig, root: Path) -> Contents:
         """The images of both splits, or a line on each file that is missing or damaged."""
-        found = Findings()
+        found = Contents(layout=self.name)
         for split in SPLITS:
             read = partial(IdxDigits, root, classes=config.attributes, split=split)
             digits = found.attempt(read)
@@ -113,8 +113,11 @@ class IdxLayout(DataLayout):
             if digits.num_left_out and not config.attributes:
                 words = f"{split} images are left out, whose classes do not occur in training"
                 found.remarks.append(f"{digits.num_left_out} {words}")
-            found.groups.append(group_of(digits, split=split))
-        return found.contents(self.name, root, may_be_empty=self.recognises(root))
+            found.add(digits, split=split)
+        if not self.recognises(root):
+            found.require_groups()
+        found.remark_unused(root)
+        return found
 
 
 def find_faults(root: Path, split: Split) -> list[str]:

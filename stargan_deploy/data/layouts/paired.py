@@ -3,59 +3,40 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 from PIL import Image
 
 from stargan_deploy.data.config import DataConfig
-from stargan_deploy.data.layout import SERVE_BOTH, Contents, DataLayout, Findings, group_of_files
+from stargan_deploy.data.layout import SERVE_BOTH, Contents, DataLayout
 from stargan_deploy.data.layouts.folders import required_images, split_folder, split_folders
 from stargan_deploy.data.layouts.table import FileTable
 from stargan_deploy.data.source import SPLITS, ImageSource, Split
 from stargan_deploy.errors import DataError, ImageError
-from stargan_deploy.files.images import load_image
 from stargan_deploy.files.walk import image_files
 
 
 class PairedImages(FileTable):
-    """Files of two halves side by side, as pix2pix's own data sets are.
+    """Files of two halves side by side, as pix2pix's own data sets are."""
 
-    Args:
-        root: the files, or folders `train` and `test` (or `val`) of them.
-        condition: which half is the input.
-        split: "train" or "test"; without such folders all pairs serve both.
-
-    Raises:
-        DataError: no images, or images that are not pairs.
-    """
-
-    def __init__(
-        self,
-        root: Path,
-        *,
-        condition: Literal["left", "right"] = "right",
-        split: Split = "train",
-    ) -> None:
-        base = split_folder(Path(root), split)
-        files = required_images(base)
-        super().__init__(
-            base,
-            [str(path.relative_to(base)) for path in files],
-            description=Path(root).resolve().name,
-        )
-        self.panels = ("condition", "image") if condition == "left" else ("image", "condition")
-        self._refuse_singles()
+    panels = ("image", "condition")
 
     def load(self, index: int) -> Image.Image:
         """Decodes one pair.
 
         Raises:
-            ImageError: it cannot be read, or is not a pair.
+            ImageError: it cannot be read, or is not two squares side by side.
         """
-        return load_pair(self.folder / self.names[index])
+        pair = super().load(index)
+        if pair.width != 2 * pair.height:
+            raise ImageError(_complaint(self.location(index), *pair.size))
+        return pair
 
-    def _refuse_singles(self) -> None:
-        """Looks at the headers alone, so that a folder of another kind is refused at once."""
+    def refuse_singles(self) -> None:
+        """Refuses a folder of another kind at once, by the headers of its files alone.
+
+        Raises:
+            DataError: there are images that are not pairs.
+        """
         singles = []
         for name in self.names:
             width, height = _size(self.folder / name)
@@ -67,7 +48,7 @@ class PairedImages(FileTable):
 
 
 class PairedLayout(DataLayout):
-    """Pairs of images side by side."""
+    """Pairs of images side by side, which `train` and `test` (or `val`) folders may divide."""
 
     name = "paired"
     summary = "pairs of images side by side (data.kind = paired)"
@@ -80,36 +61,27 @@ class PairedLayout(DataLayout):
 
     def open(self, config: DataConfig, root: Path, split: Split) -> ImageSource:
         """Opens the pairs of a split."""
-        return PairedImages(root, condition=config.condition, split=split)
+        base = split_folder(root, split)
+        pairs = PairedImages(base, required_images(base), description=root.resolve().name)
+        if config.condition == "left":
+            pairs.panels = ("condition", "image")
+        pairs.refuse_singles()
+        return pairs
 
     def contents(self, config: DataConfig, root: Path) -> Contents:  # noqa: ARG002
         """All files of all splits, `val` among them, also those that are not pairs."""
-        found = Findings()
+        found = Contents(layout=self.name)
         trained = [split_folder(root, split) for split in SPLITS]
         for name, folder in (split_folders(root) or {"train": root}).items():
             if folder in trained or image_files(folder):
                 files = found.attempt(partial(required_images, folder))
                 if files:
-                    found.groups.append(
-                        group_of_files(
-                            files, load_pair, split=name, folder=str(folder), num_panels=2
-                        )
-                    )
+                    found.add(PairedImages(folder, files, description=""), split=name)
         if trained[0] == trained[1]:
             found.remarks.append(SERVE_BOTH)
-        return found.contents(self.name, root)
-
-
-def load_pair(path: Path) -> Image.Image:
-    """Decodes a file of two squares side by side.
-
-    Raises:
-        ImageError: it cannot be read, or is not a pair.
-    """
-    pair = load_image(path)
-    if pair.width != 2 * pair.height:
-        raise ImageError(_complaint(f"{path}", *pair.size))
-    return pair
+        found.require_groups()
+        found.remark_unused(root)
+        return found
 
 
 def look_like_pairs(files: Sequence[Path]) -> bool:

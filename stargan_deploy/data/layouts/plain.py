@@ -13,36 +13,20 @@ HELD_OUT_EVERY = 20
 """One image in so many is held out where no folder is."""
 
 
-class PlainImages(FileTable):
-    """All images below a folder.
-
-    Args:
-        root: the images, or folders `train` and `test` (or `val`) of them.
-        split: "train" or "test"; without such folders every twentieth image is held out.
-
-    Raises:
-        DataError: no images.
-    """
-
-    def __init__(self, root: Path, *, split: Split = "train") -> None:
-        base = split_folder(Path(root), split)
-        files = required_images(base)
-        if base == Path(root):
-            files = _share(files, split)
-        names = [str(path.relative_to(base)) for path in files]
-        super().__init__(base, names, description=Path(root).resolve().name)
-
-
 class PlainLayout(DataLayout):
-    """Images without labels."""
+    """Images without labels, which `train` and `test` (or `val`) folders may divide."""
 
     name = "plain"
     summary = "images without labels (data.kind = plain)"
     takes_attributes = False
 
     def open(self, config: DataConfig, root: Path, split: Split) -> ImageSource:  # noqa: ARG002
-        """Opens the images of a split."""
-        return PlainImages(root, split=split)
+        """Opens the images of a split; without such folders every twentieth is held out."""
+        base = split_folder(root, split)
+        files = required_images(base)
+        if base == root:
+            files = _share(files, split)
+        return FileTable(base, files, description=root.resolve().name)
 
 
 def _share(files: Sequence[Path], split: Split) -> list[Path]:

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from stargan_deploy.data.config import DataConfig
-from stargan_deploy.data.layout import SERVE_BOTH, Contents, DataLayout, Findings, group_of
+from stargan_deploy.data.layout import SERVE_BOTH, Contents, DataLayout
 from stargan_deploy.data.layouts.folders import files_by_domain, split_folder
 from stargan_deploy.data.layouts.table import FileTable
 from stargan_deploy.data.source import SPLITS, ImageSource, Split
@@ -94,7 +94,7 @@ class UnpairedLayout(DataLayout):
 
     def contents(self, config: DataConfig, root: Path) -> Contents:
         """The images of each domain and split."""
-        found = Findings()
+        found = Contents(layout=self.name)
         folders = {
             split: found.attempt(partial(domain_folders, root, config.attributes, split))
             for split in SPLITS
@@ -106,8 +106,10 @@ class UnpairedLayout(DataLayout):
             for letter, folder in zip("AB", pair or (), strict=False):
                 source = found.attempt(partial(open_domain, folder))
                 if source is not None:
-                    found.groups.append(group_of(source, split=split, domain=letter))
-        return found.contents(self.name, root)
+                    found.add(source, split=split, domain=letter)
+        found.require_groups()
+        found.remark_unused(root)
+        return found
 
 
 def open_domain(folder: Path) -> FileTable:
@@ -121,8 +123,7 @@ def open_domain(folder: Path) -> FileTable:
     files = image_files(folder)
     if not files:
         raise DataError(f"{folder} holds no images; two domains are needed, a folder for each")
-    names = [str(path.relative_to(folder)) for path in files]
-    return FileTable(folder, names, description=folder.name)
+    return FileTable(folder, files, description=folder.name)
 
 
 def has_lettered_folders(root: Path, split: Split = "train") -> bool:

@@ -8,7 +8,7 @@ from PIL import Image
 
 from stargan_deploy.export.proof.compare import Comparison, WorstImage
 from stargan_deploy.files.images import Pixels, save_image
-from stargan_deploy.presentation.grids import picture_grid
+from stargan_deploy.presentation.grids import image_grid
 
 CELL_PX = 256
 
@@ -43,7 +43,7 @@ def _picture(worst: WorstImage, runtime: str) -> Image.Image:
     headings = ["PyTorch FP32", runtime, f"Difference x{gain}"]
     if worst.source is not None:
         pixels, headings = [worst.source, *pixels], ["Source", *headings]
-    return picture_grid([[Image.fromarray(p) for p in pixels]], headings, cell_px=CELL_PX)
+    return image_grid([[Image.fromarray(p) for p in pixels]], headings, cell_px=CELL_PX)
 
 
 def _amplified(expected: Pixels, actual: Pixels) -> tuple[Pixels, int]:

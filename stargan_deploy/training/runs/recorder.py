@@ -20,7 +20,7 @@ from stargan_deploy.families.objectives.base import (
     SelfEvaluating,
     Tensors,
 )
-from stargan_deploy.presentation.grids import picture_grid
+from stargan_deploy.presentation.grids import image_grid
 from stargan_deploy.training.evaluation import evaluate, score
 from stargan_deploy.training.metrics import EVALUATION_PREFIX
 from stargan_deploy.training.recipe import Recipe
@@ -190,7 +190,7 @@ class Recorder:
         samples = self._objective.sample(self._state.best_networks(), batch)
         rows = [tensor_to_pixels(row.cpu().numpy()) for row in samples.images]
         pictures = [[Image.fromarray(pixels) for pixels in row] for row in rows]
-        self._run.save_sample(step, picture_grid(pictures, samples.headings))
+        self._run.save_sample(step, image_grid(pictures, samples.headings))
 
     def _save(self, step: int, result: float | None) -> None:
         """Writes a checkpoint, keeps it if it is the best, and deletes the ones too old."""

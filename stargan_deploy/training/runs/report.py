@@ -1,35 +1,81 @@
-"""A run in one page: pictures over time, accuracies, losses, speed and settings.
+"""A run in one page: images over time, accuracies, losses, speed and settings.
 
 The page is made from the files of the run alone, so it can be made at any time, also of a run
-that goes on, was broken off, or has lost some of its files. It needs no network.
+that is going on, was broken off, or has lost some of its files. It needs no network.
 """
 
 import base64
 import io
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from PIL import Image
 
 from stargan_deploy.config import join
 from stargan_deploy.errors import ImageError
 from stargan_deploy.files.images import load_image
-from stargan_deploy.presentation.charts import format_value
-from stargan_deploy.presentation.page import NOTHING, charts_section, escaped, tile, write_page
-from stargan_deploy.presentation.text import evenly
+from stargan_deploy.presentation.curves import Line, LineChart
+from stargan_deploy.presentation.numbers import digits, percent
+from stargan_deploy.presentation.page import Tile, write_page
+from stargan_deploy.presentation.text import NOTHING, evenly
 from stargan_deploy.training.metrics import EVALUATION_PREFIX, Curve
-from stargan_deploy.training.runs.charts import Chart, Series, chart_figure
 from stargan_deploy.training.runs.run_reader import RunRecord, Table, read_run, table_of
 
 REPORT_NAME = "report.html"
+MAX_POINTS = 500
+"""Points of one line of a chart."""
 MAX_SAMPLES = 12
 MAX_SAMPLE_PX = 1280
 """Longer side that sample grids are shrunk to, so that the page stays small enough to mail."""
 SAMPLE_QUALITY = 80
+
+TILES: tuple[tuple[str, str, str, Callable[[float], str]], ...] = (
+    (
+        f"{EVALUATION_PREFIX}accuracy_mean",
+        "Attribute accuracy",
+        "of translated held-out images",
+        percent,
+    ),
+    (
+        f"{EVALUATION_PREFIX}accuracy_real",
+        "Classifier on real images",
+        "the judge of the accuracy itself",
+        percent,
+    ),
+    (
+        f"{EVALUATION_PREFIX}change_levels",
+        "Change",
+        "8-bit levels; 0: nothing is translated",
+        digits,
+    ),
+    (
+        f"{EVALUATION_PREFIX}reconstruction_levels",
+        "Reconstruction error",
+        "8-bit levels, there and back",
+        digits,
+    ),
+    (
+        f"{EVALUATION_PREFIX}diversity",
+        "Diversity",
+        "1: as the photos; near 0: mode collapse",
+        digits,
+    ),
+    ("steps_per_s", "Speed", "steps per second", digits),
+)
+"""Metrics to look at first, with how to read and write them."""
+
+
+class Sample(NamedTuple):
+    """A grid of images at one step."""
+
+    step: int
+    uri: str
+    width: int
+    height: int
 
 
 def write_report(run_folder: Path) -> Path:
@@ -39,19 +85,22 @@ def write_report(run_folder: Path) -> Path:
         OutputError: the file cannot be written.
     """
     run = read_run(run_folder)
-    sections = [_samples_section(run_folder / "samples")]
-    sections += [_charts_section(*group, run.step) for group in _chart_groups(run.curves)]
-    sections.append(_settings_section(run))
+    groups = {
+        heading: [chart for chart in charts if not chart.is_empty]
+        for heading, charts in _chart_groups(run).items()
+    }
     path = run_folder / REPORT_NAME
     write_page(
         path,
-        "stargan_deploy.training.runs",
-        "report.html",
-        title=escaped(run.recipe.get("name") or run_folder.resolve().name),
-        facts="".join(f"<li>{escaped(fact)}</li>" for fact in _facts(run)),
+        "training.html",
+        title=run.recipe.get("name") or run_folder.resolve().name,
+        facts=_facts(run),
         progress=_progress(run),
-        tiles="\n".join(_tiles(run)),
-        sections="\n".join(section for section in sections if section),
+        share=None if math.isnan(run.num_steps) else min(1.0, run.step / run.num_steps),
+        tiles=_tiles(run),
+        samples=_samples(run_folder / "samples"),
+        chart_groups={heading: charts for heading, charts in groups.items() if charts},
+        settings=_settings(run),
     )
     return path
 
@@ -82,13 +131,10 @@ def _last_written(path: Path) -> str:
 def _progress(run: RunRecord) -> str:
     text = f"Step {run.step:,.0f}"
     if math.isnan(run.num_steps):
-        return f"<p>{text}{', finished' if run.is_finished else ''}</p>"
+        return f"{text}{', finished' if run.is_finished else ''}"
     share = min(1.0, run.step / run.num_steps)
     rest = "finished" if run.is_finished else f"{share:.0%}{_time_left(run)}"
-    return (
-        f"<p>{text} of {run.num_steps:,.0f} · {rest}</p>"
-        f'<div class="progress"><span style="width: {100 * share:.2f}%"></span></div>'
-    )
+    return f"{text} of {run.num_steps:,.0f} · {rest}"
 
 
 def _time_left(run: RunRecord) -> str:
@@ -99,59 +145,36 @@ def _time_left(run: RunRecord) -> str:
     return f" · {f'{hours} h ' if hours else ''}{minutes} min to go at the latest speed"
 
 
-def _tiles(run: RunRecord) -> list[str]:
-    """The numbers to look at first, each with how to read it."""
-    shown = [
-        ("accuracy_mean", "Attribute accuracy", "of translated held-out images", True),
-        ("accuracy_real", "Classifier on real images", "the judge of the accuracy itself", True),
-        ("change_levels", "Change", "8-bit levels; 0: nothing is translated", False),
-        ("reconstruction_levels", "Reconstruction error", "8-bit levels, there and back", False),
-        ("diversity", "Diversity", "1: as the photos; near 0: mode collapse", False),
+def _tiles(run: RunRecord) -> list[Tile]:
+    return [
+        Tile(title, words(value), note)
+        for name, title, note, words in TILES
+        if not math.isnan(value := run.latest(name))
     ]
-    tiles = [
-        tile(title, format_value(value, is_share=is_share), note)
-        for name, title, note, is_share in shown
-        if not math.isnan(value := run.latest(f"{EVALUATION_PREFIX}{name}"))
-    ]
-    speed = run.latest("steps_per_s")
-    if not math.isnan(speed):
-        tiles.append(tile("Speed", format_value(speed), "steps per second"))
-    return tiles
 
 
-def _samples_section(folder: Path) -> str:
+def _samples(folder: Path) -> list[Sample]:
     """Sample grids, evenly spread over the run, the latest one last."""
     steps = {_step_of(path): path for path in folder.glob("step-*.jpg")}
-    paths = [steps[step] for step in sorted(steps) if step >= 0]
-    frames = [frame for path in evenly(paths, MAX_SAMPLES) if (frame := _frame(path))]
-    if not frames:
-        return ""
-    return (
-        "<section>\n<h2>Held-out images over time</h2>\n"
-        f'<div class="film">\n{chr(10).join(frames)}\n</div>\n</section>'
-    )
+    kept = evenly([step for step in sorted(steps) if step >= 0], MAX_SAMPLES)
+    return [sample for step in kept if (sample := _sample(step, steps[step]))]
 
 
 def _step_of(path: Path) -> int:
-    digits = path.stem.removeprefix("step-")
-    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 16 else -1
+    number = path.stem.removeprefix("step-")
+    return int(number) if number.isascii() and number.isdigit() and len(number) < 16 else -1
 
 
-def _frame(path: Path) -> str:
+def _sample(step: int, path: Path) -> Sample | None:
     try:
-        uri, width, height = _shrunk(path, path.stat().st_mtime_ns)
+        return Sample(step, *_shrunk(path, path.stat().st_mtime_ns))
     except (ImageError, OSError):
-        return ""
-    step = f"step {_step_of(path):,}"
-    return (
-        f'<figure><img src="{uri}" width="{width}" height="{height}" alt="samples at {step}">'
-        f"<figcaption>{step}</figcaption></figure>"
-    )
+        return None
 
 
 @lru_cache(maxsize=64)
 def _shrunk(path: Path, mtime_ns: int) -> tuple[str, int, int]:  # noqa: ARG001 - part of the key
-    """A picture as a data URI with its width and height; kept, as reports come again and again."""
+    """An image as a data URI with its width and height; kept, as reports come again and again."""
     image = load_image(path)
     image.thumbnail((MAX_SAMPLE_PX, MAX_SAMPLE_PX), Image.Resampling.BILINEAR)
     buffer = io.BytesIO()
@@ -160,109 +183,115 @@ def _shrunk(path: Path, mtime_ns: int) -> tuple[str, int, int]:  # noqa: ARG001 
     return f"data:image/jpeg;base64,{content}", image.width, image.height
 
 
-def _chart_groups(curves: Mapping[str, Curve]) -> list[tuple[str, list[Chart]]]:
+def _chart_groups(run: RunRecord) -> dict[str, list[LineChart]]:
     """Headings with their charts: evaluation, losses, and how the training goes."""
-    rates = {name: name.removeprefix("lr_") for name in curves if name.startswith("lr_")}
-    speeds = [name for name in curves if name.endswith("_per_s")]
+    rates = {name: name.removeprefix("lr_") for name in run.curves if name.startswith("lr_")}
+    speeds = [name for name in run.curves if name.endswith("_per_s")]
     others = {*rates, *speeds}
-    losses = [n for n in curves if n not in others and not n.startswith(EVALUATION_PREFIX)]
-    rate = Chart(title="learning rates", series=_series(curves, rates), bounds=(0.0, 0.0))
-    return [
-        ("Evaluation on held-out images", _evaluation_charts(curves)),
-        ("Losses", [_smoothed(curves, name) for name in losses]),
-        ("Speed and learning rates", [*(_smoothed(curves, s) for s in speeds), rate]),
-    ]
+    losses = [n for n in run.curves if n not in others and not n.startswith(EVALUATION_PREFIX)]
+    rate = _chart(run, "learning rates", _lines(run, rates), bounds=(0.0, 0.0))
+    return {
+        "Evaluation on held-out images": _evaluation_charts(run),
+        "Losses": [_smoothed(run, name) for name in losses],
+        "Speed and learning rates": [*(_smoothed(run, name) for name in speeds), rate],
+    }
 
 
-def _evaluation_charts(curves: Mapping[str, Curve]) -> list[Chart]:
+def _evaluation_charts(run: RunRecord) -> list[LineChart]:
     start = f"{EVALUATION_PREFIX}accuracy/"
-    by_label = {name: name.removeprefix(start) for name in curves if name.startswith(start)}
+    by_label = {name: name.removeprefix(start) for name in run.curves if name.startswith(start)}
+    accuracies = (
+        *_evaluated(run, is_share=True, style="strong", accuracy_mean="mean"),
+        *_evaluated(run, is_share=True, style="dashed", accuracy_real="real images"),
+        *_lines(run, by_label, is_share=True),
+    )
+    changes = _evaluated(
+        run, change_levels="after a translation", reconstruction_levels="there and back"
+    )
+    diversities = _evaluated(run, diversity="mean", diversity_min="least of the attributes")
     return [
-        Chart(
-            title="accuracy",
+        _chart(
+            run,
+            "accuracy",
+            accuracies,
             note="share of images that carry the attribute after a translation to it",
-            series=(
-                *_series(curves, {f"{EVALUATION_PREFIX}accuracy_mean": "mean"}, style="strong"),
-                *_series(
-                    curves, {f"{EVALUATION_PREFIX}accuracy_real": "real images"}, style="dashed"
-                ),
-                *_series(curves, by_label),
-            ),
             bounds=(0.0, 1.0),
             is_share=True,
         ),
-        Chart(
-            title="change and reconstruction",
+        _chart(
+            run,
+            "change and reconstruction",
+            changes,
             note="mean difference from the photo in 8-bit levels",
-            series=_series(
-                curves,
-                {
-                    f"{EVALUATION_PREFIX}change_levels": "after a translation",
-                    f"{EVALUATION_PREFIX}reconstruction_levels": "there and back",
-                },
-            ),
             bounds=(0.0, 0.0),
         ),
-        Chart(
-            title="diversity",
+        _chart(
+            run,
+            "diversity",
+            diversities,
             note="differences among translations over those among photos; near 0: mode collapse",
-            series=_series(
-                curves,
-                {
-                    f"{EVALUATION_PREFIX}diversity": "mean",
-                    f"{EVALUATION_PREFIX}diversity_min": "least of the attributes",
-                },
-            ),
             bounds=(0.0, 1.0),
         ),
     ]
 
 
-def _series(
-    curves: Mapping[str, Curve], words: Mapping[str, str], *, style: str = ""
-) -> tuple[Series, ...]:
+def _chart(run: RunRecord, title: str, lines: tuple[Line, ...], **look: Any) -> LineChart:
+    return LineChart(title=title, lines=lines, last_step=run.step, **look)
+
+
+def _evaluated(
+    run: RunRecord, *, is_share: bool = False, style: str = "", **words: str
+) -> tuple[Line, ...]:
+    """Lines of evaluation metrics, by the words of the legend."""
+    names = {f"{EVALUATION_PREFIX}{name}": word for name, word in words.items()}
+    return _lines(run, names, is_share=is_share, style=style)
+
+
+def _lines(
+    run: RunRecord, words: Mapping[str, str], *, is_share: bool = False, style: str = ""
+) -> tuple[Line, ...]:
     """Lines of the metrics that there are, by the words of the legend."""
+    kept = {word: run.curves[name] for name, word in words.items() if name in run.curves}
     return tuple(
-        Series(name=word, curve=curves[name], style=style)
-        for name, word in words.items()
-        if name in curves
+        line_of(word, curve, is_share=is_share, style=style) for word, curve in kept.items()
     )
 
 
-def _smoothed(curves: Mapping[str, Curve], name: str) -> Chart:
-    return Chart(title=name, series=_series(curves, {name: name}), is_smoothed=True)
+def line_of(
+    name: str, curve: Curve, *, is_smoothed: bool = False, is_share: bool = False, style: str = ""
+) -> Line:
+    """A curve as the line of a chart: thinned, or its moving average over faint raw values."""
+    thin = curve.thinned(MAX_POINTS)
+    shown = curve.smoothed(MAX_POINTS) if is_smoothed else thin
+    return Line(
+        name=name,
+        steps=shown.steps,
+        values=shown.values,
+        raw=(thin.steps, thin.values) if is_smoothed else None,
+        latest=(percent if is_share else digits)(curve.latest),
+        style=style,
+    )
 
 
-def _charts_section(heading: str, charts: Sequence[Chart], last_step: float) -> str:
-    shown = [chart_figure(chart, last_step) for chart in charts if chart.series]
-    return charts_section(heading, shown)
+def _smoothed(run: RunRecord, name: str) -> LineChart:
+    return _chart(run, name, (line_of(name, run.curves[name], is_smoothed=True),))
 
 
-def _settings_section(run: RunRecord) -> str:
+def _settings(run: RunRecord) -> dict[str, list[tuple[str, str]]]:
+    """Tables of settings by their names."""
     plain = {key: value for key, value in run.recipe.items() if not isinstance(value, Mapping)}
     tables: dict[str, Table] = {"recipe": plain}
     tables |= {key: value for key, value in run.recipe.items() if isinstance(value, Mapping)}
-    tables["surroundings"] = run.surroundings
-    shown = "\n".join(_settings_table(name, table) for name, table in tables.items() if table)
-    if not shown:
-        return ""
-    return f'<section>\n<h2>Settings</h2>\n<div class="settings">\n{shown}\n</div>\n</section>'
+    tables["environment"] = run.surroundings
+    return {name: _flat(table) for name, table in tables.items() if table}
 
 
-def _settings_table(name: str, table: Table) -> str:
-    rows = "".join(
-        f'<tr><th scope="row">{escaped(key)}</th><td>{escaped(_in_words(value))}</td></tr>'
-        for key, value in _flat(table)
-    )
-    return f"<table><caption>{escaped(name)}</caption><tbody>{rows}</tbody></table>"
-
-
-def _flat(table: Table, path: str = "") -> list[tuple[str, Any]]:
-    """All values with their dotted names."""
-    rows: list[tuple[str, Any]] = []
+def _flat(table: Table, path: str = "") -> list[tuple[str, str]]:
+    """All values in words with their dotted names."""
+    rows: list[tuple[str, str]] = []
     for key, value in table.items():
         name = join(path, key)
-        rows += _flat(value, name) if isinstance(value, Mapping) else [(name, value)]
+        rows += _flat(value, name) if isinstance(value, Mapping) else [(name, _in_words(value))]
     return rows
 
 

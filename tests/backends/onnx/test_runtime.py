@@ -77,7 +77,7 @@ def test_nothing_runs_before_it_is_entered_or_after(artefact):
 @pytest.mark.parametrize(
     ("inputs", "complaint"),
     [
-        ({"image": PIXELS}, "inputs must be"),
+        ({"image": PIXELS}, "needs 'label' .label. too"),
         ({"image": PIXELS[:, :30], "label": LABEL}, "multiple of 4"),
         ({"image": PIXELS.astype(np.float32), "label": LABEL}, "must be uint8"),
         ({"image": PIXELS, "label": LABEL[:, :4]}, "'label' must be float32 batchx5"),

@@ -205,8 +205,8 @@ def test_a_graph_with_other_inputs_than_the_card_is_refused(full, tmp_path):
     [
         ({"optimization_level": 6}, "from 0 to 5"),
         ({"optimization_level": 3}, r"tensorrt_rtx builds the same engine.*leave it out"),
-        ({"opt_batch": 9}, "--opt-batch 9 is no batch of this engine, which takes 1 to 8"),
-        ({"opt_batch": 0}, "--opt-batch 0"),
+        ({"opt_batch": 9}, "`opt_batch` 9 is not a batch of this engine, which takes 1 to 8"),
+        ({"opt_batch": 0}, "`opt_batch` 0"),
         ({"provider": "tensort_rtx"}, "did you mean 'tensorrt_rtx'"),
     ],
 )
@@ -250,7 +250,7 @@ def test_the_profile_follows_the_limits(dim, opt_batch, expected):
 
 def test_a_dimension_without_a_limit_is_refused():
     point = image_point(Dim(symbol="height"), 8)
-    with pytest.raises(UsageError, match="greatest height; give one with --max-size"):
+    with pytest.raises(UsageError, match="greatest height; give `max_size`"):
         profile_shapes(point, image_size=8, opt_batch=None)
 
 

@@ -25,7 +25,7 @@ def finished(tmp_path, num):
 
 
 def test_contact_sheets_show_what_is_there(tmp_path, monkeypatch):
-    monkeypatch.setattr(sheets, "ROWS_A_SHEET", 2)
+    monkeypatch.setattr(sheets, "ROWS_PER_SHEET", 2)
     paths = write_contact_sheets(finished(tmp_path, 4), FRAMING)
     assert [path.name for path in paths] == ["contact-sheet-001.jpg", "contact-sheet-002.jpg"]
     first, second = (np.asarray(Image.open(path)).astype(int) for path in paths)

@@ -23,13 +23,13 @@ import pytest
 
 import stargan_deploy
 from stargan_deploy.batch import disk
+from stargan_deploy.batch.execute import BatchContext, execute_plan
 from stargan_deploy.batch.outcome import Outcome, WrittenImage
 from stargan_deploy.batch.plan import BatchJob, Photo, plan_batch
 from stargan_deploy.batch.ray import cluster
 from stargan_deploy.batch.ray.cluster import CALLS_A_BLOCK, ray_work
 from stargan_deploy.batch.report import BatchReport
 from stargan_deploy.batch.resume import ResumePolicy
-from stargan_deploy.batch.run import BatchContext, run_batch
 from stargan_deploy.batch.session import open_session
 from stargan_deploy.devices import CPU, parse_device
 from stargan_deploy.errors import (
@@ -126,10 +126,10 @@ class Studio:
         job = self.job(output)
         if address is None:
             with open_session(self.spec, job) as opened:
-                return run_batch(plan_batch(job), opened.pipeline.work, context)
+                return execute_plan(plan_batch(job), opened.pipeline.work, context)
         settings = context.settings
         with ray_work(address, self.spec, job, disk_wait_s=0, settings=settings) as work:
-            return run_batch(plan_batch(job), work, context)
+            return execute_plan(plan_batch(job), work, context)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -260,7 +260,7 @@ def test_a_signal_is_noticed_while_no_photo_ends(studio, two_workers, tmp_path, 
                 yield outcome
 
         with pytest.raises(StoppedError, match="after 0 of 61 photos"):
-            run_batch(plan, work, studio.circumstances)
+            execute_plan(plan, work, studio.context)
         wait_until(lambda: not two_workers.workers(), limit_s=10)
 
 
@@ -279,7 +279,7 @@ def test_killed_workers_cost_only_what_they_had_in_hand(
                         os.kill(pid, signal.SIGKILL)
                 yield outcome
 
-    report = run_batch(plan, work, studio.context)
+    report = execute_plan(plan, work, studio.context)
     assert (report.num_translated, report.num_failed) == (58, 3)
     assert tree(tmp_path) == local
     assert not [path for path in tmp_path.rglob("*") if path.name.endswith(".tmp")]

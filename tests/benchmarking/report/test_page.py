@@ -76,7 +76,9 @@ def check_it_is_one_file(page):
         tag for tag, _ in page.tags
     }
     names = {name for _, attrs in page.tags for name in attrs}
-    assert not names & {"src", "href", "xlink:href", "srcset", "action", "data", "style"}
+    assert not names & {"src", "href", "xlink:href", "srcset", "action", "data", "id"}
+    styles = [attrs["style"] for _, attrs in page.tags if "style" in attrs]
+    assert not [style for style in styles if re.search(r"[(@/](?!--[a-z]\w*\))", style)]
     assert not [name for name in names if name.startswith("on")]
 
 
@@ -248,7 +250,7 @@ LOOK = """<script>
 const found = {width: innerWidth, charts: 0, marks: 0, overlaps: [], outside: [], wide: []};
 for (const svg of document.querySelectorAll("svg")) {
   found.charts += svg.getBoundingClientRect().width > 100;
-  found.marks += svg.querySelectorAll(".mark").length;
+  found.marks += svg.querySelectorAll(".mark, .band").length;
   const section = svg.closest("section").getBoundingClientRect();
   const texts = [...svg.querySelectorAll("text")].filter((t) => t.textContent);
   const boxes = texts.map((t) => t.getBoundingClientRect());

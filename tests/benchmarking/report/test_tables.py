@@ -9,7 +9,7 @@ from rich.console import Console
 
 from stargan_deploy.benchmarking.report.columns import main_table, paths_table, statistics_table
 from stargan_deploy.benchmarking.report.explanations import cautions
-from stargan_deploy.benchmarking.report.format import digits, percent, row_name
+from stargan_deploy.benchmarking.report.format import row_name
 from stargan_deploy.benchmarking.report.tables import (
     headline_table,
     replace_between_markers,
@@ -18,7 +18,8 @@ from stargan_deploy.benchmarking.report.tables import (
 )
 from stargan_deploy.benchmarking.spreadsheet import COLUMNS, write_csv
 from stargan_deploy.errors import DataError, OutputError
-from stargan_deploy.presentation.page import NOTHING
+from stargan_deploy.presentation.numbers import digits, percent
+from stargan_deploy.presentation.text import NOTHING
 
 
 def shown(results, width=100):
@@ -225,7 +226,7 @@ def test_the_markdown_report_holds_everything(results, tmp_path):
     write_markdown(results, tmp_path / "report.md")
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     titles = re.findall(r"^## (.*)$", text, re.MULTILINE)
-    assert titles[:2] == ["Surroundings", "Sensors"]
+    assert titles[:2] == ["Environment", "Sensors"]
     assert titles[-2:] == ["How to read this", "Method"]
     tables = markdown_tables(text)
     assert len(tables) == len(titles) - 1

@@ -15,10 +15,10 @@ from stargan_deploy.data.batches.loading import (
     to_model_range,
 )
 from stargan_deploy.data.config import DataConfig, SetConfig
-from stargan_deploy.data.layouts.celeba import CelebA
 from stargan_deploy.data.layouts.synthetic import write_celeba
 from stargan_deploy.data.open import open_source
 from stargan_deploy.errors import DataError
+from tests.data.opened import opened
 
 CONFIG = DataConfig(num_synthetic=7, image_size=32, crop_size=0)
 
@@ -51,7 +51,7 @@ def test_workers_and_memory_give_the_same_batches(tmp_path):
     streamed = DataConfig(
         root=str(tmp_path), image_size=32, crop_size=0, split="none", cache_mib=0, num_workers=2
     )
-    source = CelebA(tmp_path, attributes=names, scheme="none")
+    source = opened("celeba", tmp_path, attributes=names, scheme="none")
     first = take(BatchLoader(source, kept, batch_size=4, seed=1), 0, 4)
     second = take(BatchLoader(source, streamed, batch_size=4, seed=1), 0, 4)
     for a, b in zip(first, second, strict=True):
@@ -87,7 +87,7 @@ def test_broken_images_are_all_named_before_the_first_step(tmp_path):
     write_celeba(tmp_path, 5, size=32)
     (tmp_path / "images" / "000002.png").write_bytes(b"")
     (tmp_path / "images" / "000004.png").unlink()
-    source = CelebA(tmp_path, attributes=("Male",), scheme="none")
+    source = opened("celeba", tmp_path, attributes=("Male",), scheme="none")
     with pytest.raises(DataError) as caught:
         BatchLoader(source, CONFIG, batch_size=2, seed=0)
     message = str(caught.value)
@@ -98,7 +98,7 @@ def test_broken_images_are_all_named_before_the_first_step(tmp_path):
 
 def test_broken_images_can_be_left_out(tmp_path):
     write_celeba(tmp_path, 6, size=32)
-    source = CelebA(tmp_path, attributes=("Male",), scheme="none")
+    source = opened("celeba", tmp_path, attributes=("Male",), scheme="none")
     whole = take(BatchLoader(source, CONFIG, batch_size=6, seed=3), 0, 1)[0]["image"]
     (tmp_path / "images" / "000002.png").write_bytes(b"")
     (tmp_path / "images" / "000005.png").unlink()
@@ -115,7 +115,7 @@ def test_broken_images_can_be_left_out(tmp_path):
 def test_left_out_images_are_not_read_again(tmp_path):
     write_celeba(tmp_path, 4, size=32)
     (tmp_path / "images" / "000003.png").unlink()
-    source = CelebA(tmp_path, attributes=("Male",), scheme="none")
+    source = opened("celeba", tmp_path, attributes=("Male",), scheme="none")
     config = replace(CONFIG, skip_broken=True, cache_mib=0)
     assert len(take(BatchLoader(source, config, batch_size=3, seed=0), 0, 5)) == 5
 
@@ -124,7 +124,7 @@ def test_without_one_whole_image_nothing_starts(tmp_path):
     write_celeba(tmp_path, 2, size=32)
     for path in (tmp_path / "images").iterdir():
         path.write_bytes(b"no image")
-    source = CelebA(tmp_path, attributes=("Male",), scheme="none")
+    source = opened("celeba", tmp_path, attributes=("Male",), scheme="none")
     config = replace(CONFIG, skip_broken=True)
     with pytest.raises(DataError, match="no image can be read"):
         BatchLoader(source, config, batch_size=2, seed=0)

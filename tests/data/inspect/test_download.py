@@ -1,9 +1,9 @@
 import pytest
 
 from stargan_deploy.data.inspect.download import download_celeba
-from stargan_deploy.data.layouts.celeba import CelebA
 from stargan_deploy.data.layouts.synthetic import write_celeba
 from stargan_deploy.errors import DataError, OutputError
+from tests.data.opened import opened
 
 
 def fetch(folder):
@@ -13,7 +13,7 @@ def fetch(folder):
 def test_a_whole_download_appears_at_once(tmp_path):
     target = tmp_path / "deep" / "celeba"
     assert download_celeba(target, fetch=fetch) == 3
-    assert len(CelebA(target, scheme="none")) == 3
+    assert len(opened("celeba", target, scheme="none")) == 3
     assert [path.name for path in target.parent.iterdir()] == ["celeba"]
 
 

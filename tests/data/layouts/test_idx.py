@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stargan_deploy.data.config import DataConfig
-from stargan_deploy.data.layouts.idx import IdxDigits, read_idx
+from stargan_deploy.data.layouts.idx import read_idx
 from stargan_deploy.data.open import open_source
 from stargan_deploy.errors import DataError, LabelError
+from tests.data.opened import opened
 from tests.tiny_families import write_digits, write_idx
 
 
@@ -28,26 +29,26 @@ def test_images_and_classes(tmp_path, suffix):
 
 def test_some_of_the_classes_in_an_order_of_their_own(tmp_path):
     write_digits(tmp_path / "mnist")
-    source = IdxDigits(tmp_path / "mnist", classes=("2", "0"), split="test")
+    source = opened("idx", tmp_path / "mnist", attributes=("2", "0"), split="test")
     assert len(source) == 8
     assert source.labels[0].tolist() == [0, 1]
     assert source.name(1) == "image 2"
     with pytest.raises(LabelError, match="unknown class '7'"):
-        IdxDigits(tmp_path / "mnist", classes=("7",))
+        opened("idx", tmp_path / "mnist", attributes=("7",))
 
 
 def test_missing_files_are_named(tmp_path):
     write_digits(tmp_path / "mnist")
     (tmp_path / "mnist" / "t10k-images-idx3-ubyte.gz").unlink()
     with pytest.raises(DataError, match=r"holds no t10k-images-idx3-ubyte, nor .*gz"):
-        IdxDigits(tmp_path / "mnist", split="test")
+        opened("idx", tmp_path / "mnist", split="test")
 
 
 def test_images_and_labels_of_different_number_are_refused(tmp_path):
     write_digits(tmp_path / "mnist")
     write_idx(tmp_path / "mnist" / "train-labels-idx1-ubyte.gz", np.zeros(5, np.uint8))
     with pytest.raises(DataError, match="12 train images, but 5 labels"):
-        IdxDigits(tmp_path / "mnist")
+        opened("idx", tmp_path / "mnist")
 
 
 def test_a_file_that_was_cut_is_refused(tmp_path):

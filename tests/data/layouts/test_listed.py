@@ -1,11 +1,9 @@
 import pytest
 
 from stargan_deploy.data.config import DataConfig
-from stargan_deploy.data.layouts.celeba import CelebA
-from stargan_deploy.data.layouts.csv_table import CsvTable
-from stargan_deploy.data.layouts.folders import FolderPerDomain
 from stargan_deploy.data.open import open_source
 from stargan_deploy.errors import DataError, LabelError
+from tests.data.opened import layout_of, opened
 
 NAMES = [f"{number}.png" for number in range(40)]
 
@@ -22,7 +20,7 @@ def write_csv(path, names=NAMES, header="file,Blond_Hair,Male,Black_Hair"):
 def test_images_beside_the_csv_or_in_a_folder(tmp_path, write_images, folder):
     write_csv(tmp_path / "labels.csv")
     write_images(tmp_path / folder, NAMES)
-    source = CsvTable(tmp_path, scheme="none")
+    source = opened("csv", tmp_path, scheme="none")
     assert source.load(3).size == (8, 8)
     assert source.label_space.names == ("Blond_Hair", "Male", "Black_Hair")
     assert source.label_space.sets[0].exclusive_groups == (("Blond_Hair", "Black_Hair"),)
@@ -32,34 +30,37 @@ def test_images_beside_the_csv_or_in_a_folder(tmp_path, write_images, folder):
 def test_chosen_columns_in_their_order(tmp_path, write_images):
     write_csv(tmp_path / "labels.csv", header="file,A,Note,B")
     write_images(tmp_path, NAMES)
-    assert CsvTable(tmp_path / "labels.csv", attributes=("B", "A")).label_space.names == ("B", "A")
+    assert opened("csv", tmp_path / "labels.csv", attributes=("B", "A")).label_space.names == (
+        "B",
+        "A",
+    )
     with pytest.raises(LabelError, match="unknown attribute 'C'"):
-        CsvTable(tmp_path, attributes=("C",))
+        opened("csv", tmp_path, attributes=("C",))
 
 
 def test_a_tenth_is_held_out_and_of_few_rows_none(tmp_path, write_images):
     write_csv(tmp_path / "labels.csv")
     write_images(tmp_path, NAMES)
-    train, test = CsvTable(tmp_path), CsvTable(tmp_path, split="test")
+    train, test = opened("csv", tmp_path), opened("csv", tmp_path, split="test")
     assert (len(train), len(test)) == (36, 4)
     assert sorted(train.names + test.names) == sorted(NAMES)
     write_csv(tmp_path / "labels.csv", NAMES[:9])
-    assert CsvTable(tmp_path).names == CsvTable(tmp_path, split="test").names == NAMES[:9]
+    assert opened("csv", tmp_path).names == opened("csv", tmp_path, split="test").names == NAMES[:9]
 
 
 def test_the_layout_is_recognised(tmp_path, write_images):
     write_images(tmp_path / "data", ["happy/1.png", "sad/2.png"])
     config = DataConfig(root=str(tmp_path / "data"))
-    assert isinstance(open_source(config, "train"), FolderPerDomain)
+    assert layout_of(config) == "folders"
     (tmp_path / "data" / "notes.csv").write_text("when,what\n1,2\n")
-    assert isinstance(open_source(config, "train"), FolderPerDomain)
+    assert layout_of(config) == "folders"
     write_csv(tmp_path / "data" / "notes.csv", ["happy/1.png", "sad/2.png"])
-    assert isinstance(open_source(config, "train"), CsvTable)
+    assert layout_of(config) == "csv"
     file = DataConfig(root=str(tmp_path / "data" / "notes.csv"))
     assert open_source(file, "train").description == "notes.csv"
     (tmp_path / "data" / "list_attr.txt").write_text("1\nMale\nhappy/1.png 1\n")
     celeba = DataConfig(root=str(tmp_path / "data"), attributes=("Male",), split="none")
-    assert isinstance(open_source(celeba, "train"), CelebA)
+    assert layout_of(celeba) == "celeba"
 
 
 def test_of_several_csvs_the_attribute_list_is_taken(tmp_path, write_images):
