@@ -146,7 +146,7 @@ def _backend_of(path: Path) -> str:
 
 def make_files(folder: Path, formats: tuple[str, ...]) -> dict[str, Path]:
     """A tiny checkpoint and its exports, each in a folder of its own."""
-    from stargan_deploy.backends.formats import load_format
+    from stargan_deploy.backends.registry import format_spec
     from stargan_deploy.export.export import export
     from stargan_deploy.export.plan import ExportOptions
     from tests.conftest import make_checkpoint
@@ -154,7 +154,7 @@ def make_files(folder: Path, formats: tuple[str, ...]) -> dict[str, Path]:
     (folder / "checkpoint").mkdir()
     files = {"checkpoint": make_checkpoint(folder / "checkpoint" / "tiny.safetensors")}
     for name in formats:
-        out = folder / name / f"tiny{load_format(name).SUFFIX}"
+        out = folder / name / f"tiny{format_spec(name).suffix}"
         options = ExportOptions(format=name, precision="fp32")
         files[name] = export(files["checkpoint"], out=out, options=options).files[0]
     return files

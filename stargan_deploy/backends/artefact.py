@@ -1,8 +1,8 @@
-"""What the runtimes of artefacts share: files side by side that carry one card, told by hash.
+"""The base of the runtimes of artefacts: files side by side with one card, identified by hash.
 
 An artefact with several entry points is several files in one folder with the same card. Opening
-any of them opens them all: the one that is given is told by its payload's hash, so that it may have
-been renamed, and the others are looked up under the names in the card, when they are first used.
+any of them opens them all: the given one is identified by its payload's hash, so that it may have
+been renamed, and the others are looked up under the names in the card when they are first used.
 """
 
 import dataclasses
@@ -10,28 +10,30 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from stargan_deploy.backends.base import OpenOptions, Runtime
-from stargan_deploy.card.card import EntryPoint, ModelCard
+from stargan_deploy.backends.base import FileRuntime, OpenOptions
+from stargan_deploy.card.card import EntryPoint
 from stargan_deploy.errors import CardError, ModelError
+
+OUT_OF_MEMORY = "where memory ran out, take a smaller batch size"
+"""The hint of a call that failed."""
 
 Engine = TypeVar("Engine")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Payload:
-    """What a file holds besides the card."""
+    """The content of a file without its card."""
 
     sha256: str
     content: Any
-    """What `_load_engine` makes an engine of: the very bytes that were hashed."""
+    """The input of `_load_engine`: the very bytes that were hashed."""
 
 
-class ArtefactRuntime(Runtime, Generic[Engine]):
+class ArtefactRuntime(FileRuntime, Generic[Engine]):
     """An artefact whose engines are loaded, checked against the card, from files side by side.
 
     Args:
         path: one of the artefact's files.
-        card: the card in it.
         options: device and batch size.
 
     Raises:
@@ -39,11 +41,10 @@ class ArtefactRuntime(Runtime, Generic[Engine]):
         BackendError: on entry, the library or the device is not usable.
     """
 
-    def __init__(self, path: Path, card: ModelCard, options: OpenOptions) -> None:
-        super().__init__(card, batch_size=options.batch_size)
-        self._path = path
-        self._wanted_device = options.device
-        self._device = options.device or "cpu"
+    def __init__(self, path: Path, options: OpenOptions | None = None) -> None:
+        super().__init__(path, options)
+        self._wanted_device = self._options.device
+        self._device = self._options.device or "cpu"
         self._engines: dict[str, Engine] = {}
 
     @property
@@ -57,7 +58,7 @@ class ArtefactRuntime(Runtime, Generic[Engine]):
 
     @abstractmethod
     def _read_payload(self, path: Path) -> Payload:
-        """Reads what a file holds besides the card, without running any of it."""
+        """Reads the content of a file without its card, and runs none of it."""
 
     @abstractmethod
     def _load_engine(self, point: EntryPoint, path: Path, payload: Payload) -> Engine:
@@ -68,7 +69,7 @@ class ArtefactRuntime(Runtime, Generic[Engine]):
         points = self.card.entry_points.items()
         held = [name for name, point in points if point.payload_sha256 == payload.sha256]
         if not held:
-            raise CardError(_changed(self._path))
+            raise _changed(self._path)
         self._device = self._pick_device(self._wanted_device)
         engine = self._load_engine(self.card.entry_points[held[0]], self._path, payload)
         self._engines = dict.fromkeys(held, engine)
@@ -86,17 +87,18 @@ class ArtefactRuntime(Runtime, Generic[Engine]):
         path = companion_path(self._path, point)
         if not path.is_file():
             raise ModelError(
-                f"{self._path} keeps another of its entry points in {path.name}, which is not "
-                "beside it; copy the files of an export together"
+                f"{self._path} keeps another of its entry points in {path.name}, which is not next "
+                "to it",
+                hint="copy the files of an export together",
             )
         payload = self._read_payload(path)
         if payload.sha256 != point.payload_sha256:
-            raise CardError(_changed(path, f"the card in {self._path}"))
+            raise _changed(path, f"the card in {self._path}")
         return self._load_engine(point, path, payload)
 
 
 def companion_path(path: Path, point: EntryPoint) -> Path:
-    """Where the file of another entry point should be, beside one of an artefact's files.
+    """Where the file of another entry point should be, next to one of an artefact's files.
 
     In a Triton model repository, `<model>/1/model.onnx`, it is in the folder of another model.
     """
@@ -106,8 +108,9 @@ def companion_path(path: Path, point: EntryPoint) -> Path:
     return beside
 
 
-def _changed(path: Path, owner: str = "its model card") -> str:
-    return (
-        f"what {path} holds is not what {owner} was written for; the file was changed or belongs "
-        "to another export: export again"
+def _changed(path: Path, owner: str = "its model card") -> CardError:
+    return CardError(
+        f"the content of {path} is not the one that {owner} was written for; the file was changed "
+        "or belongs to another export",
+        hint="export again",
     )

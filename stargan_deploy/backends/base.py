@@ -1,4 +1,4 @@
-"""What every runtime has in common: named inputs as the card lists them, checked, split, padded.
+"""The base of every runtime: named inputs as the card lists them, checked, split, padded.
 
 A runtime touches no library and no device until it is entered, and serves one thread:
 
@@ -8,7 +8,8 @@ A runtime touches no library and no device until it is entered, and serves one t
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -24,20 +25,30 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OpenOptions:
-    """How a file is to be run; what is None is left to the backend or to the file's card."""
+    """How to run a file; None leaves a choice to the backend or to the file's card."""
 
     device: str | None = None
     """"cpu", "cuda", "cuda:N" or "mps"; None takes the best usable one."""
     batch_size: int | None = None
     """Fixed size of every call to the engine; None runs inputs as they are."""
     weights: Literal["ema", "raw"] | None = None
-    """Of a checkpoint with both kinds, which."""
+    """Which weights of a checkpoint with both kinds."""
     precision: Precision | None = None
-    """Of a checkpoint, what its convolutions compute in; an artefact has its own."""
+    """What the convolutions of a checkpoint compute in; an artefact has a precision of its own."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SelfTest:
+    """The outcome of a backend's self-test that passed."""
+
+    text: str
+    """What works, such as "CPU, CUDA"."""
+    hint: str = ""
+    """What to do about what does not work."""
 
 
 class Runtime(ABC):
-    """One loaded artefact; subclasses open it, run one batch, and close it.
+    """One loaded model; subclasses open it, run one batch, and close it.
 
     Args:
         card: the artefact's card, whose entry points name inputs and outputs.
@@ -47,7 +58,7 @@ class Runtime(ABC):
     """
 
     backend = ""
-    """Name of the backend, as `--backend` takes it."""
+    """Name of the backend."""
 
     def __init__(self, card: ModelCard, *, batch_size: int | None = None) -> None:
         if batch_size is not None and batch_size < 1:
@@ -63,11 +74,11 @@ class Runtime(ABC):
 
     @abstractmethod
     def _open(self) -> None:
-        """Loads the artefact."""
+        """Loads the model."""
 
     @abstractmethod
     def _close(self) -> None:
-        """Lets go of everything that `_open` took."""
+        """Releases everything that `_open` acquired."""
 
     @abstractmethod
     def _execute(self, entry_point: str, inputs: Arrays) -> dict[str, npt.NDArray[Any]]:
@@ -113,6 +124,32 @@ class Runtime(ABC):
             parts.append(self._execute(entry_point, rows))
         return {name: np.concatenate([p[name] for p in parts])[:num_rows] for name in parts[0]}
 
+    def device_call(self, entry_point: str, inputs: Arrays) -> Callable[[], None]:
+        """Prepares a call of the engine alone, for measuring it.
+
+        Args:
+            entry_point: what to do, as the card names it.
+            inputs: as `run` takes them, of one batch; they are copied to the device here, once.
+
+        Returns:
+            Runs the engine on inputs and outputs that stay on the device. On a GPU it does not
+            wait for the result. Valid until the runtime is closed.
+
+        Raises:
+            UsageError: the inputs do not fit, or the runtime is not entered.
+            BackendError: the engine failed.
+        """
+        self._checked_rows(entry_point, inputs)
+        return self._prepare_call(entry_point, inputs)
+
+    def _prepare_call(self, entry_point: str, inputs: Arrays) -> Callable[[], None]:
+        """See `device_call`; on a CPU the arrays are as the engine takes them."""
+
+        def call() -> None:
+            self._execute(entry_point, inputs)
+
+        return call
+
     def _checked_rows(self, entry_point: str, inputs: Arrays) -> int:
         """The number of rows of inputs that fit an entry point.
 
@@ -122,6 +159,41 @@ class Runtime(ABC):
         if not self._entered:
             raise UsageError("this runtime is closed; use it inside a with block")
         return check_inputs(entry_point, self.card.entry_point(entry_point), inputs)
+
+
+class FileRuntime(Runtime):
+    """A runtime that opens files of one kind: what a backend is registered with.
+
+    Args:
+        path: a checkpoint or an artefact; only its card is read until the runtime is entered.
+        options: how to run it.
+    """
+
+    def __init__(self, path: Path, options: OpenOptions | None = None) -> None:
+        options = options or OpenOptions()
+        super().__init__(self.read_card(path), batch_size=options.batch_size)
+        self._path = path
+        self._options = options
+
+    @classmethod
+    @abstractmethod
+    def read_card(cls, path: Path) -> ModelCard:
+        """Reads the card in a file that this backend runs, without the backend's library.
+
+        Raises:
+            ModelError: no such file, or another kind of file.
+            CardError: it holds no card, or a damaged one.
+        """
+
+    @classmethod
+    def self_test(cls) -> SelfTest:
+        """Computes something small with the backend's library on every device that it can use.
+
+        Raises:
+            BackendError: the backend is not usable here.
+            ImportError: its library is not installed, or does not load.
+        """
+        return SelfTest(text="loads")
 
 
 def _call_size(point: EntryPoint, wanted: int) -> int:

@@ -1,12 +1,11 @@
-"""Tries every backend on a one-layer graph, each in a process of its own.
+"""Tests every backend on a one-layer graph, each in a process of its own.
 
-What a package claims to support says little: a provider is listed whose libraries are missing, a
-compiler is not installed, a wheel was built for another processor. So each backend's `try_out`
-computes something small, and this module survives whatever happens then.
+The claims of a package say little: a provider is listed whose libraries are missing, a compiler is
+not installed, a wheel was built for another processor. So each backend's `self_test` computes
+something small, and this module survives whatever happens then.
 """
 
 import dataclasses
-import importlib
 import json
 import os
 import platform
@@ -16,7 +15,9 @@ import time
 from importlib import metadata
 from pathlib import Path
 
-from stargan_deploy.backends.registry import BACKENDS
+from stargan_deploy.backends.base import FileRuntime
+from stargan_deploy.backends.registry import load_class, runtime_spec
+from stargan_deploy.backends.spec import BackendSpec
 from stargan_deploy.devices import machine_name
 from stargan_deploy.errors import BackendError, brief
 from stargan_deploy.files.cache import cache_folder
@@ -25,36 +26,23 @@ from stargan_deploy.isolated import ask_child
 LIMIT_S = 120.0
 """How long a backend may take, imports included; compiling one layer takes up to half of it."""
 
-PACKAGES = {
-    "eager": ("torch",),
-    "compile": ("torch",),
-    "onnx": ("onnxruntime-gpu", "onnxruntime"),
-    "openvino": ("openvino",),
-    "pt2": ("torch",),
-    "trt": ("tensorrt", "tensorrt-rtx"),
-}
-"""Packages that hold a backend's library."""
-
-EXTRAS = {"openvino": "openvino", "trt": "tensorrt-rtx"}
-"""Extras of this package that bring the libraries which it does not need for itself."""
-
 _CHILD = (
     "import sys; sys.path.append(sys.argv[1]); "
     "from stargan_deploy.backends.doctor import answer; answer(*sys.argv[2:])"
 )
-"""The program of the process that tries a backend: where this package is, `answer`'s arguments."""
+"""Program of the process that tests a backend: the package's place, then `answer`'s arguments."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What trying one backend showed."""
+    """The outcome of one backend's self-test."""
 
     backend: str
     usable: bool
     text: str
-    """What works, or why nothing does."""
+    """What works, or the reason why nothing does."""
     remedy: str = ""
-    """What to do about what does not work."""
+    """How to make the rest work."""
     version: str = ""
     """Its packages with their versions."""
     seconds: float = 0.0
@@ -63,7 +51,7 @@ class Finding:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Machine:
-    """What the backends stand on."""
+    """The machine that the backends run on."""
 
     processor: str
     num_cores: int
@@ -74,51 +62,54 @@ class Machine:
     gpus: tuple[str, ...]
     """Names of the NVIDIA GPUs with their driver, as the driver's own tool gives them."""
     cache: str
-    """This tool's cache folder, which may not exist."""
+    """The cache folder, which may not exist."""
 
 
 def examine(backend: str, *, limit_s: float = LIMIT_S) -> Finding:
-    """Tries one backend in another process, which may crash or hang.
-
-    Args:
-        backend: a name in `BACKENDS`.
-        limit_s: how long to wait for an answer, in seconds.
-    """
-    start = time.monotonic()
-    found = ask_child(_CHILD, [backend, BACKENDS[backend]], limit_s=limit_s)
-    try:
-        finding = Finding(**(found.fields or {}))
-    except TypeError:
-        finding = _without_answer(backend, found.ending(limit_s))
-    seconds = round(time.monotonic() - start, 1)
-    return dataclasses.replace(finding, version=_versions(backend), seconds=seconds)
-
-
-def answer(backend: str, module: str, place: str) -> None:
-    """Tries one backend in this process and writes what it showed to a file.
+    """Tests one backend in another process, which may crash or hang.
 
     Args:
         backend: its name.
-        module: its module, which has a `try_out`.
+        limit_s: how long to wait for an answer, in seconds.
+
+    Raises:
+        UsageError: there is no such backend.
+    """
+    spec, start = runtime_spec(backend), time.monotonic()
+    found = ask_child(_CHILD, [backend, spec.runtime, spec.install], limit_s=limit_s)
+    try:
+        finding = Finding(**(found.fields or {}))
+    except TypeError:
+        finding = _without_answer(spec, found.ending(limit_s))
+    seconds = round(time.monotonic() - start, 1)
+    return dataclasses.replace(finding, version=_versions(spec), seconds=seconds)
+
+
+def answer(backend: str, runtime: str, install: str, place: str) -> None:
+    """Tests one backend in this process and writes its finding to a file.
+
+    Args:
+        backend: its name.
+        runtime: its `FileRuntime` as "module:Class".
+        install: command that installs its packages.
         place: path of the file.
     """
-    finding = _try(backend, module)
+    finding = _test(backend, runtime, install)
     Path(place).write_text(json.dumps(dataclasses.asdict(finding)), encoding="utf-8")
 
 
-def _try(backend: str, module: str) -> Finding:
-    """Tries one backend in this process; whatever it raises is an answer too."""
+def _test(backend: str, runtime: str, install: str) -> Finding:
+    """Tests one backend in this process; whatever it raises is a finding too."""
     try:
-        text = importlib.import_module(module).try_out()
+        backend_class = load_class(runtime, FileRuntime)  # type: ignore[type-abstract]
+        passed = backend_class.self_test()
     except BackendError as error:
-        return _finding(backend, str(error), usable=False)
+        return _finding(backend, error.message, error.hint, usable=False)
     except ImportError as error:
-        return _not_imported(backend, error)
+        return _not_imported(backend, error, install)
     except Exception as error:  # any library may raise anything
-        return Finding(
-            backend=backend, usable=False, text=f"{type(error).__name__}: {brief(error)}"
-        )
-    return _finding(backend, text, usable=True)
+        return _finding(backend, f"{type(error).__name__}: {brief(error)}", "", usable=False)
+    return _finding(backend, passed.text, passed.hint, usable=True)
 
 
 def examine_machine() -> Machine:
@@ -133,35 +124,32 @@ def examine_machine() -> Machine:
     )
 
 
-def _without_answer(backend: str, ending: str) -> Finding:
-    remedy = f"install its library again: {_install(backend)}"
-    return Finding(backend=backend, usable=False, text=ending, remedy=remedy)
+def _finding(backend: str, text: str, remedy: str, *, usable: bool) -> Finding:
+    return Finding(
+        backend=backend,
+        usable=usable,
+        text=" ".join(text.split()),
+        remedy=" ".join(remedy.split()),
+    )
 
 
-def _finding(backend: str, message: str, *, usable: bool) -> Finding:
-    """Splits what a backend says: the remedy stands after the first semicolon."""
-    text, _, remedy = " ".join(message.split()).partition("; ")
-    return Finding(backend=backend, usable=usable, text=text, remedy=remedy)
+def _without_answer(spec: BackendSpec, ending: str) -> Finding:
+    remedy = f"install its library again: {spec.install}"
+    return Finding(backend=spec.name, usable=False, text=ending, remedy=remedy)
 
 
-def _not_imported(backend: str, error: ImportError) -> Finding:
-    """Tells a package that is missing from one that does not load."""
-    missing = isinstance(error, ModuleNotFoundError) and error.name
-    text = f"{error.name} is not installed" if missing else f"does not load: {brief(error)}"
-    if missing and str(error.name).startswith("stargan_deploy"):
-        text, remedy = "not in this version", "pip install --upgrade stargan-deploy"
-    else:
-        remedy = _install(backend)
-    return Finding(backend=backend, usable=False, text=text, remedy=remedy)
+def _not_imported(backend: str, error: ImportError, install: str) -> Finding:
+    """Distinguishes a package that is missing from one that does not load."""
+    if not (isinstance(error, ModuleNotFoundError) and error.name):
+        return _finding(backend, f"does not load: {brief(error)}", install, usable=False)
+    if error.name.startswith("stargan_deploy"):
+        remedy = "pip install --upgrade stargan-deploy"
+        return _finding(backend, "not in this version", remedy, usable=False)
+    return _finding(backend, f"{error.name} is not installed", install, usable=False)
 
 
-def _install(backend: str) -> str:
-    extra = EXTRAS.get(backend)
-    return f"pip install 'stargan-deploy[{extra}]'" if extra else "pip install stargan-deploy"
-
-
-def _versions(backend: str) -> str:
-    found = ((name, _version(name)) for name in PACKAGES.get(backend, ()))
+def _versions(spec: BackendSpec) -> str:
+    found = ((name, _version(name)) for name in spec.packages)
     return ", ".join(f"{name} {version}" for name, version in found if version)
 
 

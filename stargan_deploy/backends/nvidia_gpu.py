@@ -1,4 +1,4 @@
-"""What an engine needs to know of an NVIDIA GPU, and why there is none to use."""
+"""The NVIDIA GPUs of this machine, or the reason why there is none to use."""
 
 import ctypes
 import dataclasses
@@ -32,19 +32,20 @@ def pick_gpu(wanted: str | None = None) -> Gpu:
 
     Raises:
         UsageError: no such kind of device.
-        BackendError: a device that is no GPU, or that is not usable on this machine.
+        BackendError: a device that is not a GPU, or that is not usable on this machine.
     """
     if wanted is not None and not re.fullmatch(r"cuda(:\d+)?", wanted):
         if wanted in ("cpu", "mps"):
             raise BackendError(
-                f"TensorRT engines run on NVIDIA GPUs only, not on {wanted}; use --device cuda"
+                f"TensorRT engines run on NVIDIA GPUs only, not on {wanted}",
+                hint="use `device` cuda",
             )
         raise UsageError(f"unknown device {wanted!r}; TensorRT engines run on cuda or cuda:N")
     reason = why_no_gpu()
     if reason is not None:
         raise BackendError(
-            f"TensorRT engines run on NVIDIA GPUs only, and here is {reason}; use a machine with "
-            "one"
+            f"TensorRT engines run on NVIDIA GPUs only, and here is {reason}",
+            hint="use a machine with one",
         )
     return describe_gpu(str(pick_device(wanted or "cuda")))
 
@@ -59,7 +60,7 @@ def find_gpu(wanted: str | None = None) -> Gpu | None:
 
 
 def why_no_gpu() -> str | None:
-    """What keeps torch from using a GPU here, worded to follow "here is"; None where it can."""
+    """The reason why torch cannot use a GPU, worded to follow "here is"; None where it can."""
     import torch
 
     if torch.version.cuda is not None and torch.cuda.is_available():

@@ -11,13 +11,17 @@ import shutil
 from pathlib import Path
 from typing import Literal
 
-from stargan_deploy.backends.formats import choose_precision, load_format
-from stargan_deploy.backends.registry import read_card_of
+from stargan_deploy.backends.registry import (
+    artefact_bytes,
+    choose_precision,
+    format_spec,
+    read_card_of,
+)
 from stargan_deploy.card.card import Precision
 from stargan_deploy.errors import ModelError, StarganDeployError, UsageError
 from stargan_deploy.export.export import export
 from stargan_deploy.export.plan import ExportOptions
-from stargan_deploy.files.atomic import file_sha256, size_bytes
+from stargan_deploy.files.atomic import file_sha256
 from stargan_deploy.files.cache import cache_folder
 from stargan_deploy.version import __version__
 
@@ -54,7 +58,7 @@ def cached_path(
     """
     chosen = choose_precision(format, precision)
     folder = _checkpoint_folder(checkpoint, weights) / f"{format}-{chosen}"
-    return folder / f"{NAME}{load_format(format).SUFFIX}"
+    return folder / f"{NAME}{format_spec(format).suffix}"
 
 
 def is_cached(path: Path) -> bool:
@@ -110,11 +114,11 @@ def _sha256_of_state(checkpoint: Path, *_state: int) -> str:
 def prune_cache(limit_bytes: int, *, keep: Path) -> None:
     """Removes what was not used for longest until the rest fits; never `keep`."""
     folders = [f for f in _artefacts_folder().glob("*/*") if f.is_dir() and f != keep]
-    total = size_bytes(keep) + sum(map(size_bytes, folders))
+    total = artefact_bytes(keep) + sum(map(artefact_bytes, folders))
     for folder in sorted(folders, key=lambda folder: folder.stat().st_mtime):
         if total <= limit_bytes:
             return
-        total -= size_bytes(folder)
+        total -= artefact_bytes(folder)
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -4,15 +4,15 @@ import dataclasses
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from stargan_deploy.backends.difference import TOLERANCES, Tolerance
-from stargan_deploy.backends.formats import Format, GraphRequest, WrittenGraph, load_format
-from stargan_deploy.backends.onnx import exporter as to_onnx
+from stargan_deploy.backends.exporter import Exporter, GraphRequest
 from stargan_deploy.backends.pixel_graph import PixelModule
-from stargan_deploy.card.card import EntryPoint, ModelCard, Precision, Verdict, library_versions
+from stargan_deploy.backends.registry import SOURCE, format_spec, load_exporter
+from stargan_deploy.card.card import EntryPoint, ModelCard, Precision, Verdict
 from stargan_deploy.errors import OutputError
 from stargan_deploy.export.plan import ExportOptions, ExportPlan, plan_export
 from stargan_deploy.export.proof.calibration import make_calibration
@@ -41,7 +41,7 @@ class ExportResult:
 class _Task:
     """Files to be written in one format."""
 
-    target: Format
+    target: Exporter
     files: Mapping[str, Path]
     precision: Precision
     source: Mapping[str, Path]
@@ -81,15 +81,15 @@ def carry_out(
         BackendError: a library that the format needs does not fit the machine.
         OutputError: the files cannot be written.
     """
-    target = load_format(plan.format)
+    target = load_exporter(plan.format)
     main, *_ = plan.files.values()
     with _staging(main) as folder:
         source = _write_source(plan, target, folder / SOURCE_FOLDER)
         staged = {name: folder / path.name for name, path in plan.files.items()}
         task = _Task(target=target, files=staged, precision=plan.precision, source=source)
         card = _write(plan, task, plan.card)
-        files = source if target.RUNS_SOURCE and source else staged
-        proof = prove_artefact(plan, target, files, source, tolerance or TOLERANCES[plan.precision])
+        files = source if target.runs_source and source else staged
+        proof = prove_artefact(plan, files, source, tolerance or TOLERANCES[plan.precision])
         if report is not None:
             save_worst(report, proof.comparisons)
         check_passed(proof.comparisons)
@@ -106,45 +106,34 @@ def _with_proof(card: ModelCard, proof: Proof) -> ModelCard:
     return dataclasses.replace(card, verdicts=verdicts, unverified=proof.unverified)
 
 
-def _write_source(plan: ExportPlan, target: Format, folder: Path) -> dict[str, Path]:
+def _write_source(plan: ExportPlan, target: Exporter, folder: Path) -> dict[str, Path]:
     """Writes the ONNX graphs that the format is made from, with cards of their own."""
     precision = target.source_precision(plan.precision)
     if precision is None:
         return {}
     folder.mkdir()
-    files = {name: folder / f"{name}{to_onnx.SUFFIX}" for name in plan.files}
+    files = {name: folder / f"{name}{format_spec(SOURCE).suffix}" for name in plan.files}
     points = {
         name: dataclasses.replace(point, file=files[name].name)
         for name, point in plan.card.entry_points.items()
     }
     card = dataclasses.replace(plan.card, entry_points=points)
-    _write(plan, _Task(target=to_onnx, files=files, precision=precision, source={}), card)
+    task = _Task(target=load_exporter(SOURCE), files=files, precision=precision, source={})
+    _write(plan, task, card)
     return files
 
 
 def _write(plan: ExportPlan, task: _Task, card: ModelCard) -> ModelCard:
     """Writes all entry points with a card that has their hashes and precision, but no verdict."""
-    points, written = dict(card.entry_points), list[WrittenGraph]()
-    for name, path in task.files.items():
-        written.append(task.target.write_graph(_request(plan, task, name, points[name]), path))
-        points[name] = dataclasses.replace(points[name], payload_sha256=written[-1].payload_sha256)
-    packages = {package for graph in written for package in graph.versions}
-    card = dataclasses.replace(
-        card,
-        entry_points=points,
-        precision=_joined(graph.precision for graph in written),
-        notes=tuple(dict.fromkeys((*card.notes, *(n for graph in written for n in graph.notes)))),
-        versions={**card.versions, **library_versions(*sorted(packages))},
-    )
-    for path in task.files.values():
-        task.target.attach_card(path, card)
-    return card
+    points = card.entry_points
+    requests = {name: _request(plan, task, name, points[name]) for name in task.files}
+    return task.target.write(requests, task.files, card)
 
 
 def _request(plan: ExportPlan, task: _Task, name: str, point: EntryPoint) -> GraphRequest:
     network = load_family(plan.card.family).entry_module(plan.networks, name)
     calibration = None
-    if task.precision == "int8" and not task.target.RUNS_SOURCE:
+    if task.precision == "int8" and not task.target.runs_source:
         calibration = make_calibration(point, plan.card, plan.calibration_faces)
     return GraphRequest(
         module=PixelModule(network, plan.points[name], plan.options.io).eval(),
@@ -156,15 +145,6 @@ def _request(plan: ExportPlan, task: _Task, name: str, point: EntryPoint) -> Gra
         calibration=calibration,
         engine=plan.options.engine,
     )
-
-
-def _joined(precisions: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    """The precisions of several graphs by kind of layer."""
-    joined: dict[str, set[str]] = {}
-    for precision in precisions:
-        for kind, names in precision.items():
-            joined.setdefault(kind, set()).update(names.split("+"))
-    return {kind: "+".join(sorted(names)) for kind, names in joined.items()}
 
 
 @contextmanager

@@ -8,8 +8,14 @@ from typing import Literal
 
 from torch import nn
 
-from stargan_deploy.backends.formats import EngineOptions, choose_precision, load_format
-from stargan_deploy.backends.registry import CHECKPOINT_SUFFIX
+from stargan_deploy.backends.exporter import EngineOptions, Exporter
+from stargan_deploy.backends.registry import (
+    SOURCE,
+    choose_precision,
+    format_spec,
+    load_exporter,
+)
+from stargan_deploy.backends.spec import CHECKPOINT_SUFFIX
 from stargan_deploy.card.card import EntryPoint, ModelCard, Precision, library_versions
 from stargan_deploy.card.tensors import ROWS_PER_CALL, PixelIO
 from stargan_deploy.devices import is_cuda_usable
@@ -26,8 +32,8 @@ COMPANION_NAMES = {"classify": "classifier"}
 class ExportOptions:
     """What a user can say of an export, besides where it comes from and where it goes."""
 
-    format: str = "onnx"
-    """A name in `FORMATS`."""
+    format: str = SOURCE
+    """Name of a format."""
     precision: str | None = None
     """What the convolutions compute in; None takes the format's default."""
     weights: Literal["ema", "raw"] | None = None
@@ -92,10 +98,12 @@ def plan_export(checkpoint: Path, *, out: Path, options: ExportOptions | None = 
         OutputError: the output's folder cannot be written.
         BackendError: a library that the format needs is missing.
     """
-    options = _with_device(options or ExportOptions())
+    options = options or ExportOptions()
     precision = choose_precision(options.format, options.precision)
-    _check_options(options, precision)
-    suffix = load_format(options.format).SUFFIX
+    exporter = load_exporter(options.format)
+    options = _with_device(options, exporter)
+    _check_options(options, exporter, precision)
+    suffix = format_spec(options.format).suffix
     if out.suffix.lower() != suffix and suffix:
         raise UsageError(f"--out {out} must end in {suffix}, or in / where it is a folder")
     _check_is_checkpoint(checkpoint)
@@ -103,7 +111,7 @@ def plan_export(checkpoint: Path, *, out: Path, options: ExportOptions | None = 
     card = _with_wanted_points(content.card, options)
     networks = build_model(content, weights=options.weights)
     files = _name_files(card, out, suffix)
-    _check_destinations(checkpoint, files, is_folder=not suffix)
+    _check_destinations(checkpoint, files, exporter, is_folder=not suffix)
     proof_faces, calibration_faces = _faces(options, card)
     return ExportPlan(
         checkpoint=checkpoint,
@@ -150,29 +158,21 @@ def default_name(checkpoint: Path) -> str:
     return folder.parent.name if folder.name == "checkpoints" else checkpoint.stem
 
 
-def _with_device(options: ExportOptions) -> ExportOptions:
-    """A package is compiled for one device, so that one is settled; others are tried on all."""
-    if options.format != "pt2" or options.device is not None:
+def _with_device(options: ExportOptions, exporter: Exporter) -> ExportOptions:
+    """Settles the device of a format that is compiled for one; others are tried on all."""
+    if not exporter.compiles_for_device or options.device is not None:
         return options
     return dataclasses.replace(options, device="cuda" if is_cuda_usable() else "cpu")
 
 
-def _check_options(options: ExportOptions, precision: Precision) -> None:
+def _check_options(options: ExportOptions, exporter: Exporter, precision: Precision) -> None:
     """Refuses options that would have no effect."""
-    if options.format != "trt" and options.engine != EngineOptions():
-        raise UsageError(
-            "--provider, --opt-batch and --optimization-level steer TensorRT's builder; they do "
-            f"nothing for --format {options.format}"
-        )
     if options.calibration is not None and precision != "int8":
         raise UsageError(
             f"--calibration is for --precision int8; {precision} is not calibrated (to prove the "
             "export on these photos: --images)"
         )
-    if options.format == "trt":
-        from stargan_deploy.backends.trt.exporter import check_options
-
-        check_options(options.engine)
+    exporter.check_options(options.engine)
     if options.max_batch is not None and options.max_batch < 1:
         raise UsageError(f"--max-batch {options.max_batch} is no batch; give 1 or more")
 
@@ -196,31 +196,20 @@ def _name_files(card: ModelCard, out: Path, suffix: str) -> dict[str, Path]:
     return files
 
 
-def _check_destinations(checkpoint: Path, files: Mapping[str, Path], *, is_folder: bool) -> None:
+def _check_destinations(
+    checkpoint: Path, files: Mapping[str, Path], exporter: Exporter, *, is_folder: bool
+) -> None:
     for path in files.values():
         if path.is_dir() and not is_folder:
             raise UsageError(f"{path} is a folder; write {path}/ to export into it")
         if is_folder:
-            _check_replaceable(path)
+            exporter.check_replaceable(path)
         if path.exists() and path.samefile(checkpoint):
             raise UsageError(f"{path} is the checkpoint itself; choose another --out")
     folder = next(iter(files.values())).absolute().parent
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK):
         raise OutputError(f"{existing} is not a folder one can write to; choose another --out")
-
-
-def _check_replaceable(folder: Path) -> None:
-    """Refuses to replace a folder that holds more than one version of a Triton model."""
-    if folder.is_dir() and any(folder.iterdir()):
-        if not (folder / "config.pbtxt").is_file():
-            raise UsageError(f"{folder} holds other things than a model; choose another --out")
-        others = sorted(p.name for p in folder.iterdir() if p.name not in ("config.pbtxt", "1"))
-        if others:
-            raise UsageError(
-                f"{folder} also holds {', '.join(others[:5])}, which an export would remove; "
-                "choose another --out"
-            )
 
 
 def _faces(options: ExportOptions, card: ModelCard) -> tuple[Faces, Faces]:
@@ -264,14 +253,14 @@ def _artefact_card(
 
 def _with_limits(point: EntryPoint, card: ModelCard, options: ExportOptions) -> EntryPoint:
     """An entry point whose dimensions keep to the limits; an engine has some in any case."""
-    is_engine = options.format == "trt"
+    is_bounded = load_exporter(options.format).is_bounded
     if options.max_size is not None:
         free = [dim.least for size in point.sizes for dim in size if dim.is_free]
         least = max(free, default=0)
         if options.max_size < least:
             raise UsageError(f"`max_size` {options.max_size} is too small; the least is {least}")
         point = point.limited(dict.fromkeys("HW", options.max_size))
-    elif is_engine:
+    elif is_bounded:
         point = point.fixed(dict.fromkeys("HW", card.preprocessing.image_size))
-    max_batch = options.max_batch or (ROWS_PER_CALL if is_engine else None)
+    max_batch = options.max_batch or (ROWS_PER_CALL if is_bounded else None)
     return point if max_batch is None else point.limited({"N": max_batch})

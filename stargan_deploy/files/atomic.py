@@ -146,15 +146,6 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def size_bytes(path: Path) -> int:
-    """Size of a file, or of all files in a folder; an IR's weights count with it."""
-    if path.is_dir():
-        return sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
-    weights = path.with_suffix(".bin") if path.suffix == ".xml" else None
-    extra = weights.stat().st_size if weights is not None and weights.is_file() else 0
-    return path.stat().st_size + extra
-
-
 def _temporary_path(path: Path) -> Path:
     """A fresh name in the same folder, by which `remove_temporaries` knows whose it is."""
     token = secrets.token_hex(6)

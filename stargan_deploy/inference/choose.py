@@ -11,11 +11,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from stargan_deploy.backends import formats
+from stargan_deploy.backends import registry
 from stargan_deploy.backends.base import OpenOptions, Runtime
 from stargan_deploy.backends.difference import precision_of
-from stargan_deploy.backends.formats import choose_precision
-from stargan_deploy.backends.registry import BACKENDS, check_fits, check_proven, open_runtime
+from stargan_deploy.backends.registry import (
+    AUTO,
+    REFERENCE,
+    check_fits,
+    check_proven,
+    choose_precision,
+    open_runtime,
+    runtime_names,
+)
 from stargan_deploy.card.card import Precision
 from stargan_deploy.devices import Device, choose_device
 from stargan_deploy.errors import BackendError, ExportError, UsageError, unknown_name
@@ -41,8 +48,8 @@ class EarlierRuntime:
 class RuntimeRequest:
     """How a model is to be run; what is left out is chosen."""
 
-    backend: str = "auto"
-    """A name in `BACKENDS`, or "auto" for the fastest that is proven here."""
+    backend: str = AUTO
+    """Name of a backend, or "auto" for the fastest that is proven here."""
     device: Device | None = None
     """None takes the best usable one."""
     precision: Precision | None = None
@@ -108,11 +115,11 @@ def resolve_runtime(
         OutputError: the cache cannot be written.
     """
     request = request or RuntimeRequest()
-    if request.backend not in ("auto", *BACKENDS):
-        raise UsageError(unknown_name("backend", request.backend, ("auto", *BACKENDS)))
+    if request.backend not in (AUTO, *runtime_names()):
+        raise UsageError(unknown_name("backend", request.backend, (AUTO, *runtime_names())))
     if not model.is_checkpoint:
         return _artefact(model, request)
-    if request.backend == "auto":
+    if request.backend == AUTO:
         if request.precision is not None:
             raise UsageError("`precision` goes with a `backend`; auto chooses both")
         return _earlier(model, request) or _fastest(model, request, num_images)
@@ -125,7 +132,7 @@ def _artefact(model: ModelFile, request: RuntimeRequest) -> ChosenModel:
     """An artefact as it is, which has a precision and weights of its own."""
     options = OpenOptions(weights=request.weights, precision=request.precision)
     check_fits(model.path, model.card, options)
-    if request.backend != "auto":
+    if request.backend != AUTO:
         return _chosen(model, request, request.backend)
     check_proven(model.path, model.card, model.backends[0])
     return _chosen(model, request, model.backends[0])
@@ -184,7 +191,7 @@ def _fastest(model: ModelFile, request: RuntimeRequest, num_images: int) -> Chos
     for refusal in refusals:
         _log.info("auto: not %s: %s", refusal.path, refusal.reason)
     build_s = None
-    if choice.backend == "eager" and num_images >= WORTH_EXPORTING and not request.dry_run:
+    if choice.backend == REFERENCE and num_images >= WORTH_EXPORTING and not request.dry_run:
         start_s = time.perf_counter()
         made = _make_recommended(model, request, device)
         choice, _ = choose_fastest(model, made, device=device)
@@ -199,7 +206,7 @@ def _make_recommended(
     """Exports to the first recommended format that works; none where no format does."""
     from stargan_deploy.export.cache import make_cached
 
-    for format, precision in formats.RECOMMENDED.get(device.kind, ()):
+    for format, precision in registry.recommended(device.kind):
         what = f"{format} {precision}"
         _log.info("auto: exporting %s to %s, once for all later runs ...", model.path.name, what)
         try:

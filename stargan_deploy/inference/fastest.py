@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
+from stargan_deploy.backends.registry import REFERENCE, runtime_spec
 from stargan_deploy.card.card import ModelCard, Verdict
 from stargan_deploy.devices import Device
 from stargan_deploy.inference.find import ModelFile
@@ -14,14 +15,6 @@ GATE_MEAN_DIFFERENCE = 0.5
 
 GATE_PSNR_DB = 45.0
 """Least PSNR of an automatic choice."""
-
-PACKAGES = {
-    "onnx": ("onnxruntime", "onnxruntime-gpu"),
-    "openvino": ("openvino",),
-    "pt2": ("torch",),
-    "trt": ("tensorrt", "tensorrt-rtx"),
-}
-"""Packages that compute for a backend: a verdict holds for the version that it was made with."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,7 +48,9 @@ def choose_fastest(
         artefacts: files that exist.
         device: the processor or GPU to run on.
     """
-    best = Choice(model=checkpoint, backend="eager", speedup=1.0, reason="nothing faster is proven")
+    best = Choice(
+        model=checkpoint, backend=REFERENCE, speedup=1.0, reason="nothing faster is proven"
+    )
     refusals = []
     for artefact in artefacts:
         found = _judge(artefact, device)
@@ -92,6 +87,7 @@ def _rejection_reason(
     is_int8 = "int8" in "+".join(card.precision.values())
     is_good = all(map(_passes_gate, verdicts))
     has_masks = any(point.is_stochastic for point in card.entry_points.values())
+    packages = " or ".join(runtime_spec(backend).packages)
     gate = f"{GATE_PSNR_DB:g} dB and a mean of {GATE_MEAN_DIFFERENCE} levels"
     objections = {
         "INT8 is used only where the file is given as `model`": is_int8,
@@ -99,7 +95,7 @@ def _rejection_reason(
         f"unverified: {card.unverified}": card.unverified is not None,
         f"not proven on {device}": not passed,
         f"proven on another machine ({', '.join(others)})": bool(others),
-        f"proven with another version of {' or '.join(PACKAGES[backend])}": not current,
+        f"proven with another version of {packages}": not current,
         f"below the gate of {gate}": not is_good,
     }
     return next((reason for reason, holds in objections.items() if holds), None)
@@ -114,7 +110,7 @@ def _passes_gate(verdict: Verdict) -> bool:
 
 def _is_current(verdict: Verdict, backend: str) -> bool:
     """Whether the package that computed then is installed now, in the same version."""
-    recorded = {name: verdict.versions.get(name) for name in PACKAGES[backend]}
+    recorded = {name: verdict.versions.get(name) for name in runtime_spec(backend).packages}
     return any(wanted and wanted == _installed(name) for name, wanted in recorded.items())
 
 

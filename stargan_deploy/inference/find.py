@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from stargan_deploy.backends.registry import CHECKPOINT_SUFFIX, RUN_BY, backends_for, read_card_of
+from stargan_deploy.backends.registry import backends_for, known_suffixes, read_card_of
+from stargan_deploy.backends.spec import CHECKPOINT_SUFFIX
 from stargan_deploy.card.card import ModelCard
 from stargan_deploy.errors import ModelError, StarganDeployError
 
@@ -93,7 +94,7 @@ def known_checkpoints() -> Iterator[Path]:
 def exports_of(checkpoint_sha256: str, weights: str) -> Iterator[ModelFile]:
     """The artefacts in ./exports that were made from a checkpoint's "ema" or "raw" weights."""
     for path in sorted(EXPORTS.glob("*")):
-        if path.suffix not in RUN_BY or ".classifier" in path.suffixes:
+        if path.suffix not in known_suffixes() or ".classifier" in path.suffixes:
             continue
         try:
             found = read_model(path)

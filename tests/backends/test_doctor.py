@@ -1,17 +1,20 @@
 import os
 import sys
 import time
+import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import onnxruntime
 import pytest
 
-from stargan_deploy.backends import doctor
 from stargan_deploy.backends.doctor import examine, examine_machine
-from stargan_deploy.backends.onnx import runtime as onnxrt
-from stargan_deploy.backends.registry import BACKENDS
+from stargan_deploy.backends.onnx.runtime import OnnxRuntime
+from stargan_deploy.backends.registry import SPECS
 from stargan_deploy.devices import machine_name
 from stargan_deploy.errors import BackendError
+
+ROOT = Path(__file__).parents[2]
 
 posix_only = pytest.mark.skipif(os.name != "posix", reason="needs signals")
 
@@ -21,11 +24,16 @@ def install(tmp_path, monkeypatch):
     """Puts a module of some source in the place of a backend."""
 
     def write(body: str, backend: str = "onnx") -> None:
-        indented = "\n".join(f"    {line}" for line in body.splitlines())
-        source = f"import os, sys, time, subprocess\ndef try_out():\n{indented}\n"
+        indented = "\n".join(f"        {line}" for line in body.splitlines())
+        source = (
+            "import os, sys, time, subprocess\n"
+            "from stargan_deploy.backends.base import FileRuntime, SelfTest\n"
+            f"class StandIn(FileRuntime):\n    @classmethod\n    def self_test(cls):\n{indented}\n"
+        )
         (tmp_path / "stand_in.py").write_text(source)
         monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-        monkeypatch.setitem(BACKENDS, backend, "stand_in")
+        stand_in = replace(SPECS[backend], runtime="stand_in:StandIn")
+        monkeypatch.setitem(SPECS, backend, stand_in)
 
     return write
 
@@ -48,7 +56,7 @@ def test_onnxruntime_is_really_tried():
 
 
 def test_what_works_and_what_is_missing_are_told_apart(install):
-    install("return 'CPU only: no libfoo.so.1; pip install foo; or build it'")
+    install("return SelfTest(text='CPU only: no libfoo.so.1', hint='pip install foo; or build it')")
     finding = examine("onnx")
     assert finding.usable
     assert finding.text == "CPU only: no libfoo.so.1"
@@ -58,7 +66,7 @@ def test_what_works_and_what_is_missing_are_told_apart(install):
 def test_a_backend_that_refuses_gives_reason_and_remedy(install):
     install(
         "from stargan_deploy.errors import BackendError\n"
-        "raise BackendError('no GPU of a kind\\n  that it knows; take another')",
+        "raise BackendError('no GPU of a kind\\n  that it knows', hint='take another')",
         "trt",
     )
     finding = examine("trt")
@@ -95,7 +103,8 @@ def test_whatever_is_raised_is_a_row(install, backend, body, text, remedy):
 
 
 def test_a_backend_that_is_not_written_yet_is_a_row(monkeypatch):
-    monkeypatch.setitem(BACKENDS, "pt2", "stargan_deploy.backends.no_such_module")
+    missing = replace(SPECS["pt2"], runtime="stargan_deploy.backends.no_such_module:Runtime")
+    monkeypatch.setitem(SPECS, "pt2", missing)
     finding = examine("pt2")
     assert (finding.usable, finding.text) == (False, "not in this version")
 
@@ -118,7 +127,9 @@ def test_leaving_without_an_answer_is_a_row(install):
 
 
 def test_noise_is_no_answer_and_does_no_harm(install, capfd):
-    install("print('{\"usable\": false}'); print('noise', file=sys.stderr); return 'CPU'")
+    install(
+        "print('{\"usable\": false}'); print('noise', file=sys.stderr); return SelfTest(text='CPU')"
+    )
     finding = examine("onnx")
     assert (finding.usable, finding.text) == (True, "CPU")
     assert capfd.readouterr() == ("", "")
@@ -147,19 +158,27 @@ def test_the_folder_one_stands_in_is_not_imported_from(tmp_path, monkeypatch):
     assert examine("onnx").usable
 
 
-def test_every_backend_has_its_packages():
-    assert set(doctor.PACKAGES) == set(BACKENDS)
+@pytest.mark.parametrize("name", SPECS)
+def test_the_least_versions_are_those_of_the_distribution(name):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"].values()
+    required = {line for lines in (project["dependencies"], *extras) for line in lines}
+    for package, version in SPECS[name].packages.items():
+        assert any(line.partition(";")[0].strip() == f"{package}>={version}" for line in required)
+    assert not SPECS[name].extra or SPECS[name].extra in project["optional-dependencies"]
 
 
 def test_onnxruntime_names_what_it_lacks(monkeypatch):
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
-    assert onnxrt.try_out().startswith("CPU only: built without CUDA; ")
+    found = OnnxRuntime.self_test()
+    assert found.text == "CPU only: built without CUDA"
+    assert "pip install onnxruntime-gpu" in found.hint
 
 
-def test_a_silent_fallback_to_the_cpu_is_told(capfd):
+def test_a_silent_fallback_to_the_cpu_is_reported(capfd):
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
         pytest.skip("needs onnxruntime-gpu")
-    text = onnxrt.try_out()
+    text = OnnxRuntime.self_test().text
     assert text == "CPU, CUDA" or text.startswith(("CPU only: no NVIDIA driver", "CPU only: lib"))
     assert capfd.readouterr() == ("", "")
 
@@ -171,7 +190,7 @@ def test_wrong_numbers_are_not_usable(monkeypatch):
     genuine = onnxruntime.InferenceSession.run
     monkeypatch.setattr(onnxruntime.InferenceSession, "run", run_wrong)
     with pytest.raises(BackendError, match="wrong numbers on cpu; install another version"):
-        onnxrt.try_out()
+        OnnxRuntime.self_test()
 
 
 def test_the_machine_is_described_without_its_libraries():

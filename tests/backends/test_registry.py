@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from stargan_deploy.backends.onnx.exporter import attach_card
+from stargan_deploy.backends.onnx.file import attach_card
 from stargan_deploy.backends.registry import is_proven, open_runtime, read_card_of
 from stargan_deploy.errors import ModelError, UsageError
 

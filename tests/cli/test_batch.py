@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stargan_deploy.backends import formats
-from stargan_deploy.backends.onnx.exporter import attach_card
+from stargan_deploy.backends import registry
+from stargan_deploy.backends.onnx.file import attach_card
 from stargan_deploy.backends.registry import read_card_of
 from stargan_deploy.inference import choose, find
 
@@ -175,7 +175,7 @@ def test_bad_input_is_one_clear_line(command, checkpoint, photos, tmp_path, word
 def test_auto_exports_once_where_that_pays_and_says_what_it_took(
     command, checkpoint, photos, cache, monkeypatch
 ):
-    monkeypatch.setattr(formats, "RECOMMENDED", {"cpu": (("onnx", "fp32"),)})
+    monkeypatch.setattr(registry, "recommended", lambda kind: [("onnx", "fp32")])
     words = ("batch", "-i", "photos", "--attrs", "Male", "--model", checkpoint, "--device", "cpu")
     few = command(*words)
     assert "auto: eager (nothing faster is proven)" in few.err
@@ -196,7 +196,8 @@ def test_auto_goes_on_with_the_next_where_an_export_fails(
     command, checkpoint, photos, monkeypatch, cache
 ):
     monkeypatch.setattr(choose, "WORTH_EXPORTING", 1)
-    monkeypatch.setattr(formats, "RECOMMENDED", {"cpu": (("trt", "fp32"), ("onnx", "fp32"))})
+    both = [("trt", "fp32"), ("onnx", "fp32")]
+    monkeypatch.setattr(registry, "recommended", lambda kind: both)
     monkeypatch.setitem(sys.modules, "tensorrt", None)
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
     words = ("batch", "-i", "photos", "--attrs", "Male", "--model", checkpoint, "--device", "cpu")

@@ -1,21 +1,27 @@
 import json
+from dataclasses import replace
 
 import pytest
 
-from stargan_deploy.backends.registry import BACKENDS
+from stargan_deploy.backends.registry import SPECS, runtime_names
 
 
 @pytest.fixture
 def two_backends(tmp_path, monkeypatch):
     """Leaves onnxruntime, which is real, and a backend that cannot be used."""
     (tmp_path / "unusable.py").write_text(
+        "from stargan_deploy.backends.base import FileRuntime\n"
         "from stargan_deploy.errors import BackendError\n"
-        "def try_out():\n    raise BackendError('no such processor; buy one')\n"
+        "class Unusable(FileRuntime):\n"
+        "    @classmethod\n"
+        "    def self_test(cls):\n"
+        "        raise BackendError('no such processor', hint='buy one')\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    for name in set(BACKENDS) - {"onnx", "trt"}:
-        monkeypatch.delitem(BACKENDS, name)
-    monkeypatch.setitem(BACKENDS, "trt", "unusable")
+    for name in set(SPECS) - {"onnx", "trt"}:
+        monkeypatch.delitem(SPECS, name)
+    unusable = replace(SPECS["trt"], runtime="unusable:Unusable")
+    monkeypatch.setitem(SPECS, "trt", unusable)
 
 
 def test_a_table_of_what_is_usable(command, two_backends):
@@ -69,7 +75,7 @@ def test_an_unknown_backend_is_one_line(command):
 def test_all_backends_of_this_machine(command):
     report = json.loads(command("doctor", "--json", "--quiet").out)
     usable = {row["backend"]: row["usable"] for row in report["backends"]}
-    assert list(usable) == list(BACKENDS)
+    assert list(usable) == list(runtime_names())
     assert usable["eager"]
     assert usable["onnx"]
     for row in report["backends"]:

@@ -3,8 +3,7 @@ import shutil
 
 import pytest
 
-from stargan_deploy.backends.formats import PRECISIONS
-from stargan_deploy.backends.registry import read_card_of
+from stargan_deploy.backends.registry import format_names, format_spec, read_card_of
 from stargan_deploy.inference import find
 
 
@@ -141,9 +140,9 @@ def test_missing_models_are_named(command, tmp_path, monkeypatch):
 def test_the_help_lists_the_combinations_that_exist(command):
     text = command("export", "--help").out
     table = {line.split()[0]: line for line in text.splitlines() if line.strip()}
-    for format, precisions in PRECISIONS.items():
+    for format in format_names():
         offered = {p for p in ("fp32", "fp16", "bf16", "int8") if f" {p}" in table[format][:36]}
-        assert offered == set(precisions)
+        assert offered == set(format_spec(format).precisions)
 
 
 def test_a_triton_repository_keeps_what_is_not_its_own(command, checkpoint, tmp_path):

@@ -12,8 +12,8 @@ import torch
 from onnx import TensorProto, helper
 from safetensors.torch import save_file
 
-from stargan_deploy.backends.onnx import exporter as to_onnx
-from stargan_deploy.backends.onnx.runtime import read_card
+from stargan_deploy.backends.onnx.exporter import OnnxExporter
+from stargan_deploy.backends.onnx.file import read_card
 from stargan_deploy.export.export import export
 
 
@@ -50,7 +50,7 @@ def triton_model(folder: Path, graph: Path, version: str = "1") -> Path:
 
 def with_card(graph: Path, path: Path, **changes: object) -> Path:
     shutil.copy(graph, path)
-    to_onnx.attach_card(path, replace(read_card(graph), **changes))
+    OnnxExporter().attach_card(path, replace(read_card(graph), **changes))
     return path
 
 

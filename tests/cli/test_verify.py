@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from stargan_deploy.backends.onnx.exporter import attach_card
+from stargan_deploy.backends.onnx.file import attach_card
 from stargan_deploy.backends.registry import read_card_of
 
 

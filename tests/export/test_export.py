@@ -1,14 +1,13 @@
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from stargan_deploy.backends.onnx import exporter as to_onnx
+from stargan_deploy.backends.onnx.exporter import OnnxExporter
 from stargan_deploy.backends.registry import open_runtime, read_card_of
 from stargan_deploy.errors import ModelError, OutputError, ParityError, UsageError
 from stargan_deploy.export import export as exporting
@@ -23,12 +22,12 @@ def spoil_graphs(monkeypatch):
     """Makes the exporter write something else than the network it was given."""
 
     def install(spoil):
-        def write_graph(request, path):
-            spoil(request.module)
-            return to_onnx.write_graph(request, path)
+        class Spoiling(OnnxExporter):
+            def write_graph(self, request, path):
+                spoil(request.module)
+                return super().write_graph(request, path)
 
-        fake = SimpleNamespace(**{**vars(to_onnx), "write_graph": write_graph})
-        monkeypatch.setattr(exporting, "load_format", lambda name: fake)
+        monkeypatch.setattr(exporting, "load_exporter", lambda name: Spoiling())
 
     return install
 

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from stargan_deploy.backends import formats
+from stargan_deploy.backends.registry import format_spec, load_exporter
 from stargan_deploy.errors import OutputError
 from stargan_deploy.export.export import carry_out, export
 from stargan_deploy.export.plan import ExportOptions, plan_export
@@ -16,8 +16,7 @@ FORMATS = ["onnx", "openvino", "trt", "triton"]
 @pytest.fixture
 def plan(checkpoint, tmp_path):
     def make(name):
-        target = formats.load_format(name)
-        out = tmp_path / "out" / f"tiny{target.SUFFIX}"
+        out = tmp_path / "out" / f"tiny{format_spec(name).suffix}"
         return plan_export(checkpoint, out=out, options=ExportOptions(format=name))
 
     return make
@@ -48,7 +47,7 @@ def test_a_full_disk_leaves_nothing(plan, tmp_path, monkeypatch, name, after):
 @pytest.mark.parametrize("name", FORMATS)
 def test_ctrl_c_in_the_middle_of_a_build_leaves_nothing(plan, tmp_path, monkeypatch, name):
     settled = plan(name)
-    target = formats.load_format(name)
+    target = load_exporter(name)
     real, built = target.write_graph, []
 
     def write_graph(request, path):

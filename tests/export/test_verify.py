@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stargan_deploy.backends.onnx.exporter import attach_card
+from stargan_deploy.backends.onnx.file import attach_card
 from stargan_deploy.backends.registry import is_proven, open_runtime, read_card_of
 from stargan_deploy.errors import CardError, DataError, ModelError, UsageError
 from stargan_deploy.export.proof.verify import find_checkpoint, verify

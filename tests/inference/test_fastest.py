@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from stargan_deploy.backends.onnx.exporter import attach_card
+from stargan_deploy.backends.onnx.file import attach_card
 from stargan_deploy.backends.registry import read_card_of
 from stargan_deploy.card.card import Verdict
 from stargan_deploy.devices import CPU

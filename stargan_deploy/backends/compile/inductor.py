@@ -1,4 +1,4 @@
-"""torch's compiler: whether it can work here, and what it makes of a traced network.
+"""torch's compiler: whether it works here, and how it turns a traced network into a package.
 
 On a CPU it writes C++ and runs the machine's own compiler; the convolutions stay calls of oneDNN,
 which do nine tenths of the work and choose their instructions where they run. The rest is fused
@@ -31,14 +31,14 @@ from stargan_deploy.config import to_mapping
 from stargan_deploy.errors import BackendError, brief
 
 NAME = "model"
-"""What the generated files are called."""
+"""Stem of the generated files."""
 
 DTYPES: dict[Precision, torch.dtype] = {
     "fp32": torch.float32,
     "fp16": torch.float16,
     "bf16": torch.bfloat16,
 }
-"""What the convolutions compute in."""
+"""Type of the convolutions, by precision."""
 
 _ARCHITECTURE_OPTION = "cpp.march"
 
@@ -52,8 +52,14 @@ _OPTIONS: dict[str, Any] = {
 }
 """Options of the package's compiler; those that a torch does not have are left out."""
 
+INSTALL_COMPILER = (
+    "where the C++ compiler is not whole, install it again with Python's headers (apt install g++ "
+    "python3-dev)"
+)
+"""The hint of a compilation that failed."""
+
 _SILENCE = threading.RLock()
-"""What is silenced is silenced in all threads, so each has to find it as it was."""
+"""Silence holds in all threads, so each has to find the state as it was."""
 
 
 def check_compiler() -> None:
@@ -66,8 +72,9 @@ def check_compiler() -> None:
     name = os.environ.get("CXX") or usual
     if shutil.which(name) is None:
         raise BackendError(
-            f"torch's compiler needs a C++ compiler, and there is no {name} here; install it (apt "
-            "install g++, dnf install gcc-c++), or name one in the variable CXX"
+            f"torch's compiler needs a C++ compiler, and there is no {name} here",
+            hint="install it (apt install g++, dnf install gcc-c++), or name one in the variable "
+            "CXX",
         )
 
 
@@ -80,13 +87,13 @@ def check_precision(precision: Precision, device: str) -> None:
     """
     if not computes_in(precision, device):
         raise BackendError(
-            f"torch has no fast {precision} convolutions for {device} on this machine; take "
-            f"--precision {' or '.join(precisions_for(device))}"
+            f"torch has no fast {precision} convolutions for {device} on this machine",
+            hint=f"take `precision` {' or '.join(precisions_for(device))}",
         )
 
 
 def precisions_for(device: str) -> tuple[Precision, ...]:
-    """What the compiled networks of a device may compute in."""
+    """Precisions that the compiled networks of a device may compute in."""
     return tuple(precision for precision in DTYPES if computes_in(precision, device))
 
 
@@ -129,8 +136,7 @@ def compile_package(program: ExportedProgram, point: EntryPoint, device: str) ->
                 files = _compile(program, Path(folder))
         except RuntimeError as error:
             raise BackendError(
-                f"torch's compiler failed: {reason_of(error)}; where the C++ compiler is not "
-                "whole, install it again with Python's headers (apt install g++ python3-dev)"
+                f"torch's compiler failed: {reason_of(error)}", hint=INSTALL_COMPILER
             ) from error
     # The sources' names stay: by them the loader of torch 2.11 finds the metadata.
     entries = {name: b"" if name.endswith(".cpp") else file for name, file in files.items()}
@@ -150,7 +156,7 @@ def compile_trial(device: str) -> dict[str, bytes]:
 
 
 def reason_of(error: BaseException) -> str:
-    """Why compiling failed, on one line: a C++ compiler's first complaint, where it was that."""
+    """The reason for a failure on one line; the C++ compiler's first complaint, if it failed."""
     text = str(error)
     found = re.search(r"^.*?((?:fatal )?error: .*)$", text, re.MULTILINE)
     if found and "CppCompileError" in text:
@@ -210,7 +216,7 @@ def _is_folded_wrongly(program: ExportedProgram) -> bool:
 
 
 def _target(entries: dict[str, bytes], point: EntryPoint, device: str) -> Target:
-    """What the code was compiled for, from the metadata that the compiler wrote."""
+    """The target of the code, from the metadata that the compiler wrote."""
     from torch._inductor import list_options
 
     place = next(name for name in sorted(entries) if name.endswith("wrapper_metadata.json"))

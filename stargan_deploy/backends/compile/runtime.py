@@ -7,24 +7,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stargan_deploy.backends.base import OpenOptions
+from stargan_deploy.backends.base import OpenOptions, SelfTest
 from stargan_deploy.backends.compile.inductor import (
     DTYPES,
+    INSTALL_COMPILER,
     check_compiler,
     check_precision,
     precisions_for,
     quiet,
     reason_of,
 )
+from stargan_deploy.backends.compile.spec import SPEC
 from stargan_deploy.backends.eager.runtime import EagerRuntime, Outputs
 from stargan_deploy.backends.tensors import true_fp32
 from stargan_deploy.backends.trial import check_trial, trial_devices, trial_input, trial_layer
-from stargan_deploy.card.card import Precision
-from stargan_deploy.errors import BackendError
+from stargan_deploy.errors import BackendError, UsageError
 from stargan_deploy.families.blocks.precision import lower_convolutions
-from stargan_deploy.families.checkpoint import read_card
-
-__all__ = ["CompiledRuntime", "open_file", "read_card", "try_out"]
 
 _RECOMPILE_LIMIT = 64
 """Shapes of one network that are compiled before torch refuses more; its own limit is 8."""
@@ -59,18 +57,36 @@ class CompiledRuntime(EagerRuntime):
         UsageError: another precision; on entry, the checkpoint does not hold the weights asked for.
     """
 
-    backend = "compile"
-    precisions: tuple[Precision, ...] = ("fp32", "fp16", "bf16")
+    backend = SPEC.name
+    precisions = SPEC.precisions
 
     def __init__(self, path: Path, options: OpenOptions | None = None) -> None:
         super().__init__(path, options)
         self._shapes_seen: set[tuple[object, ...]] = set()
 
-    def _no_such_precision(self) -> str:
-        return (
-            f"the compile backend computes in fp32, fp16 or bf16, not in {self.precision}; for "
-            f"{self.precision} make an artefact with: stargan-deploy export --precision "
-            f"{self.precision}"
+    @classmethod
+    def self_test(cls) -> SelfTest:
+        """Compiles and runs one convolution on every device that torch can use."""
+        check_compiler()
+        found = []
+        for device in trial_devices():
+            layer = torch.compile(trial_layer().to(device), fullgraph=True)
+            try:
+                with quiet(), torch.inference_mode(), true_fp32():
+                    check_trial(layer(trial_input().to(device)), device)
+            except RuntimeError as error:
+                raise BackendError(
+                    f"torch's compiler failed on {device}: {reason_of(error)}",
+                    hint=INSTALL_COMPILER,
+                ) from error
+            found.append(f"{', '.join(precisions_for(device))} on {device}")
+        return SelfTest(text=f"torch {torch.__version__}: {'; '.join(found)}")
+
+    def _no_such_precision(self) -> UsageError:
+        return UsageError(
+            f"the compile backend computes in fp32, fp16 or bf16, not in {self.precision}",
+            hint=f"for {self.precision} make an artefact with: stargan-deploy export --precision "
+            f"{self.precision}",
         )
 
     def _open(self) -> None:
@@ -115,33 +131,6 @@ class CompiledRuntime(EagerRuntime):
                 return super()._call(entry_point, tensors)
         except RuntimeError as error:
             raise BackendError(
-                f"torch's compiler failed on {entry_point!r} ({self.device}): {reason_of(error)}; "
-                "the eager backend runs the same checkpoint without it"
+                f"torch's compiler failed on {entry_point!r} ({self.device}): {reason_of(error)}",
+                hint="the eager backend runs the same checkpoint without it",
             ) from error
-
-
-def open_file(path: Path, options: OpenOptions) -> CompiledRuntime:
-    """What `backends.registry` calls; see `CompiledRuntime`."""
-    return CompiledRuntime(path, options)
-
-
-def try_out() -> str:
-    """Compiles and runs one convolution on every usable device.
-
-    Raises:
-        BackendError: there is no compiler, it fails, or a wrong number comes out.
-    """
-    check_compiler()
-    found = []
-    for device in trial_devices():
-        layer = torch.compile(trial_layer().to(device), fullgraph=True)
-        try:
-            with quiet(), torch.inference_mode(), true_fp32():
-                check_trial(layer(trial_input().to(device)), device)
-        except RuntimeError as error:
-            raise BackendError(
-                f"torch's compiler failed on {device}: {reason_of(error)}; where the C++ compiler "
-                "is not whole, install it again with Python's headers (apt install g++ python3-dev)"
-            ) from error
-        found.append(f"{', '.join(precisions_for(device))} on {device}")
-    return f"torch {torch.__version__}: {'; '.join(found)}"

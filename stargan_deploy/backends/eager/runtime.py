@@ -9,16 +9,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from stargan_deploy.backends.base import Arrays, OpenOptions, Runtime
+from stargan_deploy.backends.base import Arrays, FileRuntime, OpenOptions, SelfTest
+from stargan_deploy.backends.eager.spec import SPEC
 from stargan_deploy.backends.tensors import to_arrays, to_tensors, true_fp32
 from stargan_deploy.backends.trial import check_trial, trial_devices, trial_input, trial_layer
-from stargan_deploy.card.card import Precision
+from stargan_deploy.card.card import ModelCard
 from stargan_deploy.devices import pick_device
 from stargan_deploy.errors import BackendError, UsageError
 from stargan_deploy.families.checkpoint import build_model, load_checkpoint, read_card
 from stargan_deploy.families.registry import load_family
-
-__all__ = ["EagerRuntime", "layer_types", "open_file", "read_card", "try_out"]
 
 LAYER_KINDS: dict[str, tuple[type[nn.Module], ...]] = {
     "conv": (nn.Conv2d, nn.ConvTranspose2d),
@@ -30,13 +29,13 @@ LAYER_KINDS: dict[str, tuple[type[nn.Module], ...]] = {
 Outputs = Tensor | Sequence[Tensor]
 
 
-class EagerRuntime(Runtime):
+class EagerRuntime(FileRuntime):
     """A checkpoint in PyTorch, always in true FP32 (no TF32, no autocast).
 
     Args:
         path: a checkpoint, as `save_checkpoint` writes it; only its card is read until entered.
-        options: of the devices, None takes a usable GPU, else the CPU; of the precisions there is
-            FP32 only.
+        options: without a device it takes a usable GPU, else the CPU; the precision can be fp32
+            only.
 
     Raises:
         ModelError: not a checkpoint of ours; on entry: damaged weights.
@@ -44,19 +43,16 @@ class EagerRuntime(Runtime):
         UsageError: another precision; on entry, the checkpoint does not hold the weights asked for.
     """
 
-    backend = "eager"
-    precisions: tuple[Precision, ...] = ("fp32",)
-    """What it can compute in, the default first."""
+    backend = SPEC.name
+    precisions = SPEC.precisions
 
     def __init__(self, path: Path, options: OpenOptions | None = None) -> None:
         options = options or OpenOptions()
         self.precision = options.precision or self.precisions[0]
         if self.precision not in self.precisions:
-            raise UsageError(self._no_such_precision())
-        card = read_card(path)
-        card = dataclasses.replace(card, weights=options.weights or card.weights)
-        super().__init__(card, batch_size=options.batch_size)
-        self._path = path
+            raise self._no_such_precision()
+        super().__init__(path, options)
+        self.card = dataclasses.replace(self.card, weights=options.weights or self.card.weights)
         self._wanted_device = options.device
         self._device = torch.device("cpu")
         self._modules: dict[str, Callable[..., Outputs]] = {}
@@ -66,21 +62,21 @@ class EagerRuntime(Runtime):
         """The device that the networks stand on."""
         return str(self._device)
 
-    def device_call(self, entry_point: str, inputs: Arrays) -> Callable[[], None]:
-        """Prepares a call of the network alone, for measuring it.
+    @classmethod
+    def read_card(cls, path: Path) -> ModelCard:
+        """Reads the card of a checkpoint."""
+        return read_card(path)
 
-        Args:
-            entry_point: what to do, as the card names it.
-            inputs: as `run` takes them, of one batch; they are copied to the device here, once.
+    @classmethod
+    def self_test(cls) -> SelfTest:
+        """Computes one convolution on every device that torch can use."""
+        devices = trial_devices()
+        for device in devices:
+            with torch.inference_mode(), true_fp32():
+                check_trial(trial_layer().to(device)(trial_input().to(device)), device)
+        return SelfTest(text=f"torch {torch.__version__}: fp32 on {', '.join(devices)}")
 
-        Returns:
-            Runs the network on inputs and outputs that stay on the device. On a GPU it does not
-            wait for the result. Holds until the runtime is closed.
-
-        Raises:
-            UsageError: the inputs do not fit, or the runtime is not entered.
-        """
-        self._checked_rows(entry_point, inputs)
+    def _prepare_call(self, entry_point: str, inputs: Arrays) -> Callable[[], None]:
         tensors = to_tensors(self.card.entry_point(entry_point), inputs, self._device)
 
         def call() -> None:
@@ -88,10 +84,10 @@ class EagerRuntime(Runtime):
 
         return call
 
-    def _no_such_precision(self) -> str:
-        return (
-            f"the eager backend computes in fp32 only, not in {self.precision}; the compile "
-            "backend runs a checkpoint at other precisions"
+    def _no_such_precision(self) -> UsageError:
+        return UsageError(
+            f"the eager backend computes in fp32 only, not in {self.precision}",
+            hint="the compile backend runs a checkpoint at other precisions",
         )
 
     def _open(self) -> None:
@@ -113,7 +109,7 @@ class EagerRuntime(Runtime):
         return network
 
     def _callable(self, network: nn.Module) -> Callable[..., Outputs]:
-        """What `_call` calls."""
+        """The function that `_call` calls."""
         return network
 
     def _call(self, entry_point: str, tensors: Sequence[Tensor]) -> Outputs:
@@ -123,17 +119,13 @@ class EagerRuntime(Runtime):
                 return self._modules[entry_point](*tensors)
         except torch.OutOfMemoryError as error:
             raise BackendError(
-                f"{self.device} has too little memory for this batch; take a smaller batch size"
+                f"{self.device} has too little memory for this batch",
+                hint="take a smaller batch size",
             ) from error
 
     def _execute(self, entry_point: str, inputs: Arrays) -> dict[str, npt.NDArray[Any]]:
         point = self.card.entry_point(entry_point)
         return to_arrays(point, self._call(entry_point, to_tensors(point, inputs, self._device)))
-
-
-def open_file(path: Path, options: OpenOptions) -> EagerRuntime:
-    """What `backends.registry` calls; see `EagerRuntime`."""
-    return EagerRuntime(path, options)
 
 
 def layer_types(networks: Iterable[nn.Module]) -> dict[str, str]:
@@ -145,16 +137,3 @@ def layer_types(networks: Iterable[nn.Module]) -> dict[str, str]:
                 types = {str(weights.dtype) for weights in layer.parameters(recurse=False)}
                 found.setdefault(kind, set()).update(name.removeprefix("torch.") for name in types)
     return {kind: "+".join(sorted(types)) for kind, types in sorted(found.items()) if types}
-
-
-def try_out() -> str:
-    """Computes one convolution on every device that torch can use.
-
-    Raises:
-        BackendError: a device gives a wrong number.
-    """
-    devices = trial_devices()
-    for device in devices:
-        with torch.inference_mode(), true_fp32():
-            check_trial(trial_layer().to(device)(trial_input().to(device)), device)
-    return f"torch {torch.__version__}: fp32 on {', '.join(devices)}"

@@ -37,7 +37,7 @@ class FakeRuntime(Runtime):
         """Nothing to load."""
 
     def _close(self) -> None:
-        """Nothing to let go of."""
+        """Nothing to release."""
 
     def _execute(self, entry_point: str, inputs: Arrays) -> dict[str, Array]:
         spec = self.card.entry_point(entry_point).inputs[0]

@@ -11,20 +11,15 @@ import onnx
 import torch
 from torch import nn
 
-from stargan_deploy.backends.formats import GraphRequest, WrittenGraph
-from stargan_deploy.backends.onnx import runtime as onnxrt
+from stargan_deploy.backends.exporter import Exporter, GraphRequest, WrittenGraph
+from stargan_deploy.backends.onnx import file as onnx_file
 from stargan_deploy.backends.onnx.quantize import quantize_graph
+from stargan_deploy.backends.onnx.spec import SPEC
 from stargan_deploy.backends.tracing import dynamic_shapes, example_inputs
-from stargan_deploy.card.card import CARD_KEY, EntryPoint, ModelCard, Precision
+from stargan_deploy.card.card import EntryPoint, ModelCard
 from stargan_deploy.card.tensors import Dim, TensorSpec
 from stargan_deploy.errors import ExportError, brief
 from stargan_deploy.families.blocks.precision import lower_convolutions
-from stargan_deploy.files.atomic import write_bytes
-
-SUFFIX = ".onnx"
-BACKEND = "onnx"
-DEVICES: tuple[str, ...] = ("cpu", "cuda")
-RUNS_SOURCE = False
 
 OPSET = 20
 """Known to onnxruntime from 1.17 on, to OpenVINO and to TensorRT 10 and 11."""
@@ -40,55 +35,47 @@ LAYER_KINDS = {
 """Kind of layer by ONNX operator; the second input of each holds its weights."""
 
 _FP16_TYPES = {"conv": "float16", "linear": "float16", "norm": "float32"}
-"""What the layers of an FP16 graph have to compute in, by kind."""
+"""Types that the layers of an FP16 graph have to compute in, by kind."""
 
 _QUANTIZE, _DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
 
-_QUANTIZERS = ("onnxruntime", "onnxruntime-gpu")
-"""Packages that quantise, of which one is installed."""
 
+class OnnxExporter(Exporter):
+    """Writes ONNX files, straight from the networks."""
 
-def source_precision(precision: Precision) -> Precision | None:  # noqa: ARG001 - the protocol
-    """An ONNX graph is made from the network itself."""
-    return None
+    def write_graph(self, request: GraphRequest, path: Path) -> WrittenGraph:
+        """Writes one entry point as an ONNX file without a card; see `Exporter`.
 
+        In an FP16 graph, convolutions and linear layers have float16 weights and a Cast on either
+        side; norms and the graph's ends stay FP32, as they do in an INT8 graph (see `quantize`).
 
-def write_graph(request: GraphRequest, path: Path) -> WrittenGraph:
-    """Writes one entry point as an ONNX file without a card; see `formats.Format`.
+        Raises:
+            ExportError: torch cannot express the module in ONNX with these dimensions, or not at
+                the precision, or INT8 is too inaccurate for it.
+            ModelError: weights that are too large for float16.
+        """
+        model, notes = _make_graph(request)
+        precision = measured_precision(model)
+        if request.precision == "fp16":
+            _check_fp16(precision)
+        graph = onnx_file.graph_bytes(_cleaned(model, request.point))
+        path.write_bytes(graph)
+        onnx.checker.check_model(path, full_check=True)
+        quantizers = tuple(SPEC.packages) if request.precision == "int8" else ()
+        return WrittenGraph(
+            payload_sha256=onnx_file.payload_sha256(graph),
+            precision=precision,
+            notes=notes,
+            packages=(*SPEC.tools, *quantizers),
+        )
 
-    In an FP16 graph, convolutions and linear layers have float16 weights and a Cast on either side;
-    norms and the graph's ends stay FP32, as they do in an INT8 graph (see `quantize`).
-
-    Raises:
-        ExportError: torch cannot express the module in ONNX with these dimensions, or not at the
-            precision, or INT8 is too inaccurate for it.
-        ModelError: weights that are too large for float16.
-    """
-    model, notes = _make_graph(request)
-    precision = measured_precision(model)
-    if request.precision == "fp16":
-        _check_fp16(precision)
-    graph = onnxrt.graph_bytes(_cleaned(model, request.point))
-    path.write_bytes(graph)
-    onnx.checker.check_model(path, full_check=True)
-    return WrittenGraph(
-        payload_sha256=onnxrt.payload_sha256(graph),
-        precision=precision,
-        notes=notes,
-        versions=("onnx", "onnxscript", *(_QUANTIZERS if request.precision == "int8" else ())),
-    )
-
-
-def attach_card(path: Path, card: ModelCard) -> None:
-    """Puts a card into an ONNX file, in place of one that is there."""
-    graph = onnxrt.graph_bytes(onnxrt.read_model(path))
-    entry = onnx.StringStringEntryProto(key=CARD_KEY, value=card.to_json())
-    # Serialised messages one after the other are one message with the fields of both.
-    write_bytes(path, graph + onnx.ModelProto(metadata_props=[entry]).SerializeToString())
+    def attach_card(self, path: Path, card: ModelCard) -> None:
+        """Puts a card into an ONNX file, replacing an earlier one."""
+        onnx_file.attach_card(path, card)
 
 
 def _make_graph(request: GraphRequest) -> tuple[onnx.ModelProto, tuple[str, ...]]:
-    """The graph at the precision asked for, and what the user should know of it."""
+    """The graph at the precision asked for, and remarks for the user."""
     if request.precision == "fp32":
         return _exported(request.module, request.point), ()
     if request.precision == "fp16":
@@ -105,13 +92,13 @@ def _check_fp16(measured: Mapping[str, str]) -> None:
     if wrong:
         raise ExportError(
             "this model cannot be written at fp16: in its graph "
-            + ", ".join(f"{kind} layers compute in {name}" for kind, name in wrong.items())
-            + "; export it at fp32"
+            + ", ".join(f"{kind} layers compute in {name}" for kind, name in wrong.items()),
+            hint="export it at fp32",
         )
 
 
 def _exported(module: nn.Module, point: EntryPoint) -> onnx.ModelProto:
-    """What torch makes of a module."""
+    """A module as torch exports it."""
     try:
         with _quiet():
             program = torch.onnx.export(
@@ -177,8 +164,8 @@ def _float_type(
 def _cleaned(model: onnx.ModelProto, point: EntryPoint) -> onnx.ModelProto:
     """Leaves the graph alone, without the exporter's notes, and names its dimensions.
 
-    The notes hold source lines and paths of the machine that exported, which nobody needs and which
-    would make equal graphs unequal.
+    The notes hold source lines and paths of the machine that exported, and would make equal graphs
+    unequal.
     """
     graph = model.graph
     for noted in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
@@ -215,7 +202,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _first_cause(error: BaseException) -> str:
-    """What went wrong at the bottom of the exporter's chain of errors."""
+    """The first error of the exporter's chain."""
     while error.__cause__ is not None:
         error = error.__cause__
     return brief(error)

@@ -35,7 +35,7 @@ from stargan_deploy.backends.difference import (
     is_within,
     limits_for,
 )
-from stargan_deploy.backends.formats import Calibration
+from stargan_deploy.backends.exporter import Calibration
 from stargan_deploy.backends.onnx.runtime import SILENT
 from stargan_deploy.errors import ExportError, brief
 
@@ -95,7 +95,7 @@ class _Trial:
         self._calibration = calibration
         nodes = [node for node in model.graph.node if node.op_type == QUANTIZED_OPERATOR]
         if not nodes:
-            raise ExportError("this model has no convolution to quantise; export it at fp32")
+            raise ExportError("this model has no convolution to quantise", hint="export it at fp32")
         self.layers = [node.name for node in nodes]
         self._ranges = _measure_ranges(model, nodes, calibration.batches)
 

@@ -1,11 +1,7 @@
-"""Runs ONNX artefacts, and knows how an ONNX file carries its card and how its graph is hashed.
-
-The card stands in the model's `metadata_props`.
-"""
+"""Runs ONNX artefacts in onnxruntime."""
 
 import contextlib
 import ctypes
-import hashlib
 import io
 import logging
 from pathlib import Path
@@ -15,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-from stargan_deploy.backends.artefact import ArtefactRuntime, Payload
-from stargan_deploy.backends.base import Arrays, OpenOptions
-from stargan_deploy.card.card import CARD_KEY, EntryPoint, ModelCard, parse_card
+from stargan_deploy.backends.artefact import OUT_OF_MEMORY, ArtefactRuntime, Payload
+from stargan_deploy.backends.base import Arrays, SelfTest
+from stargan_deploy.backends.onnx import file as onnx_file
+from stargan_deploy.card.card import EntryPoint, ModelCard
 from stargan_deploy.card.tensors import TensorSpec
 from stargan_deploy.devices import pick_device
 from stargan_deploy.errors import BackendError, CardError, ModelError, brief
@@ -34,36 +30,55 @@ class OnnxRuntime(ArtefactRuntime[onnxruntime.InferenceSession]):
     """An ONNX artefact in onnxruntime, on the CPU or through its CUDA provider.
 
     Args:
-        path: an `.onnx` file that this tool exported; only its card is read until entered.
+        path: an exported `.onnx` file; only its card is read until entered.
         options: of the devices, "cpu", "cuda" or "cuda:N". None takes a GPU where onnxruntime can
             use one, else the CPU, and logs a warning where there is a GPU that it cannot use.
 
     Raises:
-        ModelError: not an ONNX file of this tool; on entry or first use: a changed, missing or
+        ModelError: not an exported ONNX file; on entry or first use: a changed, missing or
             unloadable file.
         BackendError: on entry, onnxruntime cannot use the device.
     """
 
     backend = "onnx"
 
-    def __init__(self, path: Path, options: OpenOptions | None = None) -> None:
-        super().__init__(path, read_card(path), options or OpenOptions())
+    @classmethod
+    def read_card(cls, path: Path) -> ModelCard:
+        """Reads the card in an ONNX file."""
+        return onnx_file.read_card(path)
+
+    @classmethod
+    def self_test(cls) -> SelfTest:
+        """Runs a graph of one convolution on the CPU, and through CUDA where that is offered."""
+        _run_convolution("cpu")
+        if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+            return SelfTest(
+                text="CPU only: built without CUDA",
+                hint="for a GPU: pip install onnxruntime-gpu in its place",
+            )
+        try:
+            _run_convolution("cuda:0")
+        except BackendError as error:
+            return SelfTest(text=f"CPU only: {error.message}", hint=error.hint)
+        return SelfTest(text="CPU, CUDA")
 
     def _pick_device(self, wanted: str | None) -> str:
         return _pick_device(wanted)
 
     def _read_payload(self, path: Path) -> Payload:
-        graph = graph_bytes(read_model(path))
-        return Payload(sha256=payload_sha256(graph), content=graph)
+        graph = onnx_file.graph_bytes(onnx_file.read_model(path))
+        return Payload(sha256=onnx_file.payload_sha256(graph), content=graph)
 
     def _load_engine(
         self, point: EntryPoint, path: Path, payload: Payload
     ) -> onnxruntime.InferenceSession:
         session = _create_session(path, payload.content, self._device)
         if self._device != "cpu" and "CUDAExecutionProvider" not in session.get_providers():
-            reason = f"onnxruntime cannot use {self._device}: {_missing_for_cuda()}"
+            missing = _missing_for_cuda()
+            reason = f"onnxruntime cannot use {self._device}: {missing.message}"
             if self._wanted_device is not None:
-                raise BackendError(f"{reason}, or use --device cpu")
+                hint = f"{missing.hint}, or use `device` cpu".removeprefix(", or ")
+                raise BackendError(reason, hint=hint)
             _log.warning("%s; computing on the CPU", reason)
             self._device = "cpu"
         _check_interface(point, session, path)
@@ -76,83 +91,10 @@ class OnnxRuntime(ArtefactRuntime[onnxruntime.InferenceSession]):
             outputs = session.run(names, dict(inputs))
         except Exception as error:  # onnxruntime's errors share no base class
             raise BackendError(
-                f"onnxruntime failed on {entry_point!r} ({self.device}): {brief(error)}; "
-                "where memory ran out, take a smaller batch size"
+                f"onnxruntime failed on {entry_point!r} ({self.device}): {brief(error)}",
+                hint=OUT_OF_MEMORY,
             ) from error
         return dict(zip(names, outputs, strict=True))
-
-
-def open_file(path: Path, options: OpenOptions) -> OnnxRuntime:
-    """What `backends.registry` calls; see `OnnxRuntime`."""
-    return OnnxRuntime(path, options)
-
-
-def read_card(path: Path) -> ModelCard:
-    """Reads the card in an ONNX file.
-
-    Raises:
-        ModelError: no such file, or not ONNX.
-        CardError: no card of ours in it, or a damaged one.
-    """
-    for entry in read_model(path).metadata_props:
-        if entry.key == CARD_KEY:
-            return parse_card(entry.value, where=str(path))
-    raise CardError(
-        f"{path} carries no model card, so it was not exported by this tool; make an artefact from "
-        "a checkpoint with: stargan-deploy export"
-    )
-
-
-def read_model(path: Path) -> onnx.ModelProto:
-    """Reads an ONNX file whose weights are all inside it.
-
-    Raises:
-        ModelError: no such file, not ONNX, or weights kept in other files, which no hash covers.
-    """
-    try:
-        model = onnx.load_model(path, load_external_data=False)
-    except FileNotFoundError as error:
-        raise ModelError(f"no such artefact: {path}") from error
-    except (DecodeError, OSError) as error:
-        raise ModelError(f"{path} is not a whole ONNX file: {brief(error)}") from error
-    if not model.graph.node:
-        raise ModelError(f"{path} is not an ONNX file: there is no graph in it")
-    if any(tensor.data_location == tensor.EXTERNAL for tensor in model.graph.initializer):
-        raise ModelError(f"{path} keeps weights in other files; this tool writes single files")
-    return model
-
-
-def graph_bytes(model: onnx.ModelProto) -> bytes:
-    """A model without its card, which is taken out of it; equal models give equal bytes."""
-    kept = [entry for entry in model.metadata_props if entry.key != CARD_KEY]
-    del model.metadata_props[:]
-    model.metadata_props.extend(kept)
-    content: bytes = model.SerializeToString(deterministic=True)
-    return content
-
-
-def payload_sha256(graph: bytes) -> str:
-    """SHA-256 of what `graph_bytes` gave, so that a verdict can be added to the card later."""
-    return hashlib.sha256(graph).hexdigest()
-
-
-def try_out() -> str:
-    """Runs a graph of one convolution on the CPU, and through CUDA where that is offered.
-
-    Returns:
-        Where it ran; where CUDA did not, why not, and what to do after a semicolon.
-
-    Raises:
-        BackendError: it does not even run on the CPU.
-    """
-    _run_convolution("cpu")
-    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-        return "CPU only: built without CUDA; for a GPU: pip install onnxruntime-gpu in its place"
-    try:
-        _run_convolution("cuda:0")
-    except BackendError as error:
-        return f"CPU only: {error}"
-    return "CPU, CUDA"
 
 
 def _run_convolution(device: str) -> None:
@@ -163,16 +105,20 @@ def _run_convolution(device: str) -> None:
     try:
         session = _create_session(Path("a one-layer graph"), _convolution(weight_OCHW), device)
         if device != "cpu" and "CUDAExecutionProvider" not in session.get_providers():
-            raise BackendError(_missing_for_cuda())
+            raise _missing_for_cuda()
         (found,) = session.run(None, {"image": image_BCHW})
-    except (BackendError, ModelError) as error:
-        raise BackendError(str(error)) from error
+    except BackendError:
+        raise
+    except ModelError as error:
+        raise BackendError(error.message, hint=error.hint) from error
     except Exception as error:  # onnxruntime's errors share no base class
         raise BackendError(f"onnxruntime fails on {device}: {brief(error)}") from error
     windows = np.lib.stride_tricks.sliding_window_view(image_BCHW, (3, 3), axis=(2, 3))
     expected = np.einsum("bchwyx,ocyx->bohw", windows, weight_OCHW)
     if not np.allclose(found, expected, atol=1e-4):
-        raise BackendError(f"onnxruntime gives wrong numbers on {device}; install another version")
+        raise BackendError(
+            f"onnxruntime gives wrong numbers on {device}", hint="install another version"
+        )
 
 
 def _convolution(weight_OCHW: npt.NDArray[np.float32]) -> bytes:
@@ -180,7 +126,7 @@ def _convolution(weight_OCHW: npt.NDArray[np.float32]) -> bytes:
     value = onnx.helper.make_tensor_value_info
     graph = onnx.helper.make_graph(
         [onnx.helper.make_node("Conv", ["image", "weight"], ["out"])],
-        "try_out",
+        "self_test",
         [value("image", onnx.TensorProto.FLOAT, ["batch", 3, 8, 8])],
         [value("out", onnx.TensorProto.FLOAT, ["batch", 4, 6, 6])],
         [onnx.numpy_helper.from_array(weight_OCHW, "weight")],
@@ -220,11 +166,13 @@ def _pick_device(wanted: str | None) -> str:
         return "cpu"  # without importing torch to look for a GPU
     device = str(pick_device(wanted))
     if device == "mps":
-        raise BackendError("the onnx backend computes on cpu or cuda, not on mps; use --device cpu")
+        raise BackendError(
+            "the onnx backend computes on cpu or cuda, not on mps", hint="use `device` cpu"
+        )
     if device != "cpu" and "CUDAExecutionProvider" not in offered:
         raise BackendError(
-            "this onnxruntime is built for the CPU only; pip install onnxruntime-gpu in its place, "
-            "or use --device cpu"
+            "this onnxruntime is built for the CPU only",
+            hint="pip install onnxruntime-gpu in its place, or use `device` cpu",
         )
     return device
 
@@ -235,20 +183,20 @@ def _preload_cuda_libraries() -> None:
         onnxruntime.preload_dlls(directory="")
 
 
-def _missing_for_cuda() -> str:
-    """What keeps the CUDA provider from loading, in the linker's own words where it has any."""
+def _missing_for_cuda() -> BackendError:
+    """The reason why the CUDA provider does not load, in the linker's own words if it has any."""
     folder = Path(onnxruntime.__file__).parent / "capi"
     try:
         ctypes.CDLL(str(folder / "libonnxruntime_providers_shared.so"), mode=ctypes.RTLD_GLOBAL)
         ctypes.CDLL(str(folder / "libonnxruntime_providers_cuda.so"))
     except OSError as error:
         if "libcuda.so" in str(error):
-            return "no NVIDIA driver (libcuda.so.1) is installed"
-        return (
-            f"{brief(error)}; install CUDA's libraries with: pip install 'onnxruntime-gpu[cuda,"
-            "cudnn]'"
-        )
-    return "its CUDA provider loads, but refused the device; check the driver's version"
+            return BackendError("no NVIDIA driver (libcuda.so.1) is installed")
+        install = "install CUDA's libraries with: pip install 'onnxruntime-gpu[cuda,cudnn]'"
+        return BackendError(brief(error), hint=install)
+    return BackendError(
+        "its CUDA provider loads, but refused the device", hint="check the driver's version"
+    )
 
 
 def _check_interface(point: EntryPoint, session: onnxruntime.InferenceSession, path: Path) -> None:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from stargan_deploy.backends.base import Arrays, padded
 from stargan_deploy.backends.openvino.file import IntermediateRepresentation
+from stargan_deploy.backends.openvino.spec import SPEC
 from stargan_deploy.errors import BackendError, ModelError, brief
 
 Mode = Literal["latency", "throughput"]
@@ -45,8 +46,6 @@ PRECISION_NAMES = {
 
 _TELEMETRY = "openvino_telemetry"
 
-INSTALL = "pip install 'stargan-deploy[openvino]'"
-
 
 def load_library(name: Literal["openvino", "nncf"] = "openvino") -> Any:
     """Imports OpenVINO or its quantiser, without their telemetry and log lines.
@@ -58,7 +57,7 @@ def load_library(name: Literal["openvino", "nncf"] = "openvino") -> Any:
         with contextlib.nullcontext() if name in sys.modules else _without_telemetry():
             return importlib.import_module(name)
     except ImportError as error:
-        raise BackendError(f"cannot use {name}: {brief(error)}; {INSTALL}") from error
+        raise BackendError(f"cannot use {name}: {brief(error)}", hint=SPEC.install) from error
 
 
 def openvino_core() -> Any:
@@ -104,14 +103,14 @@ def compile_model(model: Any, hint: Hint, *, mode: Mode = "latency") -> Any:
     core = openvino_core()
     # Some CPUs imitate bf16 slowly without listing it.
     if hint == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        raise BackendError(_no_bf16(core.get_property("CPU", "FULL_DEVICE_NAME")))
+        raise _no_bf16(core.get_property("CPU", "FULL_DEVICE_NAME"))
     properties = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": mode.upper()}
     try:
         compiled = core.compile_model(model, "CPU", properties)
     except RuntimeError as error:
         raise BackendError(
-            f"OpenVINO cannot compile this graph: {reason(error)}; try another --precision, or "
-            "--format onnx"
+            f"OpenVINO cannot compile this graph: {reason(error)}",
+            hint="try another `precision`, or `format` onnx",
         ) from error
     taken = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
     if taken != hint:
@@ -194,8 +193,9 @@ def _without_telemetry() -> Iterator[None]:
             modules[_TELEMETRY] = telemetry
 
 
-def _no_bf16(cpu: str) -> str:
-    return (
-        f"this CPU ({cpu}) has no bf16 arithmetic; run the artefact on one with AVX512_BF16 or "
-        "AMX, or export with --precision fp32 or int8"
+def _no_bf16(cpu: str) -> BackendError:
+    return BackendError(
+        f"this CPU ({cpu}) has no bf16 arithmetic",
+        hint="run the artefact on one with AVX512_BF16 or AMX, or export with `precision` fp32 or "
+        "int8",
     )

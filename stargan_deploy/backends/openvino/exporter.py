@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from stargan_deploy.backends.formats import GraphRequest, WrittenGraph
+from stargan_deploy.backends.exporter import Exporter, GraphRequest, WrittenGraph
 from stargan_deploy.backends.openvino import file as ir
 from stargan_deploy.backends.openvino.compile import (
     Hint,
@@ -18,54 +18,51 @@ from stargan_deploy.backends.openvino.compile import (
     reason,
 )
 from stargan_deploy.backends.openvino.quantize import quantise
+from stargan_deploy.backends.openvino.spec import SPEC
 from stargan_deploy.card.card import CARD_KEY, ModelCard, Precision
 from stargan_deploy.card.tensors import TensorSpec
 from stargan_deploy.errors import ExportError, OutputError
 from stargan_deploy.files.atomic import write_bytes
 
-SUFFIX = ".xml"
-BACKEND = "openvino"
-DEVICES: tuple[str, ...] = ("cpu",)
-RUNS_SOURCE = False
-
 _ALLOWED = {"fp32": {"float32"}, "bf16": {"bfloat16"}, "int8": {"int8", "float32"}}
-"""What layers with weights may turn out to compute in, by the precision asked for."""
+"""Types that layers with weights may turn out to compute in, by the precision asked for."""
 
 
-def source_precision(precision: Precision) -> Precision | None:  # noqa: ARG001 - the protocol
-    """All precisions are made from the FP32 graph: bf16 when it is compiled, INT8 by quantising."""
-    return "fp32"
+class OpenVinoExporter(Exporter):
+    """Writes an XML file and its weights next to it, from an FP32 ONNX graph."""
 
+    def source_precision(self, precision: Precision) -> Precision | None:  # noqa: ARG002 - the base's
+        """All are made from the FP32 graph: bf16 when it is compiled, INT8 by quantising."""
+        return "fp32"
 
-def write_graph(request: GraphRequest, path: Path) -> WrittenGraph:
-    """Writes one entry point as an XML file and its weights beside it; see `formats.Format`.
+    def write_graph(self, request: GraphRequest, path: Path) -> WrittenGraph:
+        """Writes one entry point without a card; see `Exporter`.
 
-    A bf16 artefact holds FP32 weights, which OpenVINO rounds when it loads them.
+        A bf16 artefact holds FP32 weights, which OpenVINO rounds when it loads them.
 
-    Raises:
-        ExportError: OpenVINO cannot express or quantise the graph, or its layers do not compute in
-            the precision that was asked for.
-        BackendError: OpenVINO or NNCF is not installed, or this CPU does not compute in bf16.
-        OutputError: the files cannot be written.
-    """
-    hint: Hint = "bf16" if request.precision == "bf16" else "f32"
-    model, notes, versions = _convert(request), tuple[str, ...](), ["openvino"]
-    if request.precision == "int8":
-        assert request.calibration is not None  # INT8 always comes with it
-        model, notes = quantise(model, request.calibration)
-        versions.append("nncf")
-    _save(model, path)
-    graph = ir.read_representation(path)
-    measured = layer_precision(compile_model(load_model(graph, path), hint))
-    _check_measured(measured, request.precision)
-    return WrittenGraph(
-        payload_sha256=graph.sha256, precision=measured, notes=notes, versions=tuple(versions)
-    )
+        Raises:
+            ExportError: OpenVINO cannot express or quantise the graph, or its layers do not
+                compute in the precision that was asked for.
+            BackendError: OpenVINO or NNCF is not installed, or this CPU does not compute in bf16.
+            OutputError: the files cannot be written.
+        """
+        hint: Hint = "bf16" if request.precision == "bf16" else "f32"
+        model, notes, packages = _convert(request), tuple[str, ...](), tuple(SPEC.packages)
+        if request.precision == "int8":
+            assert request.calibration is not None  # INT8 always comes with it
+            model, notes = quantise(model, request.calibration)
+            packages += SPEC.tools
+        _save(model, path)
+        graph = ir.read_representation(path)
+        measured = layer_precision(compile_model(load_model(graph, path), hint))
+        _check_measured(measured, request.precision)
+        return WrittenGraph(
+            payload_sha256=graph.sha256, precision=measured, notes=notes, packages=packages
+        )
 
-
-def attach_card(path: Path, card: ModelCard) -> None:
-    """Puts a card into an IR's XML file, in place of one that is there."""
-    write_bytes(path, ir.with_card(path, card))
+    def attach_card(self, path: Path, card: ModelCard) -> None:
+        """Puts a card into an IR's XML file, replacing an earlier one."""
+        write_bytes(path, ir.with_card(path, card))
 
 
 def _convert(request: GraphRequest) -> Any:
@@ -120,12 +117,12 @@ def _save(model: Any, path: Path) -> None:
         load_library().save_model(model, str(path), compress_to_fp16=False)
     except RuntimeError as error:
         raise OutputError(
-            f"cannot write {path}: {reason(error)}; free space or choose another folder"
+            f"cannot write {path}: {reason(error)}", hint="free space or choose another folder"
         ) from error
 
 
 def _check_measured(measured: dict[str, str], precision: Precision) -> None:
-    """Refuses a graph whose layers do not compute in what was asked for.
+    """Refuses a graph whose layers do not compute in the precision that was asked for.
 
     Raises:
         ExportError: they compute in something else.
@@ -135,5 +132,6 @@ def _check_measured(measured: dict[str, str], precision: Precision) -> None:
     if not found <= _ALLOWED[precision] or (precision == "int8" and "int8" not in found):
         raise ExportError(
             f"the layers were to compute in {precision}, but in OpenVINO on this CPU they compute "
-            f"in {' and '.join(sorted(found))}; export with another --precision"
+            f"in {' and '.join(sorted(found))}",
+            hint="export with another `precision`",
         )

@@ -12,10 +12,9 @@ from pathlib import Path
 from xml.parsers import expat
 from xml.sax.saxutils import escape
 
+from stargan_deploy.backends.openvino.spec import SPEC
 from stargan_deploy.card.card import CARD_KEY, ModelCard, parse_card
 from stargan_deploy.errors import CardError, ModelError, brief
-
-WEIGHTS_SUFFIX = ".bin"
 
 MAX_XML_BYTES = 64 * 2**20
 """Greatest XML file that is read; the graph of a full-size model with its card takes 0.2 MB."""
@@ -59,7 +58,7 @@ def read_card(path: Path) -> ModelCard:
     """
     text = _find_slot(_read_xml(path), path).text
     if not text:
-        raise CardError(_no_card(path))
+        raise _no_card(path)
     return parse_card(text, where=str(path))
 
 
@@ -67,7 +66,7 @@ def read_representation(path: Path) -> IntermediateRepresentation:
     """Reads an IR without its card, which any card that is in it leaves unchanged.
 
     Raises:
-        ModelError: no such file, not an IR, or its weights are not beside it.
+        ModelError: no such file, not an IR, or its weights are not next to it.
         CardError: there is no place for a card in it.
     """
     xml = _read_xml(path)
@@ -95,7 +94,7 @@ def with_card(path: Path, card: ModelCard) -> bytes:
 def _read_xml(path: Path) -> bytes:
     try:
         if path.stat().st_size > MAX_XML_BYTES:
-            raise ModelError(f"{path} is no OpenVINO IR of this tool: it is far too large")
+            raise ModelError(f"{path} is not an exported OpenVINO IR: it is far too large")
         return path.read_bytes()
     except FileNotFoundError as error:
         raise ModelError(f"no such artefact: {path}") from error
@@ -104,13 +103,13 @@ def _read_xml(path: Path) -> bytes:
 
 
 def _read_weights(path: Path) -> bytes:
-    weights = path.with_suffix(WEIGHTS_SUFFIX)
+    weights = path.with_suffix(SPEC.weights_suffix)
     try:
         return weights.read_bytes()
     except FileNotFoundError as error:
         raise ModelError(
-            f"{path} keeps its weights in {weights.name}, which is not beside it; copy and rename "
-            "the two files together"
+            f"{path} keeps its weights in {weights.name}, which is not next to it",
+            hint="copy and rename the two files together",
         ) from error
     except OSError as error:
         raise ModelError(f"cannot read {weights}: {brief(error)}") from error
@@ -129,16 +128,16 @@ def _find_slot(xml: bytes, path: Path) -> _Slot:
     except (expat.ExpatError, ValueError, LookupError) as error:
         raise ModelError(f"{path} is not a whole OpenVINO IR: {brief(error)}") from error
     if not found.slots:
-        raise CardError(_no_card(path))
+        raise _no_card(path)
     start, text = found.slots[0]
     stop = xml.find(_SLOT_END, start) + len(_SLOT_END)
     if len(found.slots) > 1 or stop < start:
-        raise CardError(f"the model card in {path} is damaged; export again")
+        raise CardError(f"the model card in {path} is damaged", hint="export again")
     return _Slot(start=start, stop=stop, text=text)
 
 
 class _CardFinder:
-    """Notes where an XML file keeps cards, and refuses what no IR holds."""
+    """Records where an XML file keeps cards, and refuses constructs that no IR has."""
 
     def __init__(self) -> None:
         self.slots: list[tuple[int, str]] = []
@@ -167,8 +166,8 @@ def _refuse_doctype(*_: object) -> None:
     raise ValueError("it declares a document type, which an IR never does")
 
 
-def _no_card(path: Path) -> str:
-    return (
-        f"{path} carries no model card, so it was not exported by this tool; make an artefact from "
-        "a checkpoint with: stargan-deploy export"
+def _no_card(path: Path) -> CardError:
+    return CardError(
+        f"{path} carries no model card, so stargan-deploy did not export it",
+        hint="make an artefact from a checkpoint with: stargan-deploy export",
     )

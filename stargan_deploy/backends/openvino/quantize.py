@@ -26,7 +26,7 @@ from stargan_deploy.backends.difference import (
     limits_for,
     overall,
 )
-from stargan_deploy.backends.formats import Calibration
+from stargan_deploy.backends.exporter import Calibration
 from stargan_deploy.backends.openvino.compile import compile_model, infer, load_library, reason
 from stargan_deploy.errors import ExportError
 
@@ -39,7 +39,7 @@ GOAL = dataclasses.replace(
     relative_difference=0.75 * _LIMITS.relative_difference,
     label_agreement=(_LIMITS.label_agreement + 1) / 2,
 )
-"""What the held-out faces must keep to: INT8's tolerance with something left for other faces."""
+"""Limits for the held-out faces: INT8's tolerance with a margin for other faces."""
 
 MOST_FLOAT = 0.5
 """Share of the layers that may stay in FP32; beyond that the speed of INT8 is gone."""
@@ -50,7 +50,7 @@ LAYERS = ("Convolution", "ConvolutionBackpropData", "MatMul")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Trial:
-    """What the held-out faces showed of a graph."""
+    """The errors of a graph on the held-out faces."""
 
     figures: Measures
     error: float
@@ -63,13 +63,13 @@ class _Trial:
 
 
 class _HeldOut:
-    """The held-out faces with what FP32 makes of them."""
+    """The held-out faces with their FP32 outputs."""
 
     def __init__(self, model: Any, calibration: Calibration) -> None:
         self._calibration = calibration
         self._expected = self._run(model)
 
-    def try_out(self, model: Any) -> _Trial:
+    def measure(self, model: Any) -> _Trial:
         """Compares a graph with FP32."""
         pairs = zip(self._expected, self._run(model), strict=True)
         found = [self._calibration.compare(expected, actual) for expected, actual in pairs]
@@ -101,7 +101,7 @@ def quantise(model: Any, calibration: Calibration) -> tuple[Any, tuple[str, ...]
     """
     quantised = _insert_quantisers(model, calibration)
     held_out = _HeldOut(model, calibration)
-    before = held_out.try_out(quantised)
+    before = held_out.measure(quantised)
     if before.is_good:
         return quantised, ()
     return _restore_worst_layers(model, quantised, held_out, before)
@@ -141,12 +141,12 @@ def _restore_worst_layers(
 ) -> tuple[Any, tuple[str, ...]]:
     """Gives layers back to FP32, the one that gains most first, until the goal is reached."""
     layers = _layer_names(model)
-    alone = {name: held_out.try_out(_with_float(quantised, model, {name})) for name in layers}
+    alone = {name: held_out.measure(_with_float(quantised, model, {name})) for name in layers}
     ranking = sorted(layers, key=lambda name: alone[name].error)
     candidate, notes = quantised, list[str]()
     for count in range(1, int(MOST_FLOAT * len(layers)) + 1):
         candidate = _with_float(quantised, model, ranking[:count])
-        after = held_out.try_out(candidate)
+        after = held_out.measure(candidate)
         place = f"layer {layers.index(ranking[count - 1]) + 1} of {len(layers)}"
         notes.append(f"{_output_name(model)}: {place} stays in float32, {_gain(before, after)}")
         before = after

@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stargan_deploy.backends.artefact import ArtefactRuntime, Payload
-from stargan_deploy.backends.base import Arrays, OpenOptions
+from stargan_deploy.backends.artefact import OUT_OF_MEMORY, ArtefactRuntime, Payload
+from stargan_deploy.backends.base import Arrays, OpenOptions, SelfTest
 from stargan_deploy.backends.openvino import file as ir
 from stargan_deploy.backends.openvino.compile import (
-    INSTALL,
     PRECISION_NAMES,
     Hint,
     Mode,
@@ -29,14 +28,14 @@ from stargan_deploy.backends.openvino.compile import (
     reason,
     share_size,
 )
-from stargan_deploy.backends.openvino.file import read_card
-from stargan_deploy.card.card import EntryPoint
+from stargan_deploy.backends.openvino.spec import SPEC
+from stargan_deploy.card.card import EntryPoint, ModelCard
 from stargan_deploy.card.tensors import TensorSpec
 from stargan_deploy.errors import BackendError, CardError
 
-__all__ = ["OpenVinoRuntime", "open_file", "read_card", "try_out"]
-
 _Shapes = tuple[tuple[str, tuple[int, ...]], ...]
+
+REINSTALL = f"reinstall it: {SPEC.install}"
 
 KEPT_SHAPES = 4
 """Shapes of inputs that a graph is kept compiled for; each takes the memory of the weights."""
@@ -46,30 +45,47 @@ class OpenVinoRuntime(ArtefactRuntime["_Engine"]):
     """An OpenVINO IR on the CPU.
 
     Args:
-        path: an `.xml` file that this tool exported; only its card is read until entered.
-        options: of the devices, "cpu" or None.
+        path: an exported `.xml` file; only its card is read until entered.
+        options: its device is "cpu" or None.
         mode: "latency" gives all cores to one request. "throughput" opens as many requests as
             OpenVINO advises for this CPU, and spreads each batch over them in equal shares.
 
     Raises:
-        ModelError: not an IR of this tool; on entry or first use: a changed, missing or unloadable
+        ModelError: not an exported IR; on entry or first use: a changed, missing or unloadable
             file.
         BackendError: on entry, OpenVINO is not installed, or the CPU cannot compute in the
             artefact's precision.
     """
 
-    backend = "openvino"
+    backend = SPEC.name
 
     def __init__(
         self, path: Path, options: OpenOptions | None = None, *, mode: Mode = "latency"
     ) -> None:
-        super().__init__(path, read_card(path), options or OpenOptions())
+        super().__init__(path, options)
         self._mode: Mode = mode
+
+    @classmethod
+    def read_card(cls, path: Path) -> ModelCard:
+        """Reads the card in an IR's XML file."""
+        return ir.read_card(path)
+
+    @classmethod
+    def self_test(cls) -> SelfTest:
+        """Compiles and runs one convolution in every precision that the CPU computes in."""
+        openvino = load_library()
+        if not _computes_in("f32"):
+            raise BackendError("OpenVINO computes wrong numbers on this CPU", hint=REINSTALL)
+        usable = ["f32", *(name for name in ("bf16", "int8") if _is_usable(name))]
+        version = openvino.get_version().partition("-")[0]
+        cpu = openvino_core().get_property("CPU", "FULL_DEVICE_NAME")
+        return SelfTest(text=f"{version} on {cpu}: {', '.join(usable)}")
 
     def _pick_device(self, wanted: str | None) -> str:
         if wanted not in (None, "cpu"):
             raise BackendError(
-                f"the openvino backend computes on the CPU, not on {wanted}; use --device cpu"
+                f"the openvino backend computes on the CPU, not on {wanted}",
+                hint="use `device` cpu",
             )
         return "cpu"
 
@@ -88,8 +104,7 @@ class OpenVinoRuntime(ArtefactRuntime["_Engine"]):
             return self._engine(entry_point).infer(inputs, names)
         except RuntimeError as error:
             raise BackendError(
-                f"OpenVINO failed on {entry_point!r}: {reason(error)}; where memory ran out, take "
-                "a smaller batch size"
+                f"OpenVINO failed on {entry_point!r}: {reason(error)}", hint=OUT_OF_MEMORY
             ) from error
 
 
@@ -109,7 +124,7 @@ class _Engine:
         self._requests: dict[_Shapes, list[Any]] = {}
 
     def infer(self, inputs: Arrays, names: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
-        """Runs a batch; see `ir_compile.infer`."""
+        """Runs a batch; see `compile.infer`."""
         num_rows = len(next(iter(inputs.values())))
         size = share_size(num_rows, self._num_requests)
         shapes = tuple((name, (size, *array.shape[1:])) for name, array in inputs.items())
@@ -124,30 +139,6 @@ class _Engine:
         shaped.reshape({name: list(shape) for name, shape in shapes})
         compiled = compile_model(shaped, self._hint, mode=self._mode)
         return [compiled.create_infer_request() for _ in range(self._num_requests)]
-
-
-def open_file(path: Path, options: OpenOptions) -> OpenVinoRuntime:
-    """What `backends.registry` calls; see `OpenVinoRuntime`."""
-    return OpenVinoRuntime(path, options)
-
-
-def try_out() -> str:
-    """Compiles and runs one convolution in every precision, and checks the number that comes out.
-
-    Returns:
-        Version, CPU and the precisions that it really computes in, such as "2026.4.1 on AMD EPYC:
-        f32, bf16, int8".
-
-    Raises:
-        BackendError: not usable here, with what mends it.
-    """
-    openvino = load_library()
-    if not _computes_in("f32"):
-        raise BackendError(f"OpenVINO computes wrong numbers on this CPU; reinstall it: {INSTALL}")
-    usable = ["f32", *(name for name in ("bf16", "int8") if _is_usable(name))]
-    version = openvino.get_version().partition("-")[0]
-    cpu = openvino_core().get_property("CPU", "FULL_DEVICE_NAME")
-    return f"{version} on {cpu}: {', '.join(usable)}"
 
 
 def _check_interface(point: EntryPoint, model: Any, path: Path) -> None:
@@ -188,7 +179,7 @@ def _computes_in(precision: str) -> bool:
         outputs = infer([compiled.create_infer_request()], {"image": image}, ["sums"])
     except RuntimeError as error:
         raise BackendError(
-            f"OpenVINO cannot compute on this CPU: {reason(error)}; reinstall it: {INSTALL}"
+            f"OpenVINO cannot compute on this CPU: {reason(error)}", hint=REINSTALL
         ) from error
     is_right = bool((outputs["sums"] == 16).all())  # 16 channels x 2 x 0.5
     wanted = PRECISION_NAMES.get(precision, precision)

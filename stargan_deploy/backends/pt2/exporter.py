@@ -19,35 +19,20 @@ from stargan_deploy.backends.compile.inductor import (
     compile_package,
     quiet,
 )
-from stargan_deploy.backends.formats import GraphRequest, WrittenGraph
+from stargan_deploy.backends.exporter import Exporter, GraphRequest, WrittenGraph
 from stargan_deploy.backends.pt2.file import (
     attach_card,
     parse_target,
     payload_sha256,
     write_package,
 )
+from stargan_deploy.backends.pt2.spec import SPEC
 from stargan_deploy.backends.tensors import true_fp32
 from stargan_deploy.backends.tracing import dynamic_shapes, example_inputs
-from stargan_deploy.card.card import Precision
-from stargan_deploy.devices import pick_device
+from stargan_deploy.card.card import ModelCard, Precision
+from stargan_deploy.devices import choose_device
 from stargan_deploy.errors import BackendError, ExportError, brief
 from stargan_deploy.families.blocks.precision import lower_convolutions
-
-__all__ = [
-    "BACKEND",
-    "DEVICES",
-    "RUNS_SOURCE",
-    "SUFFIX",
-    "attach_card",
-    "measured_precision",
-    "source_precision",
-    "write_graph",
-]
-
-SUFFIX = ".pt2"
-BACKEND = "pt2"
-DEVICES: tuple[str, ...] = ("cpu", "cuda")
-RUNS_SOURCE = False
 
 _ATEN = torch.ops.aten
 
@@ -67,39 +52,43 @@ LAYER_KINDS = {
 """Kind of layer by torch operator."""
 
 
-def source_precision(precision: Precision) -> Precision | None:  # noqa: ARG001 - the protocol
-    """A package is made from the network itself."""
-    return None
+class Pt2Exporter(Exporter):
+    """Writes packages of native code, straight from the networks."""
 
+    compiles_for_device = True
 
-def write_graph(request: GraphRequest, path: Path) -> WrittenGraph:
-    """Writes one entry point as a package without a card; see `formats.Format`.
+    def write_graph(self, request: GraphRequest, path: Path) -> WrittenGraph:
+        """Writes one entry point as a package without a card; see `Exporter`.
 
-    At fp16 and bf16, convolutions and linear layers have half weights and a cast on either side;
-    norms and the graph's ends stay FP32.
+        At fp16 and bf16, convolutions and linear layers have half weights and a cast on either
+        side; norms and the graph's ends stay FP32.
 
-    Raises:
-        ExportError: torch cannot trace the module with these dimensions, or a layer computes in
-            another precision than was asked for.
-        BackendError: there is no C++ compiler, or it failed, or the device is not usable at this
-            precision.
-        ModelError: weights that are too large for float16.
-    """
-    _check_device(request.device)
-    check_compiler()
-    check_precision(request.precision, request.device)
-    program = _trace(_prepared(request), request)
-    precision = measured_precision(program)
-    _check_measured(precision, request.precision)
-    with true_fp32():
-        entries = compile_package(program, request.point, request.device)
-    write_package(path, entries)
-    return WrittenGraph(
-        payload_sha256=payload_sha256(entries),
-        precision=precision,
-        notes=(f"{path.name} runs on {parse_target(entries, path).text}",),
-        versions=("torch",),
-    )
+        Raises:
+            ExportError: torch cannot trace the module with these dimensions, or a layer computes in
+                another precision than was asked for.
+            BackendError: there is no C++ compiler, or it failed, or the device is not usable at
+                this precision.
+            ModelError: weights that are too large for float16.
+        """
+        _check_device(request.device)
+        check_compiler()
+        check_precision(request.precision, request.device)
+        program = _trace(_prepared(request), request)
+        precision = measured_precision(program)
+        _check_measured(precision, request.precision)
+        with true_fp32():
+            entries = compile_package(program, request.point, request.device)
+        write_package(path, entries)
+        return WrittenGraph(
+            payload_sha256=payload_sha256(entries),
+            precision=precision,
+            notes=(f"{path.name} runs on {parse_target(entries, path).text}",),
+            packages=tuple(SPEC.packages),
+        )
+
+    def attach_card(self, path: Path, card: ModelCard) -> None:
+        """Puts a card into a package, replacing an earlier one."""
+        attach_card(path, card)
 
 
 def measured_precision(program: ExportedProgram) -> dict[str, str]:
@@ -119,9 +108,10 @@ def _types(node: Node) -> set[str]:
 
 
 def _check_device(device: str) -> None:
-    if pick_device(device).type not in DEVICES:
+    if choose_device(device).kind not in SPEC.devices:
         raise BackendError(
-            f"packages are compiled for {' or '.join(DEVICES)}, not for {device}; use --device cpu"
+            f"packages are compiled for {' or '.join(SPEC.devices)}, not for {device}",
+            hint="use `device` cpu",
         )
 
 

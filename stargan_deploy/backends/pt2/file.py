@@ -20,10 +20,10 @@ from stargan_deploy.errors import CardError, ConfigError, ModelError, StarganDep
 from stargan_deploy.files.atomic import atomic_path
 
 CARD_ENTRY = f"extra/{CARD_KEY}"
-"""Where the card stands, below the root folder."""
+"""Name of the card's entry below the root folder."""
 
 TARGET_ENTRY = "extra/stargan_deploy.target"
-"""Where a `Target` stands as JSON."""
+"""Name of the entry with the `Target` as JSON."""
 
 ROOT = "package"
 """The root folder of the packages that are written here."""
@@ -36,33 +36,33 @@ def read_card(path: Path) -> ModelCard:
     """Reads the card in a package, and nothing else of it.
 
     Raises:
-        ModelError: no such file, or no package.
+        ModelError: no such file, or not a package.
         CardError: no card of ours in it, or a damaged one.
     """
     text = _read_entry(path, CARD_ENTRY)
     if text is None:
         raise CardError(
-            f"{path} carries no model card, so it was not exported by this tool; make a package "
-            "from a checkpoint with: stargan-deploy export --format pt2"
+            f"{path} carries no model card, so stargan-deploy did not export it",
+            hint="make a package from a checkpoint with: stargan-deploy export --format pt2",
         )
     return parse_card(text.decode(errors="replace"), where=str(path))
 
 
 def read_target(path: Path) -> Target:
-    """Reads what a package was compiled for, and nothing else of it.
+    """Reads the target of a package, and nothing else of it.
 
     Raises:
-        ModelError: no such file, no package, or it does not say.
+        ModelError: no such file, not a package, or it does not say.
     """
     text = _read_entry(path, TARGET_ENTRY)
     return parse_target({} if text is None else {TARGET_ENTRY: text}, path)
 
 
 def read_entries(path: Path) -> dict[str, bytes]:
-    """Reads all that a package holds besides its card, by name without the root folder.
+    """Reads all files of a package but its card, by name without the root folder.
 
     Raises:
-        ModelError: no such file, or no package.
+        ModelError: no such file, or not a package.
     """
     with _opened(path) as archive:
         index = _index(archive, path)
@@ -70,21 +70,21 @@ def read_entries(path: Path) -> dict[str, bytes]:
 
 
 def parse_target(entries: Mapping[str, bytes], path: Path) -> Target:
-    """What a package was compiled for.
+    """The target of a package.
 
     Args:
         entries: of the package, from `read_entries`.
         path: the package, for messages.
 
     Raises:
-        ModelError: it does not say, so this tool did not write it.
+        ModelError: it does not say, so stargan-deploy did not write it.
     """
     try:
         return from_mapping(Target, json.loads(entries[TARGET_ENTRY]))
     except (KeyError, ValueError, RecursionError, ConfigError) as error:
         raise ModelError(
-            f"{path} does not say what it was compiled for, so it is no package of this tool; "
-            "export again"
+            f"{path} does not say what it was compiled for, so stargan-deploy did not export it",
+            hint="export again",
         ) from error
 
 
@@ -103,7 +103,7 @@ def write_package(path: Path, entries: Mapping[str, bytes], card: ModelCard | No
 
 
 def attach_card(path: Path, card: ModelCard) -> None:
-    """Puts a card into a package, in place of one that is there.
+    """Puts a card into a package, replacing an earlier one.
 
     Raises:
         ModelError: not a package.
@@ -129,7 +129,7 @@ def _read_entry(path: Path, name: str) -> bytes | None:
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
-    """Opens a zip file and words whatever turns out to be wrong with it."""
+    """Opens a zip file; every fault in it becomes a `ModelError`."""
     try:
         with zipfile.ZipFile(path) as archive:
             yield archive

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from stargan_deploy.backends.artefact import ArtefactRuntime, Payload
-from stargan_deploy.backends.base import Arrays, OpenOptions
+from stargan_deploy.backends.artefact import OUT_OF_MEMORY, ArtefactRuntime, Payload
+from stargan_deploy.backends.base import Arrays, SelfTest
 from stargan_deploy.backends.pt2.file import (
     ROOT,
     parse_target,
@@ -22,15 +22,14 @@ from stargan_deploy.backends.pt2.file import (
     read_target,
     write_package,
 )
+from stargan_deploy.backends.pt2.spec import SPEC
 from stargan_deploy.backends.pt2.target import check_fits
-from stargan_deploy.card.card import EntryPoint
+from stargan_deploy.card.card import EntryPoint, ModelCard
 from stargan_deploy.devices import is_cuda_usable, pick_device
 from stargan_deploy.errors import BackendError, CardError, ModelError, brief
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-__all__ = ["Pt2Runtime", "load_code", "open_file", "read_card", "try_out"]
 
 Code = Callable[[Sequence["Tensor"]], list["Tensor"]]
 """A network's native code: takes the inputs in their order, and gives the outputs in theirs."""
@@ -40,35 +39,44 @@ class Pt2Runtime(ArtefactRuntime[Code]):
     """A package in torch's ahead-of-time runtime, on the kind of device that it was compiled for.
 
     Args:
-        path: a `.pt2` file that this tool exported; only its card is read until entered.
-        options: of the devices, "cpu", "cuda" or "cuda:N"; None takes the package's.
+        path: an exported `.pt2` file; only its card is read until entered.
+        options: without a device it takes the one that the package was compiled for.
 
     Raises:
-        ModelError: not a package of this tool; on entry or first use: a changed, missing or
+        ModelError: not an exported package; on entry or first use: a changed, missing or
             unloadable file.
         BackendError: on entry, the package was compiled for another device, processor or torch.
     """
 
-    backend = "pt2"
+    backend = SPEC.name
 
-    def __init__(self, path: Path, options: OpenOptions | None = None) -> None:
-        super().__init__(path, read_card(path), options or OpenOptions())
+    @classmethod
+    def read_card(cls, path: Path) -> ModelCard:
+        """Reads the card in a package."""
+        return read_card(path)
 
-    def device_call(self, entry_point: str, inputs: Arrays) -> Callable[[], None]:
-        """Prepares a call of the native code alone, for measuring it.
+    @classmethod
+    def self_test(cls) -> SelfTest:
+        """Compiles one convolution to a package, and loads and runs it, on every usable device."""
+        import torch
 
-        Args:
-            entry_point: what to do, as the card names it.
-            inputs: as `run` takes them, of one batch; they are copied to the device here, once.
+        from stargan_deploy.backends.compile.inductor import compile_trial, precisions_for
+        from stargan_deploy.backends.trial import check_trial, trial_devices, trial_input
 
-        Returns:
-            Runs the code on inputs and outputs that stay on the device. On a GPU it does not wait
-            for the result. Holds until the runtime is closed.
+        found = []
+        for device in trial_devices():
+            try:
+                code = load_code(compile_trial(device), device)
+                check_trial(code([trial_input().to(device)])[0], device)
+            except RuntimeError as error:
+                raise BackendError(
+                    f"torch cannot run a package on {device}: {brief(error)}",
+                    hint="reinstall torch",
+                ) from error
+            found.append(f"{', '.join(precisions_for(device))} on {device}")
+        return SelfTest(text=f"torch {torch.__version__}: {'; '.join(found)}")
 
-        Raises:
-            UsageError: the inputs do not fit, or the runtime is not entered.
-        """
-        self._checked_rows(entry_point, inputs)
+    def _prepare_call(self, entry_point: str, inputs: Arrays) -> Callable[[], None]:
         tensors = self._to_tensors(entry_point, inputs)
 
         def call() -> None:
@@ -80,8 +88,8 @@ class Pt2Runtime(ArtefactRuntime[Code]):
         kind = read_target(self._path).device
         if kind == "cuda" and wanted is None and not is_cuda_usable():
             raise BackendError(
-                f"{self._path} was compiled for an NVIDIA GPU, and none is usable here; export "
-                "again with --device cpu"
+                f"{self._path} was compiled for an NVIDIA GPU, and none is usable here",
+                hint="export again with `device` cpu",
             )
         return str(pick_device(wanted or kind))
 
@@ -115,8 +123,8 @@ class Pt2Runtime(ArtefactRuntime[Code]):
                 return code(tensors)
         except RuntimeError as error:
             raise BackendError(
-                f"the package failed on {entry_point!r} ({self.device}): {brief(error)}; where "
-                "memory ran out, take a smaller batch size"
+                f"the package failed on {entry_point!r} ({self.device}): {brief(error)}",
+                hint=OUT_OF_MEMORY,
             ) from error
 
     def _execute(self, entry_point: str, inputs: Arrays) -> dict[str, npt.NDArray[Any]]:
@@ -124,11 +132,6 @@ class Pt2Runtime(ArtefactRuntime[Code]):
 
         outputs = self._call(entry_point, self._to_tensors(entry_point, inputs))
         return to_arrays(self.card.entry_point(entry_point), outputs)
-
-
-def open_file(path: Path, options: OpenOptions) -> Pt2Runtime:
-    """What `backends.registry` calls; see `Pt2Runtime`."""
-    return Pt2Runtime(path, options)
 
 
 def load_code(entries: Mapping[str, bytes], device: str) -> Code:
@@ -160,27 +163,3 @@ def load_code(entries: Mapping[str, bytes], device: str) -> Code:
         return outputs
 
     return run
-
-
-def try_out() -> str:
-    """Compiles one convolution to a package, and loads and runs it, on every usable device.
-
-    Raises:
-        BackendError: there is no compiler, it fails, or a wrong number comes out.
-    """
-    import torch
-
-    from stargan_deploy.backends.compile.inductor import compile_trial, precisions_for
-    from stargan_deploy.backends.trial import check_trial, trial_devices, trial_input
-
-    found = []
-    for device in trial_devices():
-        try:
-            code = load_code(compile_trial(device), device)
-            check_trial(code([trial_input().to(device)])[0], device)
-        except RuntimeError as error:
-            raise BackendError(
-                f"torch cannot run a package on {device}: {brief(error)}; reinstall torch"
-            ) from error
-        found.append(f"{', '.join(precisions_for(device))} on {device}")
-    return f"torch {torch.__version__}: {'; '.join(found)}"

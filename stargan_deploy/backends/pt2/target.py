@@ -1,4 +1,4 @@
-"""What a compiled package runs on (device, instruction set, torch), and whether that is here.
+"""The target of a compiled package (device, instruction set, torch), and whether it is here.
 
 Native code that meets a processor without its instructions ends the process without a word, so
 what it needs is written down when it is compiled and compared before it is loaded.
@@ -18,8 +18,8 @@ ISA_FEATURES: dict[str, tuple[str, ...]] = {
     "AVX512": ("avx512_bw", "avx512_dq", "avx512_f", "avx512_vl", "fma3"),
     "AVX512_VNNI": ("avx512_vnni",),
 }
-"""What code for an x86 instruction set needs, by torch's names for the set and for the features:
-those that the compiler is told to use (`torch._inductor.cpu_vec_isa`)."""
+"""Processor features that code for an x86 instruction set needs, by torch's names: those that the
+compiler is told to use (`torch._inductor.cpu_vec_isa`)."""
 
 
 class MachineFields(TypedDict):
@@ -33,7 +33,7 @@ class MachineFields(TypedDict):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Target:
-    """What a package was compiled for, and what it takes and gives."""
+    """The platform that a package was compiled for, and its inputs and outputs."""
 
     device: str
     """"cpu" or "cuda"."""
@@ -44,11 +44,11 @@ class Target:
     isa: str
     """Instruction set, as torch names it, such as "AVX512 AVX512_VNNI"."""
     cpu_features: tuple[str, ...]
-    """What the processor must have, as `torch.cpu.get_capabilities` names it."""
+    """Features that the processor must have, as `torch.cpu.get_capabilities` names it."""
     torch: str
     """Version of torch; packages run on its major and minor version."""
     compute_capability: str = ""
-    """Of the GPU, such as "9.0"; empty for a CPU."""
+    """Compute capability of the GPU, such as "9.0"; empty for a CPU."""
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
 
@@ -62,7 +62,7 @@ class Target:
 
 
 def machine_here(device: str) -> MachineFields:
-    """What a package that is compiled here for a device depends on."""
+    """The machine-dependent part of a target that is compiled here."""
     import torch
 
     capability = ""
@@ -77,7 +77,7 @@ def machine_here(device: str) -> MachineFields:
 
 
 def features_of(isa: str, *, is_native: bool) -> tuple[str, ...]:
-    """What code for an instruction set needs of a processor.
+    """Processor features that code for an instruction set needs.
 
     Args:
         isa: torch's name.
@@ -90,7 +90,7 @@ def features_of(isa: str, *, is_native: bool) -> tuple[str, ...]:
 
 
 def cpu_features() -> set[str]:
-    """What this processor has, as torch names it."""
+    """Features of this processor, as torch names them."""
     import torch
 
     found = torch.cpu.get_capabilities()
@@ -100,11 +100,11 @@ def cpu_features() -> set[str]:
 
 
 def check_fits(target: Target, where: str, device: str) -> None:
-    """Compares what a package was compiled for with what is here.
+    """Compares the target of a package with this machine.
 
     Args:
-        target: of the package.
-        where: its file, for messages.
+        target: the package's.
+        where: the package's file, for messages.
         device: what it is to run on: "cpu" or "cuda:N".
 
     Raises:
@@ -113,12 +113,13 @@ def check_fits(target: Target, where: str, device: str) -> None:
     reason = _mismatch(target, device) or _lack(target)
     if reason:
         raise BackendError(
-            f"{where} was compiled for {reason}; export the checkpoint again for this machine"
+            f"{where} was compiled for {reason}",
+            hint="export the checkpoint again for this machine",
         )
 
 
 def _mismatch(target: Target, device: str) -> str | None:
-    """The first thing that is another one here."""
+    """The first property that differs here."""
     here = machine_here(device)
     pairs = (
         ("device", target.device, device.partition(":")[0]),

@@ -1,6 +1,6 @@
 """Writes models of a Triton Inference Server repository: an ONNX graph and how to serve it.
 
-A model is a folder, `<name>/config.pbtxt` beside `<name>/1/model.onnx`, and the folders of an
+A model is a folder, `<name>/config.pbtxt` and `<name>/1/model.onnx`, and the folders of an
 export stand side by side in the repository. Triton's onnxruntime backend runs the graph as it is.
 The configuration is the text format of Triton's `ModelConfig` (github.com/triton-inference-server/
 common, protobuf/model_config.proto); it is written without protobuf's classes for it, which come
@@ -10,18 +10,13 @@ with Triton's client only.
 import re
 from pathlib import Path
 
-from stargan_deploy.backends.formats import GraphRequest, WrittenGraph
-from stargan_deploy.backends.onnx import exporter as to_onnx
-from stargan_deploy.backends.onnx import runtime as onnxrt
+from stargan_deploy.backends.exporter import Exporter, GraphRequest, WrittenGraph
+from stargan_deploy.backends.onnx import file as onnx_file
+from stargan_deploy.backends.triton.spec import SPEC
 from stargan_deploy.card.card import CARD_KEY, EntryPoint, ModelCard, Precision
 from stargan_deploy.card.tensors import ROWS_PER_CALL, Dim, TensorSpec
-from stargan_deploy.errors import ModelError
+from stargan_deploy.errors import ModelError, UsageError
 from stargan_deploy.files.atomic import write_text
-
-SUFFIX = ""
-BACKEND = "onnx"
-DEVICES: tuple[str, ...] = ("cpu", "cuda")
-RUNS_SOURCE = True
 
 CONFIG_NAME = "config.pbtxt"
 GRAPH_NAME = "1/model.onnx"
@@ -68,48 +63,67 @@ _CARD = re.compile(
 """The parameter that holds the card, also where a tool has broken the lines anew."""
 
 
-def source_precision(precision: Precision) -> Precision | None:
-    """Triton runs the ONNX graph of the same precision."""
-    return precision
+class TritonExporter(Exporter):
+    """Writes folders of models, from ONNX graphs that stay as they are."""
 
+    runs_source = True
 
-def write_graph(request: GraphRequest, path: Path) -> WrittenGraph:
-    """Writes one entry point as the folder of a model, without a card; see `formats.Format`."""
-    assert request.graph is not None, "what source_precision asks for"
-    source = onnxrt.read_card(request.graph)
-    graph = onnxrt.graph_bytes(onnxrt.read_model(request.graph))
-    target = path / GRAPH_NAME
-    target.parent.mkdir(parents=True)
-    target.write_bytes(graph)
-    write_text(path / CONFIG_NAME, config_text(request.point))
-    return WrittenGraph(
-        payload_sha256=onnxrt.payload_sha256(graph),
-        precision=source.precision,
-        notes=source.notes,
-        versions=("onnx", "onnxscript"),
-    )
+    def source_precision(self, precision: Precision) -> Precision | None:
+        """Triton runs the ONNX graph of the same precision."""
+        return precision
 
+    def check_replaceable(self, folder: Path) -> None:
+        """Refuses to replace a folder that holds more than one version of a Triton model."""
+        if not folder.is_dir() or not any(folder.iterdir()):
+            return
+        if not (folder / CONFIG_NAME).is_file():
+            raise UsageError(
+                f"{folder} holds other things than a model", hint="choose another `out`"
+            )
+        own = (CONFIG_NAME, GRAPH_NAME.partition("/")[0])
+        others = sorted(path.name for path in folder.iterdir() if path.name not in own)
+        if others:
+            raise UsageError(
+                f"{folder} also holds {', '.join(others[:5])}, which an export would remove",
+                hint="choose another `out`",
+            )
 
-def attach_card(path: Path, card: ModelCard) -> None:
-    """Puts a card into a model's configuration and graph, in place of one that is there.
+    def write_graph(self, request: GraphRequest, path: Path) -> WrittenGraph:
+        """Writes one entry point as the folder of a model, without a card; see `Exporter`."""
+        assert request.graph is not None, "source_precision asks for it"
+        source = onnx_file.read_card(request.graph)
+        graph = onnx_file.graph_bytes(onnx_file.read_model(request.graph))
+        target = path / GRAPH_NAME
+        target.parent.mkdir(parents=True)
+        target.write_bytes(graph)
+        write_text(path / CONFIG_NAME, config_text(request.point))
+        return WrittenGraph(
+            payload_sha256=onnx_file.payload_sha256(graph),
+            precision=source.precision,
+            notes=source.notes,
+            packages=SPEC.tools,
+        )
 
-    Args:
-        path: the model's folder. What a person has changed in the configuration stays.
-        card: the card.
+    def attach_card(self, path: Path, card: ModelCard) -> None:
+        """Puts a card into a model's configuration and graph, replacing an earlier one.
 
-    Raises:
-        ModelError: the folder holds no configuration that can be read, or no graph.
-        OutputError: the configuration cannot be written.
-    """
-    config = path / CONFIG_NAME
-    try:
-        text = config.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path} is no folder of a Triton model: {error}") from error
-    kept = _CARD.sub("", text).rstrip()
-    value = f"value {{ string_value: {quoted(card.to_json())} }}"
-    to_onnx.attach_card(path / GRAPH_NAME, card)
-    write_text(config, f"{kept}\n\nparameters {{ key: {quoted(CARD_KEY)} {value} }}\n")
+        Args:
+            path: the model's folder. Manual changes in the configuration stay.
+            card: the card.
+
+        Raises:
+            ModelError: the folder holds no configuration that can be read, or no graph.
+            OutputError: the configuration cannot be written.
+        """
+        config = path / CONFIG_NAME
+        try:
+            text = config.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ModelError(f"{path} is not a folder of a Triton model: {error}") from error
+        kept = _CARD.sub("", text).rstrip()
+        value = f"value {{ string_value: {quoted(card.to_json())} }}"
+        onnx_file.attach_card(path / GRAPH_NAME, card)
+        write_text(config, f"{kept}\n\nparameters {{ key: {quoted(CARD_KEY)} {value} }}\n")
 
 
 def config_text(point: EntryPoint) -> str:

@@ -22,7 +22,7 @@ def build_engine(
     Args:
         provider: the library.
         builder: from `Provider.create_builder`.
-        network: what to build.
+        network: the network to build.
         config: from `Provider.create_config`, with an optimization profile.
         gpu: the GPU to build on, if there is one.
 
@@ -42,7 +42,7 @@ def build_engine(
 
 
 def use_timing_cache(config: Any, content: bytes) -> None:
-    """Gives a builder what was measured before; nothing, where that does not fit."""
+    """Gives a builder earlier timings, or none where they do not fit."""
     cache = config.create_timing_cache(content)
     if cache is None or not config.set_timing_cache(cache, False):
         config.set_timing_cache(config.create_timing_cache(b""), False)

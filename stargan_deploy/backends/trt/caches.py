@@ -1,4 +1,4 @@
-"""What TensorRT measured and compiled, kept in the user's cache folder between runs.
+"""TensorRT's timings and compiled kernels, kept in the user's cache folder between runs.
 
 A cache only saves time: one that is missing, damaged or of another version is made again, and one
 that cannot be written is not kept.
@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 
 def cache_path(kind: Literal["timing", "runtime"], *key: str) -> Path:
-    """Where a cache stands.
+    """Path of a cache.
 
     Args:
         kind: "timing" of a builder, "runtime" of compiled kernels.
@@ -43,7 +43,7 @@ def read_cache(path: Path) -> bytes:
 
 
 def keep_cache(path: Path, content: bytes) -> None:
-    """Writes a cache and lets go of the oldest ones of its kind."""
+    """Writes a cache and removes the oldest ones of its kind."""
     try:
         write_bytes(path, content)
         siblings = sorted(path.parent.glob(f"*{path.suffix}"), key=lambda p: p.stat().st_mtime)

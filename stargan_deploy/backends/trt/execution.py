@@ -18,11 +18,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from stargan_deploy.backends.artefact import OUT_OF_MEMORY
 from stargan_deploy.backends.base import Arrays
 from stargan_deploy.backends.nvidia_gpu import Gpu
 from stargan_deploy.backends.trt.caches import cache_path, keep_cache, read_cache
 from stargan_deploy.backends.trt.file import BuiltWith
-from stargan_deploy.backends.trt.fit import check_fits, why_not_loaded
+from stargan_deploy.backends.trt.fit import check_fits, load_error
 from stargan_deploy.backends.trt.interface import check_engine_interface
 from stargan_deploy.backends.trt.provider import Provider, describe_problems
 from stargan_deploy.card.card import EntryPoint
@@ -39,7 +40,7 @@ _log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LoadedEngine:
-    """An engine on a GPU, and what must live as long as it does."""
+    """An engine on a GPU, and the objects that must live as long as it does."""
 
     provider: Provider
     gpu: Gpu
@@ -63,7 +64,7 @@ def load_engine(
         engine = runtime.deserialize_cuda_engine(content)
         if engine is None:
             diagnoses = provider.why_invalid(runtime, content)
-            raise BackendError(why_not_loaded(built_with, gpu, diagnoses, describe_problems(log)))
+            raise load_error(built_with, gpu, diagnoses, describe_problems(log))
     return LoadedEngine(provider=provider, gpu=gpu, log=log, runtime=runtime, engine=engine)
 
 
@@ -85,7 +86,7 @@ class DeviceEngine:
         provider, gpu = loaded.provider, loaded.gpu
         self._cache_path = cache_path("runtime", provider.name, provider.version, gpu.name, key)
         self._cached = read_cache(self._cache_path)
-        with _worded(gpu.device), torch.cuda.device(gpu.device):
+        with _converted_errors(gpu.device), torch.cuda.device(gpu.device):
             config = provider.runtime_config(loaded.engine)
             size_bytes = loaded.engine.device_memory_size_v2
             self._place = _Workplace(
@@ -136,8 +137,8 @@ class DeviceEngine:
         return lambda: self._in_order(call.device)
 
     def close(self) -> None:
-        """Lets go of the GPU's memory, and keeps the kernels that were compiled."""
-        with contextlib.suppress(RuntimeError):  # whoever broke the GPU was told so then
+        """Releases the GPU's memory, and keeps the kernels that were compiled."""
+        with contextlib.suppress(RuntimeError):  # whoever broke the GPU was notified then
             self._place.stream.synchronize()
         self._calls.clear()
         cache = self._place.cache
@@ -147,9 +148,13 @@ class DeviceEngine:
 
     @contextmanager
     def _on_device(self) -> Iterator[None]:
-        """Makes the engine's stream torch's current one, and words what goes wrong."""
+        """Makes the engine's stream torch's current one, and converts errors."""
         device = self._place.device
-        with _worded(device), torch.cuda.device(device), torch.cuda.stream(self._place.stream):
+        with (
+            _converted_errors(device),
+            torch.cuda.device(device),
+            torch.cuda.stream(self._place.stream),
+        ):
             yield
 
     def _in_order(self, call: "_DeviceCall") -> None:
@@ -172,7 +177,9 @@ class DeviceEngine:
         context = loaded.engine.create_execution_context(self._place.config)
         if context is None:
             problem = describe_problems(loaded.log)
-            raise BackendError(f"TensorRT cannot run the engine: {problem}; update the driver")
+            raise BackendError(
+                f"TensorRT cannot run the engine: {problem}", hint="update the driver"
+            )
         return _HostCall(_DeviceCall(self._place, context, shapes))
 
     def _shapes(self, inputs: Arrays) -> Shapes:
@@ -181,7 +188,7 @@ class DeviceEngine:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Workplace:
-    """What all calls of an engine share, and what their contexts must not outlive."""
+    """Objects that all calls of an engine share, and that their contexts must not outlive."""
 
     loaded: LoadedEngine
     point: EntryPoint
@@ -233,7 +240,7 @@ class _DeviceCall:
     def _capture(self) -> torch.cuda.CUDAGraph | None:
         """Makes a CUDA graph of the call; None where that is not possible."""
         provider, stream = self.place.loaded.provider, self.place.stream
-        self._execute()  # what a new shape changes on the host is no part of a graph
+        self._execute()  # changes on the host for a new shape are not part of a graph
         stream.synchronize()
         if not provider.is_capturable(self._context, stream.cuda_stream):
             return None
@@ -279,12 +286,11 @@ class _HostCall:
 
 
 @contextmanager
-def _worded(device: str) -> Iterator[None]:
-    """Words torch's errors of CUDA and of memory."""
+def _converted_errors(device: str) -> Iterator[None]:
+    """Converts torch's errors of CUDA and of memory."""
     try:
         yield
     except RuntimeError as error:
         raise BackendError(
-            f"TensorRT failed on {device}: {brief(error)}; where memory ran out, take a smaller "
-            "batch size"
+            f"TensorRT failed on {device}: {brief(error)}", hint=OUT_OF_MEMORY
         ) from error

@@ -9,7 +9,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from stargan_deploy.backends.formats import EngineOptions, GraphRequest, WrittenGraph
+from stargan_deploy.backends.exporter import EngineOptions, Exporter, GraphRequest, WrittenGraph
 from stargan_deploy.backends.nvidia_gpu import Gpu, find_gpu
 from stargan_deploy.backends.trt.build import build_engine
 from stargan_deploy.backends.trt.execution import load_engine
@@ -28,91 +28,88 @@ from stargan_deploy.backends.trt.profile import (
     profile_shapes,
 )
 from stargan_deploy.backends.trt.provider import Provider, describe_problems, load_provider
-from stargan_deploy.card.card import EntryPoint, Precision
+from stargan_deploy.card.card import EntryPoint, ModelCard, Precision
 from stargan_deploy.errors import BackendError, ExportError, UsageError, brief
-
-__all__ = [
-    "BACKEND",
-    "DEVICES",
-    "RUNS_SOURCE",
-    "SUFFIX",
-    "attach_card",
-    "check_options",
-    "source_precision",
-    "write_graph",
-]
-
-SUFFIX = ".engine"
-BACKEND = "trt"
-DEVICES: tuple[str, ...] = ("cuda",)
-RUNS_SOURCE = False
 
 MAX_OPTIMIZATION_LEVEL = 5
 
 
-def source_precision(precision: Precision) -> Precision | None:
-    """An engine is made from the ONNX graph of the same precision."""
-    return precision
+class TensorRTExporter(Exporter):
+    """Writes engines from ONNX graphs of the same precision."""
+
+    is_bounded = True
+
+    def source_precision(self, precision: Precision) -> Precision | None:
+        """An engine is made from the ONNX graph of the same precision."""
+        return precision
+
+    def check_options(self, options: EngineOptions) -> None:
+        """Finds the library and refuses options that it does not have.
+
+        Raises:
+            UsageError: no such provider, or one without optimization levels.
+            BackendError: the library is missing or does not load.
+        """
+        _provider_for(options)
+
+    def write_graph(self, request: GraphRequest, path: Path) -> WrittenGraph:
+        """Writes one entry point as an engine with its record next to it; see `Exporter`.
+
+        Raises:
+            UsageError: options that the library does not have.
+            ExportError: TensorRT cannot parse the graph or build the engine, or a convolution
+                computes in another precision than was asked for.
+            BackendError: the library is missing, or does not work here.
+        """
+        provider = _provider_for(request.engine)
+        shapes = profile_shapes(
+            request.point, image_size=request.image_size, opt_batch=request.engine.opt_batch
+        )
+        gpu = find_gpu(request.device if request.device.startswith("cuda") else None)
+        builder = provider.create_builder(provider.new_log())
+        network = parse_graph(provider, builder, _source(request))
+        layers = network_layers(provider, network)
+        check_convolutions(layers, request.precision)
+        _check_interface(provider, network, request.point)
+        config = _configure(provider, builder, request.engine, shapes, gpu)
+        engine = build_engine(provider, builder, network, config, gpu)
+        built_with = provider.built_with(gpu)
+        if gpu is not None:
+            layers += _layers_on(provider, engine, gpu)
+            check_convolutions(layers, request.precision)
+        path.write_bytes(engine)
+        sha256 = hashlib.sha256(engine).hexdigest()
+        write_record(path, EngineRecord(engine_sha256=sha256, built_with=built_with, card=None))
+        capability = built_with.compute_capability.replace("+", " and newer")
+        sizes = describe_profile(request.point, shapes)
+        return WrittenGraph(
+            payload_sha256=sha256,
+            precision=measured_precision(layers),
+            notes=(f"{path.name}: {sizes}; {provider.title}, compute capability {capability}",),
+            packages=(provider.package, "onnx"),
+        )
+
+    def attach_card(self, path: Path, card: ModelCard) -> None:
+        """Puts a card next to an engine, replacing an earlier one."""
+        attach_card(path, card)
 
 
-def check_options(options: EngineOptions) -> Provider:
-    """Finds the library and refuses options that it does not have.
-
-    Raises:
-        UsageError: no such provider, or one without optimization levels.
-        BackendError: the library is missing or does not load.
-    """
+def _provider_for(options: EngineOptions) -> Provider:
+    """The library that an engine is built with; see `TensorRTExporter.check_options`."""
     level = options.optimization_level
     if level is not None and not 0 <= level <= MAX_OPTIMIZATION_LEVEL:
         raise UsageError(
-            f"--optimization-level {level} is out of range; it goes from 0 to "
+            f"`optimization_level` {level} is out of range; it goes from 0 to "
             f"{MAX_OPTIMIZATION_LEVEL}"
         )
     provider = load_provider(options.provider)
     if level is not None and not provider.has_optimization_levels:
         raise UsageError(
-            f"{provider.name} builds the same engine at every --optimization-level, because it "
-            "compiles kernels when an engine is loaded; leave it out, or take --provider tensorrt"
+            f"{provider.name} builds the same engine at every `optimization_level`, because it "
+            "compiles kernels when an engine is loaded",
+            hint="leave it out, or take `provider` tensorrt",
         )
     return provider
-
-
-def write_graph(request: GraphRequest, path: Path) -> WrittenGraph:
-    """Writes one entry point as an engine with its record beside it; see `formats.Format`.
-
-    Raises:
-        UsageError: options that the library does not have.
-        ExportError: TensorRT cannot parse the graph or build the engine, or a convolution computes
-            in another precision than was asked for.
-        BackendError: the library is missing, or does not work here.
-    """
-    provider = check_options(request.engine)
-    shapes = profile_shapes(
-        request.point, image_size=request.image_size, opt_batch=request.engine.opt_batch
-    )
-    gpu = find_gpu(request.device if request.device.startswith("cuda") else None)
-    builder = provider.create_builder(provider.new_log())
-    network = parse_graph(provider, builder, _source(request))
-    layers = network_layers(provider, network)
-    check_convolutions(layers, request.precision)
-    _check_interface(provider, network, request.point)
-    config = _configure(provider, builder, request.engine, shapes, gpu)
-    engine = build_engine(provider, builder, network, config, gpu)
-    built_with = provider.built_with(gpu)
-    if gpu is not None:
-        layers += _layers_on(provider, engine, gpu)
-        check_convolutions(layers, request.precision)
-    path.write_bytes(engine)
-    sha256 = hashlib.sha256(engine).hexdigest()
-    write_record(path, EngineRecord(engine_sha256=sha256, built_with=built_with, card=None))
-    capability = built_with.compute_capability.replace("+", " and newer")
-    sizes = describe_profile(request.point, shapes)
-    return WrittenGraph(
-        payload_sha256=sha256,
-        precision=measured_precision(layers),
-        notes=(f"{path.name}: {sizes}; {provider.title}, compute capability {capability}",),
-        versions=(provider.package, "onnx"),
-    )
 
 
 def parse_graph(provider: Provider, builder: Any, graph: bytes) -> Any:

@@ -1,6 +1,6 @@
-"""An engine's file and the JSON file beside it, which holds its hash, its card and what it fits.
+"""An engine's file and the JSON record next to it, with hash, card and requirements.
 
-`faces.engine` has `faces.engine.json` beside it. Reading them needs no TensorRT.
+`faces.engine` has `faces.engine.json` next to it. Reading them needs no TensorRT.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ _COPY_OR_EXPORT = "copy both files of an export together, or export again"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BuiltWith:
-    """What an engine was built with, which is what it fits."""
+    """The library and GPU that an engine was built with, and therefore fits."""
 
     provider: ProviderName
     """The Python module."""
@@ -37,12 +37,12 @@ class BuiltWith:
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"\d{1,3}\.\d{1,3}\+?", self.compute_capability, re.ASCII):
-            raise ValueError(f"{self.compute_capability!r} is no compute capability")
+            raise ValueError(f"{self.compute_capability!r} is not a compute capability")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EngineRecord:
-    """What stands beside an engine."""
+    """The record next to an engine."""
 
     engine_sha256: str
     """SHA-256 of the engine's file."""
@@ -52,16 +52,16 @@ class EngineRecord:
 
 
 def record_path(path: Path) -> Path:
-    """Where the record of an engine stands."""
+    """Path of the record of an engine."""
     return path.with_name(f"{path.name}.json")
 
 
 def write_record(path: Path, record: EngineRecord) -> None:
-    """Writes the record of an engine beside it, atomically.
+    """Writes the record of an engine next to it, atomically.
 
     Args:
         path: the engine's file.
-        record: what to write.
+        record: the record.
     """
     mapping: dict[str, Any] = {
         "engine_sha256": record.engine_sha256,
@@ -73,7 +73,7 @@ def write_record(path: Path, record: EngineRecord) -> None:
 
 
 def attach_card(path: Path, card: ModelCard) -> None:
-    """Puts a card beside an engine, in place of one that is there.
+    """Puts a card next to an engine, replacing an earlier one.
 
     Raises:
         CardError: the engine has no record, or a damaged one.
@@ -82,7 +82,7 @@ def attach_card(path: Path, card: ModelCard) -> None:
 
 
 def read_card(path: Path) -> ModelCard:
-    """Reads the card beside an engine, after a look at whether it is this engine's.
+    """Reads the card next to an engine, and checks that it is this engine's.
 
     Raises:
         ModelError: no such engine.
@@ -90,7 +90,7 @@ def read_card(path: Path) -> ModelCard:
     """
     record = read_record(path)
     if record.card is None:
-        raise CardError(f"{record_path(path)} holds no model card; {_COPY_OR_EXPORT}")
+        raise CardError(f"{record_path(path)} holds no model card", hint=_COPY_OR_EXPORT)
     check_engine(path, read_engine(path), record)
     return record.card
 
@@ -119,13 +119,14 @@ def check_engine(path: Path, engine: bytes, record: EngineRecord) -> str:
     if found != record.engine_sha256:
         raise CardError(
             f"{path} is not the engine that {record_path(path).name} was written for, by its "
-            f"SHA-256: it was changed or belongs to another export; {_COPY_OR_EXPORT}"
+            f"SHA-256: it was changed or belongs to another export",
+            hint=_COPY_OR_EXPORT,
         )
     return found
 
 
 def read_record(path: Path) -> EngineRecord:
-    """Reads what stands beside an engine.
+    """Reads the record next to an engine.
 
     Raises:
         ModelError: neither the engine nor its record exists.
@@ -141,7 +142,7 @@ def read_record(path: Path) -> EngineRecord:
         text = json.dumps(mapping["card"]) if "card" in mapping else None
     except (ConfigError, RecursionError) as error:
         raise CardError(
-            f"what {place} says of the engine does not fit: {error}; {_COPY_OR_EXPORT}"
+            f"the record of the engine in {place} does not fit: {error}", hint=_COPY_OR_EXPORT
         ) from error
     card = None if text is None else parse_card(text, where=str(place))
     return EngineRecord(engine_sha256=found, built_with=built_with, card=card)
@@ -154,10 +155,10 @@ def _read_json(path: Path, place: Path) -> dict[str, Any]:
         if not path.exists():
             raise ModelError(f"no such artefact: {path}") from error
         raise CardError(
-            f"{path} has no model card: {place.name} is not beside it; {_COPY_OR_EXPORT}"
+            f"{path} has no model card: {place.name} is not next to it", hint=_COPY_OR_EXPORT
         ) from error
     except (OSError, ValueError, RecursionError) as error:
         raise CardError(f"the model card in {place} is damaged: {error}") from error
     if not isinstance(mapping, dict):
-        raise CardError(f"the model card in {place} is damaged: it is no JSON object")
+        raise CardError(f"the model card in {place} is damaged: it is not a JSON object")
     return mapping

@@ -15,16 +15,16 @@ _DIAGNOSES = {
     "OLD_CUDA_DRIVER": "the NVIDIA driver is too old",
     "OLD_CUDA_RUNTIME": "the CUDA runtime is too old",
     "INSUFFICIENT_GPU_MEMORY": "the GPU has too little memory",
-    "MALFORMED_ENGINE": "it is no engine of this library",
+    "MALFORMED_ENGINE": "it is not an engine of this library",
     "CUDA_ERROR": "CUDA does not work on this machine",
 }
-"""What TensorRT-RTX's diagnoses mean."""
+"""TensorRT-RTX's diagnoses in words."""
 
 _log = logging.getLogger(__name__)
 
 
 def check_fits(built: BuiltWith, provider: Provider, gpu: Gpu) -> None:
-    """Refuses what cannot work, before anything is loaded.
+    """Refuses an engine that cannot work, before anything is loaded.
 
     Raises:
         BackendError: the engine was built with another version, or for other GPUs.
@@ -35,7 +35,8 @@ def check_fits(built: BuiltWith, provider: Provider, gpu: Gpu) -> None:
         newer = " and newer" if wanted.endswith("+") else ""
         raise BackendError(
             f"the engine was built for compute capability {wanted.rstrip('+')}{newer}, and "
-            f"{gpu.name} has {found}; {AGAIN}"
+            f"{gpu.name} has {found}",
+            hint=AGAIN,
         )
     if not provider.is_rtx and built.gpu not in (None, gpu.name):
         _log.warning("the engine was tuned on %s, this is %s; %s", built.gpu, gpu.name, AGAIN)
@@ -50,25 +51,29 @@ def check_version(built: BuiltWith, provider: Provider) -> None:
     if built.version != provider.version:
         raise BackendError(
             f"the engine was built with {built.provider} {built.version}, this is "
-            f"{provider.version}; export again, or pip install {provider.package}=={built.version}"
+            f"{provider.version}",
+            hint=f"export again, or pip install {provider.package}=={built.version}",
         )
 
 
-def why_not_loaded(built: BuiltWith, gpu: Gpu, diagnoses: tuple[str, ...], problem: str) -> str:
-    """Words why an engine did not load.
+def load_error(
+    built: BuiltWith, gpu: Gpu, diagnoses: tuple[str, ...], problem: str
+) -> BackendError:
+    """The reason why an engine did not load.
 
     Args:
-        built: what it was built with.
-        gpu: where it did not load.
+        built: the library and GPU that it was built with.
+        gpu: the GPU that it did not load on.
         diagnoses: the library's own, as `Provider.why_invalid` gives them.
-        problem: what the library logged.
+        problem: the library's log message.
     """
     reasons = [_DIAGNOSES.get(name, name) for name in diagnoses] or [problem]
     driver = f" (built with driver for CUDA {built.driver})" if built.driver else ""
-    return (
+    return BackendError(
         f"{built.provider} {built.version} cannot load the engine on {gpu.name}, compute "
         f"capability {dotted(gpu.capability)}, driver for CUDA {gpu.driver}{driver}: "
-        f"{', and '.join(reasons)}; {AGAIN}, or update the driver"
+        f"{', and '.join(reasons)}",
+        hint=f"{AGAIN}, or update the driver",
     )
 
 

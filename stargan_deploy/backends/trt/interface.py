@@ -11,7 +11,7 @@ Interface = dict[str, tuple[str, str, tuple[int, ...]]]
 
 
 def card_interface(point: EntryPoint) -> Interface:
-    """What a card says."""
+    """The interface in a card."""
     directions = {"input": point.inputs, "output": point.outputs}
     return {
         spec.name: (
@@ -25,7 +25,7 @@ def card_interface(point: EntryPoint) -> Interface:
 
 
 def network_interface(provider: Provider, network: Any) -> Interface:
-    """What a network has."""
+    """The interface of a network."""
     tensors = {
         "input": map(network.get_input, range(network.num_inputs)),
         "output": map(network.get_output, range(network.num_outputs)),
@@ -38,7 +38,7 @@ def network_interface(provider: Provider, network: Any) -> Interface:
 
 
 def engine_interface(provider: Provider, engine: Any) -> Interface:
-    """What an engine has."""
+    """The interface of an engine."""
     names = map(engine.get_tensor_name, range(engine.num_io_tensors))
     return {
         name: (
@@ -58,4 +58,6 @@ def check_engine_interface(provider: Provider, engine: Any, point: EntryPoint) -
     """
     found, wanted = engine_interface(provider, engine), card_interface(point)
     if found != wanted:
-        raise CardError(f"the engine has {found}, but its model card says {wanted}; export again")
+        raise CardError(
+            f"the engine has {found}, but its model card says {wanted}", hint="export again"
+        )

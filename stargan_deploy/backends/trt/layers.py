@@ -1,4 +1,4 @@
-"""What the layers of a network or of an engine really compute in, read back after the fact."""
+"""The types that the layers of a network or engine really compute in, read back from it."""
 
 import dataclasses
 import json
@@ -18,10 +18,10 @@ NETWORK_KINDS = {
 """Kind of layer by the name of its `LayerType`."""
 
 CONVOLUTION_TYPES: dict[Precision, str] = {"fp32": "float32", "fp16": "float16"}
-"""What a convolution has to compute in at each precision of an engine."""
+"""Type that a convolution has to compute in at each precision of an engine."""
 
 _INSPECTED_KINDS = {"deconvolution": "conv", "convolution": "conv", "matrixmultiply": "linear"}
-"""Kind by what the inspector's name of a layer has in it."""
+"""Kind by a part of the inspector's name for a layer."""
 
 _INSPECTED_TYPES = {
     "float": "float32",
@@ -41,7 +41,7 @@ class Layer:
     kind: str
     """"conv", "norm" or "linear"."""
     types: frozenset[str]
-    """Of its weights, what it takes and what it gives."""
+    """Types of its weights, inputs and outputs."""
 
 
 def network_layers(provider: Provider, network: Any) -> list[Layer]:
@@ -78,7 +78,7 @@ def measured_precision(layers: Iterable[Layer]) -> dict[str, str]:
 
 
 def check_convolutions(layers: Iterable[Layer], precision: Precision) -> None:
-    """Refuses an engine whose convolutions compute in something else than was asked for.
+    """Refuses an engine whose convolutions do not compute in the precision asked for.
 
     Raises:
         ExportError: there is such a convolution.
@@ -90,7 +90,8 @@ def check_convolutions(layers: Iterable[Layer], precision: Precision) -> None:
         more = f" (and {others} more)" if others else ""
         raise ExportError(
             f"the convolution {first.name!r}{more} computes in {'+'.join(sorted(first.types))} and "
-            f"not in {wanted}, as --precision {precision} says; please report this as a bug"
+            f"not in {wanted}, as `precision` {precision} says",
+            hint="please report this as a bug",
         )
 
 
@@ -120,6 +121,6 @@ def _inspected(entry: dict[str, Any]) -> Layer | None:
     weights = entry.get("Weights")
     if kind is None or not isinstance(weights, dict) or not weights.get("Count", 1):
         return None
-    told = str(weights.get("Type", "")).lower()
-    types = frozenset({_INSPECTED_TYPES.get(told, told)})
-    return Layer(name=str(entry.get("Name", "")), kind=kind, types=types) if told else None
+    named = str(weights.get("Type", "")).lower()
+    types = frozenset({_INSPECTED_TYPES.get(named, named)})
+    return Layer(name=str(entry.get("Name", "")), kind=kind, types=types) if named else None

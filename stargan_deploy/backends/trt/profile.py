@@ -19,7 +19,7 @@ class InputShapes:
 def profile_shapes(
     point: EntryPoint, *, image_size: int, opt_batch: int | None
 ) -> dict[str, InputShapes]:
-    """What an optimization profile says of each input.
+    """The optimization profile's shapes of each input.
 
     Args:
         point: the entry point, whose dimensions have limits.
@@ -68,6 +68,7 @@ def _sizes(letter: str, dim: Dim, image_size: int, opt_batch: int | None) -> tup
     best = greatest if opt_batch is None else opt_batch
     if not least <= best <= greatest:
         raise UsageError(
-            f"`opt_batch` {best} is not a batch of this engine, which takes {least} to {greatest}"
+            f"`opt_batch` {best} is not a valid batch size of this engine, which takes {least} to "
+            f"{greatest}"
         )
     return least, best, greatest

@@ -15,13 +15,11 @@ from typing import Any
 
 from stargan_deploy.backends.nvidia_gpu import Gpu
 from stargan_deploy.backends.trt.file import BuiltWith, ProviderName
+from stargan_deploy.backends.trt.spec import SPEC
 from stargan_deploy.errors import BackendError, UsageError, brief, unknown_name
 
 PACKAGES: dict[ProviderName, str] = {"tensorrt": "tensorrt", "tensorrt_rtx": "tensorrt-rtx"}
-"""What pip installs, by name of the module, in the order that "auto" tries them."""
-
-LEAST_VERSIONS: dict[ProviderName, tuple[int, int]] = {"tensorrt": (10, 1), "tensorrt_rtx": (1, 2)}
-"""The first ones that let several contexts compute in one memory and in CUDA graphs."""
+"""Package by name of the module, in the order that "auto" tries them."""
 
 TURING = (7, 5)
 """Compute capability that TensorRT-RTX builds for only when it is named."""
@@ -39,7 +37,7 @@ _DTYPE_NAMES = {
     "INT64": "int64",
     "BOOL": "bool",
 }
-"""The names that numpy and this tool's cards use, by those in `DataType`."""
+"""The names that numpy and model cards use, by those in `DataType`."""
 
 _log = logging.getLogger(__name__)
 
@@ -63,7 +61,7 @@ class Provider:
 
     @property
     def package(self) -> str:
-        """What pip installs."""
+        """Name of the Python package."""
         return PACKAGES[self.name]
 
     @property
@@ -109,12 +107,13 @@ class Provider:
             return self.module.Builder(log)
         except (TypeError, RuntimeError) as error:  # the bindings' words for a null pointer
             raise BackendError(
-                f"{self.title} cannot build engines here: {describe_problems(log, error)}; it "
-                "needs an NVIDIA GPU with its driver, which --provider tensorrt_rtx does not"
+                f"{self.title} cannot build engines here: {describe_problems(log, error)}",
+                hint="it needs an NVIDIA GPU with its driver, which `provider` tensorrt_rtx does "
+                "not",
             ) from error
 
     def create_runtime(self, log: Any) -> Any:
-        """What loads engines.
+        """The object that loads engines.
 
         Raises:
             BackendError: it does not work on this machine.
@@ -124,7 +123,7 @@ class Provider:
         except (TypeError, RuntimeError) as error:  # as with a builder
             problem = describe_problems(log, error)
             raise BackendError(
-                f"{self.title} cannot run engines here: {problem}; update the NVIDIA driver"
+                f"{self.title} cannot run engines here: {problem}", hint="update the NVIDIA driver"
             ) from error
 
     def create_network(self, builder: Any) -> Any:
@@ -157,7 +156,7 @@ class Provider:
         return config
 
     def built_with(self, gpu: Gpu | None) -> BuiltWith:
-        """What engines fit that were built with `create_config` on this GPU."""
+        """The requirements of engines that are built with `create_config` on this GPU."""
         if gpu is None:
             return BuiltWith(
                 provider=self.name, version=self.version, compute_capability=dotted(AMPERE) + "+"
@@ -243,8 +242,9 @@ def load_provider(name: str = "auto") -> Provider:
     installed = [known for known in PACKAGES if importlib.util.find_spec(known) is not None]
     if not installed:
         raise BackendError(
-            "no TensorRT is installed; pip install tensorrt-rtx (for RTX GPUs, builds without a "
-            "GPU), or pip install tensorrt (for any NVIDIA GPU, which it also needs for building)"
+            "no TensorRT is installed",
+            hint="pip install tensorrt-rtx (for RTX GPUs, builds without a GPU), or pip install "
+            "tensorrt (for any NVIDIA GPU, which it also needs for building)",
         )
     for known in installed[:-1]:
         try:
@@ -280,12 +280,13 @@ def _load(name: ProviderName) -> Provider:
         provider = Provider(name=name, module=importlib.import_module(name))
     except (ImportError, OSError, RuntimeError) as error:  # the last two: its libraries
         if isinstance(error, ModuleNotFoundError) and error.name == name:
-            raise BackendError(f"{name} is not installed; pip install {package}") from error
+            raise BackendError(f"{name} is not installed", hint=f"pip install {package}") from error
         raise BackendError(
-            f"{name} does not load: {brief(error)}; pip install --force-reinstall {package}"
+            f"{name} does not load: {brief(error)}",
+            hint=f"pip install --force-reinstall {package}",
         ) from error
     found = tuple(int(part) for part in re.findall(r"\d+", provider.version)[:2])
-    if found < LEAST_VERSIONS[name]:
-        least = dotted(LEAST_VERSIONS[name])
-        raise BackendError(f"{provider.title} is too old; pip install '{package}>={least}'")
+    if found < SPEC.least_version(package):
+        least = SPEC.packages[package]
+        raise BackendError(f"{provider.title} is too old", hint=f"pip install '{package}>={least}'")
     return provider

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stargan_deploy.backends.artefact import ArtefactRuntime, Payload
-from stargan_deploy.backends.base import Arrays, OpenOptions
+from stargan_deploy.backends.base import Arrays, OpenOptions, SelfTest
 from stargan_deploy.backends.nvidia_gpu import Gpu, describe_gpu, pick_gpu, why_no_gpu
 from stargan_deploy.backends.trt.execution import DeviceEngine, load_engine
 from stargan_deploy.backends.trt.file import (
@@ -18,19 +18,18 @@ from stargan_deploy.backends.trt.file import (
     read_record,
 )
 from stargan_deploy.backends.trt.provider import Provider, describe_problems, load_provider
-from stargan_deploy.card.card import EntryPoint
+from stargan_deploy.backends.trt.spec import SPEC
+from stargan_deploy.card.card import EntryPoint, ModelCard
 from stargan_deploy.card.tensors import TensorSpec
 from stargan_deploy.errors import BackendError, UsageError
-
-__all__ = ["TensorRTRuntime", "open_file", "read_card", "try_out"]
 
 
 class TensorRTRuntime(ArtefactRuntime[DeviceEngine]):
     """A TensorRT engine with CUDA graphs and pinned host buffers.
 
     Args:
-        path: an `.engine` file that this tool exported, with its `.engine.json` beside it; no
-            TensorRT is imported until the runtime is entered.
+        path: an exported `.engine` file with its `.engine.json` next to it; no TensorRT is imported
+            until the runtime is entered.
         options: of the devices, "cuda" or "cuda:N"; None takes the first GPU.
 
     Raises:
@@ -40,32 +39,40 @@ class TensorRTRuntime(ArtefactRuntime[DeviceEngine]):
         BackendError: on entry: no GPU, no TensorRT, or an engine that fits neither.
     """
 
-    backend = "trt"
+    backend = SPEC.name
 
     def __init__(self, path: Path, options: OpenOptions | None = None) -> None:
-        options = options or OpenOptions()
-        super().__init__(path, read_card(path), options)
-        self._device = options.device or "cuda:0"
+        super().__init__(path, options)
+        self._device = self._options.device or "cuda:0"
         if self.batch_size is not None:
             for name, point in self.card.entry_points.items():
                 _check_batch(path, name, point, self.batch_size)
 
-    def device_call(self, entry_point: str, inputs: Arrays) -> Callable[[], None]:
-        """Prepares a call of the engine alone, for measuring it with CUDA events.
+    @classmethod
+    def read_card(cls, path: Path) -> ModelCard:
+        """Reads the card next to an engine."""
+        return read_card(path)
+
+    @classmethod
+    def self_test(cls, provider_name: str = "auto") -> SelfTest:
+        """Builds an engine of one convolution, and runs it where there is a GPU.
 
         Args:
-            entry_point: what to do, as the card names it.
-            inputs: as `run` takes them, of one batch; they are copied to the GPU here, once.
-
-        Returns:
-            Runs the engine on inputs and outputs that stay on the GPU, in order with what torch's
-            current stream does, and does not wait for it. Holds until the runtime is closed.
-
-        Raises:
-            UsageError: the inputs do not fit, or the runtime is not entered.
-            BackendError: the engine failed.
+            provider_name: as `load_provider` takes it.
         """
-        self._checked_rows(entry_point, inputs)
+        provider = load_provider(provider_name)
+        reason = why_no_gpu()
+        gpu = None if reason else pick_gpu()
+        engine = _build_tiny(provider, gpu)
+        if gpu is None:
+            raise BackendError(
+                f"{provider.title} builds engines, but cannot run them: {reason}",
+                hint="use a machine with an NVIDIA GPU",
+            )
+        _run_tiny(provider, engine, gpu)
+        return SelfTest(text=f"{provider.title} on {gpu.name}")
+
+    def _prepare_call(self, entry_point: str, inputs: Arrays) -> Callable[[], None]:
         return self._engine(entry_point).device_call(inputs)
 
     def _pick_device(self, wanted: str | None) -> str:
@@ -91,44 +98,14 @@ class TensorRTRuntime(ArtefactRuntime[DeviceEngine]):
         super()._close()
 
 
-def open_file(path: Path, options: OpenOptions) -> TensorRTRuntime:
-    """What `backends.registry` calls; see `TensorRTRuntime`."""
-    return TensorRTRuntime(path, options)
-
-
-def try_out(provider_name: str = "auto") -> str:
-    """Builds an engine of one convolution, and runs it where there is a GPU.
-
-    Args:
-        provider_name: as `load_provider` takes it.
-
-    Returns:
-        What was used.
-
-    Raises:
-        BackendError: there is no TensorRT, or it cannot build or run engines here.
-    """
-    provider = load_provider(provider_name)
-    reason = why_no_gpu()
-    gpu = None if reason else pick_gpu()
-    engine = _build_tiny(provider, gpu)
-    if gpu is None:
-        raise BackendError(
-            f"{provider.title} builds engines, but cannot run them: {reason}; use a machine with "
-            "an NVIDIA GPU"
-        )
-    _run_tiny(provider, engine, gpu)
-    return f"{provider.title} on {gpu.name}"
-
-
 _TINY = tuple(
     TensorSpec(name=name, kind="image", dtype="float32", layout="NCHW", shape=(1, 1, 4, 4))
     for name in ("x", "y")
 )
-"""Input and output of the engine that `try_out` builds."""
+"""Input and output of the engine that `self_test` builds."""
 
 _NINE_NEIGHBOURS = 9.0
-"""What a 3x3 convolution of ones makes of ones, away from the border."""
+"""Result of a 3x3 convolution of ones on ones, away from the border."""
 
 
 def _build_tiny(provider: Provider, gpu: Gpu | None) -> bytes:
@@ -151,7 +128,7 @@ def _run_tiny(provider: Provider, content: bytes, gpu: Gpu) -> None:
     x, y = _TINY
     point = EntryPoint(file="", payload_sha256="", inputs=(x,), outputs=(y,))
     engine = DeviceEngine(
-        load_engine(provider, content, provider.built_with(gpu), gpu), point, key="try-out"
+        load_engine(provider, content, provider.built_with(gpu), gpu), point, key="self-test"
     )
     found = engine.run({"x": np.ones((1, 1, 4, 4), np.float32)})["y"][0, 0, 1, 1]
     engine.close()
@@ -162,8 +139,9 @@ def _run_tiny(provider: Provider, content: bytes, gpu: Gpu) -> None:
 def _check_batch(path: Path, name: str, point: EntryPoint, batch_size: int) -> None:
     if batch_size > _greatest_batch(point):
         raise UsageError(
-            f"{path} takes at most {_greatest_batch(point)} images a call of {name!r}, not "
-            f"{batch_size}; take a smaller --batch-size, or export again with --max-batch"
+            f"{path} takes at most {_greatest_batch(point)} images per call of {name!r}, not "
+            f"{batch_size}",
+            hint="take a smaller `batch_size`, or export again with `max_batch`",
         )
 
 

@@ -16,6 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from stargan_deploy.backends.registry import runs_on_cpu_only
 from stargan_deploy.batch.disk import DiskWait
 from stargan_deploy.batch.execute import Work
 from stargan_deploy.batch.outcome import Outcome
@@ -78,7 +79,7 @@ def ray_work(
         raise UsageError(f"--ray gives each worker a GPU of its own: not {spec.device}, but cuda")
     ray = load_ray()
     with connected(ray, address):
-        is_for_cpu = spec.device == CPU or spec.path.suffix.lower() == ".xml"  # OpenVINO
+        is_for_cpu = spec.device == CPU or runs_on_cpu_only(spec.path)
         config = _WorkerConfig(
             spec=spec,
             job=job,

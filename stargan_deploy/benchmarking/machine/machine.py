@@ -12,17 +12,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from stargan_deploy.backends.registry import package_names
 from stargan_deploy.benchmarking.machine import processor
 from stargan_deploy.benchmarking.machine.gpu import GpuState, gpu_uuid, read_gpu
 from stargan_deploy.benchmarking.results import Machine, Snapshot
 from stargan_deploy.card.card import library_versions
 from stargan_deploy.devices import machine_name
 
-PACKAGES = (
-    *("torch", "numpy", "onnx", "onnxruntime", "onnxruntime-gpu", "openvino", "nncf"),
-    *("tensorrt", "tensorrt-rtx", "triton", "pillow"),
-)
-"""Packages whose versions may move a figure."""
+OTHER_PACKAGES = ("numpy", "triton", "pillow")
+"""Packages whose versions may move a figure, besides the backends'."""
 
 _GIT_LIMIT_S = 10
 
@@ -77,7 +75,8 @@ def describe_machine(
         gpu=machine_name(device) if on_gpu else None,
         driver=gpu.driver,
         os=f"{platform.system()} {platform.release()} {platform.machine()}",
-        versions=library_versions(*PACKAGES) | (_cuda_versions() if on_gpu else {}),
+        versions=library_versions(*package_names(), *OTHER_PACKAGES)
+        | (_cuda_versions() if on_gpu else {}),
         git_revision=git_revision(),
         command=command_line(sys.argv if command is None else command),
         before=before,

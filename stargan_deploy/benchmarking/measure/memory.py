@@ -99,11 +99,11 @@ def answer(workload: str, uuid: str, place: str) -> None:
 
 
 def _run(workload: Workload, uuid: str) -> PeakMemory:
-    from stargan_deploy.backends.registry import load_backend, open_runtime
+    from stargan_deploy.backends.registry import load_runtime, open_runtime
     from stargan_deploy.card.inputs import draw_inputs
 
     used_before = _device_bytes_in_use(workload.device, uuid)
-    load_backend(workload.backend)
+    load_runtime(workload.backend)
     libraries_bytes = _status_bytes("VmRSS")
     runtime = open_runtime(
         Path(workload.path),

@@ -80,10 +80,7 @@ class Workload:
 def _device_only(workload: Workload, contestant: Contestant) -> Call:
     runtime, name = contestant.runtime, contestant.entry_point
     batches = [case.inputs(runtime.card.entry_point(name)) for case in workload.cases]
-    prepare = getattr(runtime, "device_call", None)
-    if prepare is None:  # a CPU's memory is the device's; the arrays are as the engine takes them
-        return lambda number: runtime.run(batches[number % NUM_BATCHES], entry_point=name)
-    calls = [prepare(name, batch) for batch in batches]
+    calls = [runtime.device_call(name, batch) for batch in batches]
     return lambda number: calls[number % NUM_BATCHES]()
 
 

@@ -18,7 +18,7 @@ from stargan_deploy.benchmarking.report.format import (
     versions,
 )
 from stargan_deploy.benchmarking.report.headlines import headlines
-from stargan_deploy.benchmarking.report.palette import COLOURS, SHAPE_WORDS
+from stargan_deploy.benchmarking.report.palette import SHAPE_WORDS, colours
 from stargan_deploy.benchmarking.results import Results, Row
 from stargan_deploy.presentation.bars import BarChart
 from stargan_deploy.presentation.page import write_page
@@ -75,7 +75,7 @@ def write_report(results: Results, path: Path) -> None:
         training_chart=charts.training_chart(results.training),
         tables=[table for table in tables if table.lines],
         how_to_read=(*HOW_TO_READ, ("Method", METHOD)),
-        colours=COLOURS,
+        colours=colours(),
     )
 
 

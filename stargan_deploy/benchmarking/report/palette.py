@@ -2,23 +2,11 @@
 
 import zlib
 
+from stargan_deploy.backends.registry import runtime_names, runtime_spec
 from stargan_deploy.benchmarking.results import Row
-
-BACKENDS = {
-    "eager": ("#33333a", "#acadb6"),
-    "compile": ("#c49915", "#fbc857"),
-    "onnx": ("#3757c3", "#2b92f4"),
-    "openvino": ("#0a946b", "#35e8b5"),
-    "pt2": ("#972885", "#b26eae"),
-    "trt": ("#bb100c", "#d26833"),
-}
-"""Colours of the backends on light and on dark paper, which every eye tells apart."""
 
 OTHERS = (("#14abd7", "#03c4fe"), ("#8a8f98", "#6f747d"))
 """Further colours, for backends that are not known here."""
-
-COLOURS = (*BACKENDS.values(), *OTHERS)
-"""The page has them as `--b0`, `--b1` and so on."""
 
 SHAPES = {"int8": "diamond", "float16": "triangle", "bfloat16": "square"}
 
@@ -30,12 +18,18 @@ SHAPE_WORDS = (
 """What the shapes mean, for the note above a chart."""
 
 
+def colours() -> tuple[tuple[str, str], ...]:
+    """Colours on light and on dark paper; the page has them as `--b0`, `--b1` and so on."""
+    return (*(runtime_spec(name).colours for name in runtime_names()), *OTHERS)
+
+
 def colour(backend: str) -> str:
     """The page's name for a backend's colour; the same in every chart and every run."""
-    if backend in BACKENDS:
-        return f"b{list(BACKENDS).index(backend)}"
+    known = runtime_names()
+    if backend in known:
+        return f"b{known.index(backend)}"
     name = backend.encode("utf-8", "replace")
-    return f"b{len(BACKENDS) + zlib.crc32(name) % len(OTHERS)}"
+    return f"b{len(known) + zlib.crc32(name) % len(OTHERS)}"
 
 
 def shape(row: Row) -> str:

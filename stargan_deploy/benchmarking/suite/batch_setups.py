@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stargan_deploy.backends.registry import BACKENDS
+from stargan_deploy.backends.registry import AUTO, runtime_names
 from stargan_deploy.batch.plan import BatchJob
 from stargan_deploy.batch.run import BatchRequest, run_batch
 from stargan_deploy.batch.session import BatchSession, open_session
@@ -32,8 +32,8 @@ class BatchSide:
     """Of the export; None takes the backend's default."""
 
     def __post_init__(self) -> None:
-        if self.backend not in ("auto", *BACKENDS):
-            raise ValueError(f"backend must be auto or one of {', '.join(BACKENDS)}")
+        if self.backend not in (AUTO, *runtime_names()):
+            raise ValueError(f"backend must be auto or one of {', '.join(runtime_names())}")
         if self.backend == "auto" and self.precision is not None:
             raise ValueError("precision goes with a backend; auto chooses both")
 

@@ -12,29 +12,22 @@ from pathlib import Path
 from stargan_deploy.backends.artefact import companion_path
 from stargan_deploy.backends.base import Runtime
 from stargan_deploy.backends.difference import precision_of
-from stargan_deploy.backends.registry import CHECKPOINT_SUFFIX, backends_for
+from stargan_deploy.backends.registry import (
+    REFERENCE,
+    artefact_bytes,
+    backends_for,
+    runtime_names,
+    runtime_spec,
+)
+from stargan_deploy.backends.spec import CHECKPOINT_SUFFIX
 from stargan_deploy.benchmarking.results import StartUp, Unusable
 from stargan_deploy.card.card import ModelCard, Precision
 from stargan_deploy.card.inputs import draw_inputs
 from stargan_deploy.devices import parse_device
 from stargan_deploy.errors import UsageError, unknown_name
-from stargan_deploy.files.atomic import size_bytes
 from stargan_deploy.inference.choose import RuntimeRequest, resolve_runtime
 from stargan_deploy.inference.find import read_model
 from stargan_deploy.inference.translator import check_size
-
-OFFERED: dict[str, tuple[Precision, ...]] = {
-    "eager": ("fp32",),
-    "compile": ("fp32", "bf16", "fp16"),
-    "onnx": ("fp32", "fp16", "int8"),
-    "openvino": ("fp32", "bf16", "int8"),
-    "pt2": ("fp32", "bf16", "fp16"),
-    "trt": ("fp32", "fp16"),
-}
-"""Precisions of each backend; those of artefacts are the formats', triton's being onnx's."""
-
-CPU_BACKENDS = ("eager", "compile", "onnx", "openvino", "pt2")
-CUDA_BACKENDS = ("eager", "compile", "onnx", "pt2", "trt")
 
 USUAL: dict[str, tuple[Precision, ...]] = {
     "cpu": ("fp32", "bf16", "int8"),
@@ -102,30 +95,29 @@ def list_entries(
 
     Args:
         device: "cpu" or "cuda:N".
-        backends: names in `OFFERED`; none takes all that compute on the device.
+        backends: names of backends; none takes all that compute on the device.
         precisions: none takes the `USUAL` ones.
 
     Raises:
         UsageError: an unknown backend or precision.
     """
-    kind = device.partition(":")[0]
-    native = CUDA_BACKENDS if kind == "cuda" else CPU_BACKENDS
+    kind, native = parse_device(device).kind, _native(device)
+    offered = {name: runtime_spec(name).precisions for name in runtime_names()}
     for name in backends:
-        if name not in OFFERED:
-            raise UsageError(unknown_name("backend", name, OFFERED))
-    known = dict.fromkeys(p for offered in OFFERED.values() for p in offered)
+        runtime_spec(name)
+    known = dict.fromkeys(p for precisions in offered.values() for p in precisions)
     for name in precisions:
         if name not in known:
             raise UsageError(unknown_name("precision", name, known))
     wanted = precisions or USUAL.get(kind, ("fp32",))
-    entries = [Entry(backend="eager", precision="fp32")]
+    entries = [Entry(backend=REFERENCE, precision="fp32")]
     entries += [
         Entry(backend=backend, precision=precision)
         for precision in known
         for backend in (backends or native)
-        if backend in native and precision in wanted and precision in OFFERED[backend]
+        if backend in native and precision in wanted and precision in offered[backend]
     ]
-    return list(dict.fromkeys(entries)), _left_out(kind, backends, wanted if precisions else ())
+    return list(dict.fromkeys(entries)), _left_out(device, backends, wanted if precisions else ())
 
 
 def choose_points(card: ModelCard, wishes: Sequence[str] = ()) -> tuple[str, ...]:
@@ -226,7 +218,9 @@ def make_contestant(
         path=path,
         runtime=runtime,
         start_up=StartUp(build_s=opened.build_s, load_s=opened.load_s, first_call_s=first_call_s),
-        artefact_bytes=size_bytes(file if file.exists() else path),  # the given one may be renamed
+        artefact_bytes=artefact_bytes(
+            file if file.exists() else path
+        ),  # the given one may be renamed
     )
 
 
@@ -235,9 +229,15 @@ def own_entry(artefact: Path, precision: Precision) -> Entry:
     return Entry(backend=backends_for(artefact)[0], precision=precision)
 
 
-def _left_out(kind: str, backends: Sequence[str], precisions: Sequence[str]) -> list[Unusable]:
+def _native(device: str) -> tuple[str, ...]:
+    """The backends that compute on a device."""
+    kind = parse_device(device).kind
+    return tuple(name for name in runtime_names() if kind in runtime_spec(name).devices)
+
+
+def _left_out(device: str, backends: Sequence[str], precisions: Sequence[str]) -> list[Unusable]:
     """The wishes that this device or the backends do not have."""
-    native = CUDA_BACKENDS if kind == "cuda" else CPU_BACKENDS
+    kind, native = parse_device(device).kind, _native(device)
     elsewhere = [
         Unusable(name=name, reason=f"does not compute on {kind}")
         for name in backends
@@ -247,7 +247,9 @@ def _left_out(kind: str, backends: Sequence[str], precisions: Sequence[str]) -> 
         Unusable(name=f"{backend} {precision}", reason=f"{backend} does not exist at {precision}")
         for backend in backends
         for precision in precisions
-        if backend in native and backend != "eager" and precision not in OFFERED[backend]
+        if backend in native
+        and backend != REFERENCE
+        and precision not in runtime_spec(backend).precisions
     ]
     return elsewhere + missing
 

@@ -12,7 +12,7 @@ from stargan_deploy.backends.difference import (
     limits_for,
     precision_of,
 )
-from stargan_deploy.backends.registry import CHECKPOINT_SUFFIX
+from stargan_deploy.backends.spec import CHECKPOINT_SUFFIX
 from stargan_deploy.benchmarking.measure.memory import PeakMemory, measure_peak_memory
 from stargan_deploy.benchmarking.measure.memory import Workload as MemoryWorkload
 from stargan_deploy.benchmarking.measure.timed_calls import Workload

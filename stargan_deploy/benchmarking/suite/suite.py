@@ -14,7 +14,8 @@ from itertools import product
 from pathlib import Path
 
 from stargan_deploy.backends.difference import precision_of
-from stargan_deploy.backends.registry import CHECKPOINT_SUFFIX, read_card_of
+from stargan_deploy.backends.registry import REFERENCE, read_card_of
+from stargan_deploy.backends.spec import CHECKPOINT_SUFFIX
 from stargan_deploy.benchmarking.machine.machine import describe_machine, take_snapshot
 from stargan_deploy.benchmarking.measure.timed_calls import Workload
 from stargan_deploy.benchmarking.measure.timing import Limits, measure
@@ -184,7 +185,7 @@ class _Run:
         config = self.config
         if self.model.suffix.lower() != CHECKPOINT_SUFFIX:
             precision = precision_of(read_card_of(self.model).precision)
-            eager = Entry(backend="eager", precision="fp32")
+            eager = Entry(backend=REFERENCE, precision="fp32")
             return [(eager, self.checkpoint), (own_entry(self.model, precision), self.model)], []
         entries, left_out = list_entries(self.device, config.backends, config.precisions)
         return [(entry, self.model) for entry in entries], left_out

@@ -6,7 +6,7 @@ import typer
 
 from stargan_deploy.cli.console import say, show, show_json
 from stargan_deploy.cli.options import Json, Quiet
-from stargan_deploy.errors import BackendError, UsageError, unknown_name
+from stargan_deploy.errors import BackendError
 
 if TYPE_CHECKING:
     from stargan_deploy.backends.doctor import Finding, Machine
@@ -29,20 +29,22 @@ def doctor(
     The exit code is 0 whenever the table could be made, unless --backend asks for one.
     """
     from stargan_deploy.backends.doctor import examine_machine
-    from stargan_deploy.backends.registry import BACKENDS
+    from stargan_deploy.backends.registry import runtime_names, runtime_spec
     from stargan_deploy.config import to_mapping
 
-    if backend is not None and backend not in BACKENDS:
-        raise UsageError(unknown_name("backend", backend, BACKENDS))
+    if backend is not None:
+        runtime_spec(backend)
     machine = examine_machine()
-    findings = _examine([backend] if backend else list(BACKENDS))
+    findings = _examine([backend] if backend else list(runtime_names()))
     if json_output:
         rows = [to_mapping(finding) for finding in findings]
         show_json({"machine": to_mapping(machine), "backends": rows})
     else:
         show("\n".join([*_machine_lines(machine), "", *_table(findings)]))
     if backend and not findings[0].usable:
-        raise BackendError(_complaint(findings[0]))
+        found = findings[0]
+        message = f"the {found.backend} backend is not usable here: {found.text}"
+        raise BackendError(message, hint=found.remedy)
 
 
 def _examine(names: list[str]) -> list["Finding"]:
@@ -54,11 +56,6 @@ def _examine(names: list[str]) -> list["Finding"]:
         say(f"trying {name} ({number} of {len(names)})")
         findings.append(examine(name))
     return findings
-
-
-def _complaint(finding: "Finding") -> str:
-    remedy = f"; {finding.remedy}" if finding.remedy else ""
-    return f"the {finding.backend} backend is not usable here: {finding.text}{remedy}"
 
 
 def _machine_lines(machine: "Machine") -> list[str]:

@@ -23,7 +23,6 @@ from stargan_deploy.cli.models.export_options import (
     Stochastic,
 )
 from stargan_deploy.cli.options import DryRun, Json, Quiet, Weights
-from stargan_deploy.files.atomic import size_bytes
 
 if TYPE_CHECKING:
     from stargan_deploy.export.export import ExportResult
@@ -63,7 +62,7 @@ def export(
 
     There are no other combinations. INT8 is calibrated on photos.
     """  # noqa: D301 - backspace is how typer is told to keep the lines
-    from stargan_deploy.backends.formats import EngineOptions
+    from stargan_deploy.backends.exporter import EngineOptions
     from stargan_deploy.export.plan import ExportOptions
     from stargan_deploy.inference.find import find_model_path
 
@@ -92,11 +91,11 @@ def export(
 
 
 def _plan(checkpoint: Path, out: str | None, options: "ExportOptions") -> "ExportPlan":
-    from stargan_deploy.backends.formats import choose_precision, load_format
+    from stargan_deploy.backends.registry import choose_precision, format_spec
     from stargan_deploy.export.plan import default_name, plan_export
 
     choose_precision(options.format, options.precision)
-    suffix = load_format(options.format).SUFFIX
+    suffix = format_spec(options.format).suffix
     path = _destination(out, default_name(checkpoint) + suffix, is_folder=not suffix)
     return plan_export(checkpoint, out=path, options=options)
 
@@ -145,11 +144,12 @@ def _show_plan(plan: "ExportPlan", json_output: bool) -> None:
 
 
 def _show_result(plan: "ExportPlan", result: "ExportResult", replaced: set[Path]) -> None:
+    from stargan_deploy.backends.registry import artefact_bytes
     from stargan_deploy.cli.models.verdicts import show_verdicts
 
     for name, path in plan.files.items():
         did = "replaced" if path in replaced else "wrote"
-        show(f"{did} {path} ({name}, {size_bytes(path) / 1e6:.1f} MB)")
+        show(f"{did} {path} ({name}, {artefact_bytes(path) / 1e6:.1f} MB)")
     for note in result.card.notes:
         show(note)
     show_verdicts(result.verdicts, unverified=result.card.unverified)
@@ -167,10 +167,11 @@ def _facts(plan: "ExportPlan") -> dict[str, Any]:
 
 
 def _outcome(plan: "ExportPlan", result: "ExportResult") -> dict[str, Any]:
+    from stargan_deploy.backends.registry import artefact_bytes
     from stargan_deploy.config import to_mapping
 
     files = [
-        {"path": str(path), "entry_point": name, "size_bytes": size_bytes(path)}
+        {"path": str(path), "entry_point": name, "size_bytes": artefact_bytes(path)}
         for name, path in plan.files.items()
     ]
     return {

@@ -9,7 +9,6 @@ from stargan_deploy.cli.console import say, show, show_json
 from stargan_deploy.cli.models.foreign_graph import graph_lines, read_foreign_graph
 from stargan_deploy.cli.options import Json, Quiet
 from stargan_deploy.errors import ModelError
-from stargan_deploy.files.atomic import size_bytes
 from stargan_deploy.presentation.text import one_line
 
 if TYPE_CHECKING:
@@ -45,6 +44,7 @@ def info(
     quiet: Quiet = False,  # noqa: ARG001 - its callback silences
 ) -> None:
     """Prints the model card of a file: what it is, takes, gives, and how it was proven."""
+    from stargan_deploy.backends.registry import artefact_bytes
     from stargan_deploy.config import to_mapping
 
     path = _find(file)
@@ -53,7 +53,7 @@ def info(
         plain = to_mapping(card) if card else None
         show_json({"file": str(path), "card": plain, "graph": graph})
         return
-    size = f"{path} ({size_bytes(path) / 1e6:.1f} MB)"
+    size = f"{path} ({artefact_bytes(path) / 1e6:.1f} MB)"
     lines = _card_lines(card, path) if card else graph_lines(graph or {})
     for what, words in [("file", size), *lines]:
         show(one_line(f"{what:{COLUMN}} {words}").rstrip())

@@ -2,7 +2,7 @@
 
 from stargan_deploy.backends.base import Arrays
 from stargan_deploy.backends.difference import Difference, compare_outputs
-from stargan_deploy.backends.formats import Calibration
+from stargan_deploy.backends.exporter import Calibration
 from stargan_deploy.card.card import EntryPoint, ModelCard
 from stargan_deploy.export.proof.cases import make_case
 from stargan_deploy.export.proof.images import Faces

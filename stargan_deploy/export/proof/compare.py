@@ -24,6 +24,7 @@ from stargan_deploy.backends.difference import (
     overall,
     precision_of,
 )
+from stargan_deploy.backends.registry import package_names
 from stargan_deploy.card.card import EntryPoint, Verdict, library_versions
 from stargan_deploy.card.pixels import as_pixels
 from stargan_deploy.devices import machine_name
@@ -41,18 +42,6 @@ _WORDING = {
     "label_agreement": "same labels {:.1%}",
     "vector_difference": "relative distance of vectors {:.1e}",
 }
-
-_LIBRARIES = (
-    "torch",
-    "numpy",
-    "onnx",
-    "onnxruntime",
-    "onnxruntime-gpu",
-    "openvino",
-    "tensorrt",
-    "tensorrt-rtx",
-)
-"""Packages whose versions a verdict names, where they are installed."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -188,7 +177,7 @@ def _compare_entry_point(
         worst_image=_place(worst.case, worst.difference.worst_row, point),
         speedup=_speedup(name, cases[-1], reference, candidate),
         machine=machine_name(candidate.device),
-        versions=library_versions(*_LIBRARIES),
+        versions=library_versions("numpy", *package_names()),
     )
     return Comparison(verdict=verdict, worst=worst.worst)
 

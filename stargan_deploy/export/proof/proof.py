@@ -5,11 +5,15 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from stargan_deploy.backends.base import OpenOptions
 from stargan_deploy.backends.difference import Tolerance
-from stargan_deploy.backends.eager.runtime import EagerRuntime
-from stargan_deploy.backends.formats import Format
-from stargan_deploy.backends.registry import open_runtime
+from stargan_deploy.backends.registry import (
+    REFERENCE,
+    SOURCE,
+    format_spec,
+    load_exporter,
+    open_runtime,
+)
+from stargan_deploy.backends.spec import BackendSpec
 from stargan_deploy.devices import is_cuda_usable
 from stargan_deploy.errors import BackendError
 from stargan_deploy.export.plan import ExportPlan
@@ -29,7 +33,6 @@ class Proof:
 
 def prove_artefact(
     plan: ExportPlan,
-    target: Format,
     files: Mapping[str, Path],
     source: Mapping[str, Path],
     tolerance: Tolerance,
@@ -38,7 +41,6 @@ def prove_artefact(
 
     Args:
         plan: what was exported.
-        target: its format.
         files: the files of each entry point, the main one first.
         source: the ONNX files that they were made from; empty where there are none.
         tolerance: the limits.
@@ -47,11 +49,11 @@ def prove_artefact(
         ParityError: the artefact fails, or gives numbers that cannot be compared.
         BackendError: a device that the user named is not usable, or there is nothing to compare.
     """
-    main, *_ = files.values()
+    spec, (main, *_) = format_spec(plan.format), files.values()
     found, reasons = list[Comparison](), list[str]()
-    for device in _devices(plan, target):
+    for device in _devices(plan, spec):
         try:
-            found += _compare(plan, main, target.BACKEND, device, tolerance)
+            found += _compare(plan, main, spec.backend, device, tolerance)
         except BackendError as error:
             reasons.append(str(error))
     if found:
@@ -59,24 +61,25 @@ def prove_artefact(
             _log.warning("proven on the CPU only: %s", reason)
         return Proof(comparisons=tuple(found))
     reason = "; ".join(reasons)
-    if not source or target.RUNS_SOURCE:
+    if not source or load_exporter(plan.format).runs_source:
         raise BackendError(f"cannot prove the export: {reason}")
     first, *_ = source.values()
-    comparisons = _compare(plan, first, "onnx", "cpu", tolerance)
+    comparisons = _compare(plan, first, SOURCE, "cpu", tolerance)
     return Proof(comparisons=tuple(comparisons), unverified=reason)
 
 
-def _devices(plan: ExportPlan, target: Format) -> tuple[str, ...]:
+def _devices(plan: ExportPlan, spec: BackendSpec) -> tuple[str, ...]:
     if plan.options.device is not None:
         return (plan.options.device,)
-    usable = tuple(d for d in target.DEVICES if d == "cpu" or is_cuda_usable())
-    return usable or target.DEVICES
+    usable = tuple(kind for kind in spec.devices if kind == "cpu" or is_cuda_usable())
+    return usable or spec.devices
 
 
 def _compare(
     plan: ExportPlan, path: Path, backend: str, device: str, tolerance: Tolerance
 ) -> tuple[Comparison, ...]:
-    options = OpenOptions(device=device, weights=plan.card.weights)
     candidate = open_runtime(path, backend=backend, device=device)
-    with candidate, EagerRuntime(plan.checkpoint, options) as reference:
+    weights = plan.card.weights
+    expected = open_runtime(plan.checkpoint, backend=REFERENCE, device=device, weights=weights)
+    with candidate, expected as reference:
         return compare(reference, candidate, tolerance, plan.proof_faces)

@@ -5,15 +5,14 @@ import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from stargan_deploy.backends.base import OpenOptions
-from stargan_deploy.backends.eager.runtime import EagerRuntime
-from stargan_deploy.backends.formats import FORMAT_OF, load_format
 from stargan_deploy.backends.registry import (
-    CHECKPOINT_SUFFIX,
+    REFERENCE,
     backends_for,
+    load_exporter,
     open_runtime,
     read_card_of,
 )
+from stargan_deploy.backends.spec import CHECKPOINT_SUFFIX
 from stargan_deploy.card.card import ModelCard, Verdict
 from stargan_deploy.errors import ModelError, StarganDeployError, UsageError
 from stargan_deploy.export.proof.compare import Comparison, compare, tolerance_for
@@ -66,7 +65,7 @@ def verify(
     faces = photo_faces(images, card.preprocessing) if images else synthetic_face
     comparisons = _compare(path, card, checkpoint, device, faces)
     card = _with_verdicts(card, [comparison.verdict for comparison in comparisons])
-    target = load_format(FORMAT_OF[path.suffix.lower()])
+    target = load_exporter(backends_for(path)[0])
     for file in _files_of(path, card):
         target.attach_card(file, card)
     return Verification(card=card, comparisons=comparisons, checkpoint=checkpoint)
@@ -97,8 +96,10 @@ def _compare(
     path: Path, card: ModelCard, checkpoint: Path, device: str | None, faces: Faces
 ) -> tuple[Comparison, ...]:
     with open_runtime(path, backend=backends_for(path)[0], device=device) as candidate:
-        options = OpenOptions(device=candidate.device, weights=card.weights)
-        with EagerRuntime(checkpoint, options) as reference:
+        expected = open_runtime(
+            checkpoint, backend=REFERENCE, device=candidate.device, weights=card.weights
+        )
+        with expected as reference:
             return compare(reference, candidate, tolerance_for(card.precision), faces)
 
 

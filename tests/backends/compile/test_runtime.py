@@ -6,7 +6,7 @@ import torch
 
 from stargan_deploy.backends.base import OpenOptions
 from stargan_deploy.backends.compile.inductor import computes_in
-from stargan_deploy.backends.compile.runtime import CompiledRuntime, try_out
+from stargan_deploy.backends.compile.runtime import CompiledRuntime
 from stargan_deploy.backends.eager.runtime import EagerRuntime
 from stargan_deploy.backends.registry import open_runtime
 from stargan_deploy.errors import BackendError, UsageError
@@ -87,7 +87,7 @@ def test_a_missing_compiler_is_named_on_entry(checkpoint, monkeypatch):
     ):
         pass
     with pytest.raises(BackendError, match="no-such-compiler"):
-        try_out()
+        CompiledRuntime.self_test()
 
 
 def test_what_cannot_be_compiled_is_one_line(checkpoint):
@@ -117,8 +117,8 @@ def test_a_device_call_runs_the_compiled_network(checkpoint):
         assert runtime.device_call("translate", INPUTS)() is None
 
 
-def test_trying_it_out_compiles_something():
-    text = try_out()
+def test_the_self_test_compiles_something():
+    text = CompiledRuntime.self_test().text
     assert text.startswith(f"torch {torch.__version__}: fp32")
     assert ("bf16" in text) == computes_in("bf16", "cpu") or torch.cuda.is_available()
 

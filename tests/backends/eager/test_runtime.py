@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from stargan_deploy.backends.base import OpenOptions
-from stargan_deploy.backends.eager.runtime import EagerRuntime, layer_types, try_out
+from stargan_deploy.backends.eager.runtime import EagerRuntime, layer_types
 from stargan_deploy.errors import BackendError, ModelError, UsageError
 from stargan_deploy.families.blocks.precision import lower_convolutions
 from stargan_deploy.families.checkpoint import build_model, load_checkpoint, save_checkpoint
@@ -150,5 +150,5 @@ def test_a_device_call_runs_the_network_and_gives_nothing(checkpoint):
         assert call() is None
 
 
-def test_trying_it_out_names_version_and_devices():
-    assert try_out().startswith(f"torch {torch.__version__}: fp32 on cpu")
+def test_the_self_test_names_version_and_devices():
+    assert EagerRuntime.self_test().text.startswith(f"torch {torch.__version__}: fp32 on cpu")

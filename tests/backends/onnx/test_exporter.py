@@ -12,8 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stargan_deploy.backends.base import OpenOptions
-from stargan_deploy.backends.formats import GraphRequest, WrittenGraph
+from stargan_deploy.backends.exporter import GraphRequest, WrittenGraph
 from stargan_deploy.backends.onnx import exporter as to_onnx
+from stargan_deploy.backends.onnx.exporter import OnnxExporter
 from stargan_deploy.backends.onnx.runtime import OnnxRuntime
 from stargan_deploy.backends.pixel_graph import PixelModule
 from stargan_deploy.card.card import EntryPoint, Precision
@@ -49,7 +50,7 @@ def image_point(*sides: int | Dim) -> EntryPoint:
 def write(network: nn.Module, point: EntryPoint, path, precision: Precision = "fp32"):
     module = PixelModule(network, point, "float").eval()
     request = GraphRequest(module=module, point=point, precision=precision, image_size=32)
-    return to_onnx.write_graph(request, path)
+    return OnnxExporter().write_graph(request, path)
 
 
 def test_norms_use_the_images_own_statistics(exported, checkpoint):
@@ -220,7 +221,7 @@ def test_exporting_is_quiet_and_restores_what_it_silenced(
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     request = generator_request(checkpoint, precision)
     filters = list(warnings.filters)
-    to_onnx.write_graph(request, tmp_path / "quiet.onnx")
+    OnnxExporter().write_graph(request, tmp_path / "quiet.onnx")
     assert capfd.readouterr() == ("", "")
     assert not [record for record in caplog.records if record.levelno >= logging.INFO]
     assert warnings.filters == filters
@@ -332,7 +333,7 @@ def test_tensorrt_parses_fp16_and_keeps_it(half, entry_point):
 def quantized(checkpoint, tmp_path_factory) -> tuple[onnx.ModelProto, WrittenGraph]:
     """The generator at INT8."""
     path = tmp_path_factory.mktemp("int8") / "int8.onnx"
-    written = to_onnx.write_graph(generator_request(checkpoint, "int8"), path)
+    written = OnnxExporter().write_graph(generator_request(checkpoint, "int8"), path)
     return onnx.load(path), written
 
 

@@ -10,9 +10,10 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from stargan_deploy.backends.difference import compare_images
-from stargan_deploy.backends.formats import Calibration, GraphRequest
+from stargan_deploy.backends.exporter import Calibration, GraphRequest
 from stargan_deploy.backends.onnx import exporter as to_onnx
 from stargan_deploy.backends.onnx import quantize
+from stargan_deploy.backends.onnx.exporter import OnnxExporter
 from stargan_deploy.backends.onnx.quantize import GOAL, quantize_graph
 from stargan_deploy.backends.pixel_graph import PixelModule
 from stargan_deploy.card.card import EntryPoint
@@ -183,7 +184,7 @@ def float_graph(network: nn.Module, path) -> onnx.ModelProto:
     ]
     point = EntryPoint(file="", payload_sha256="", inputs=(specs[0],), outputs=(specs[1],))
     module = PixelModule(network, point, "float").eval()
-    to_onnx.write_graph(
+    OnnxExporter().write_graph(
         GraphRequest(module=module, point=point, precision="fp32", image_size=16), path
     )
     return onnx.load(path)

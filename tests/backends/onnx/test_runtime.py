@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from stargan_deploy.backends.base import OpenOptions
 from stargan_deploy.backends.eager.runtime import EagerRuntime
-from stargan_deploy.backends.onnx import runtime as onnxrt
-from stargan_deploy.backends.onnx.runtime import OnnxRuntime, read_card
+from stargan_deploy.backends.onnx import file as onnx_file
+from stargan_deploy.backends.onnx import runtime as onnx_runtime
+from stargan_deploy.backends.onnx.file import read_card
+from stargan_deploy.backends.onnx.runtime import OnnxRuntime
 from stargan_deploy.card.card import CARD_KEY
 from stargan_deploy.card.pixels import pixels_to_tensor, tensor_to_pixels
 from stargan_deploy.errors import BackendError, CardError, ModelError, UsageError
@@ -44,7 +46,7 @@ def save_with_card(model: onnx.ModelProto, card: str, path: Path) -> None:
 def forge_hash(path: Path, model: onnx.ModelProto) -> None:
     """Writes a changed graph whose card claims that it is the right one."""
     card = read_card(path)
-    forged = onnxrt.payload_sha256(onnxrt.graph_bytes(model))
+    forged = onnx_file.payload_sha256(onnx_file.graph_bytes(model))
     old = card.entry_points["translate"].payload_sha256
     save_with_card(model, card.to_json().replace(old, forged), path)
 
@@ -238,7 +240,7 @@ def test_a_gpu_that_onnxruntime_cannot_use_is_refused_with_what_is_missing(
         pytest.skip("needs onnxruntime-gpu")
     if torch.cuda.is_available():
         pytest.skip("needs a machine without a GPU")
-    monkeypatch.setattr(onnxrt, "pick_device", lambda name: torch.device("cuda:0"))
+    monkeypatch.setattr(onnx_runtime, "pick_device", lambda name: torch.device("cuda:0"))
     with pytest.raises(BackendError, match=r"onnxruntime cannot use cuda:0: .*--device cpu"):
         OnnxRuntime(artefact, OpenOptions(device="cuda")).__enter__()
     assert capfd.readouterr() == ("", "")
@@ -249,7 +251,7 @@ def test_a_gpu_that_nobody_asked_for_falls_back_with_a_warning(artefact, monkeyp
         pytest.skip("needs a machine without a GPU")
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
         pytest.skip("needs onnxruntime-gpu")
-    monkeypatch.setattr(onnxrt, "pick_device", lambda name: torch.device("cuda:0"))
+    monkeypatch.setattr(onnx_runtime, "pick_device", lambda name: torch.device("cuda:0"))
     with OnnxRuntime(artefact) as runtime:
         assert runtime.device == "cpu"
     assert "computing on the CPU" in caplog.text
@@ -257,7 +259,7 @@ def test_a_gpu_that_nobody_asked_for_falls_back_with_a_warning(artefact, monkeyp
 
 def test_an_onnxruntime_without_cuda_says_how_to_get_it(artefact, monkeypatch):
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
-    monkeypatch.setattr(onnxrt, "pick_device", torch.device)
+    monkeypatch.setattr(onnx_runtime, "pick_device", torch.device)
     with pytest.raises(BackendError, match="onnxruntime-gpu"):
         OnnxRuntime(artefact, OpenOptions(device="cuda:0")).__enter__()
     with pytest.raises(BackendError, match="mps"):

@@ -20,12 +20,13 @@ if not importlib.util.find_spec("openvino"):  # which must not be imported with 
 from stargan_deploy.backends.base import OpenOptions
 from stargan_deploy.backends.difference import compare_images
 from stargan_deploy.backends.eager.runtime import EagerRuntime
-from stargan_deploy.backends.formats import Calibration, GraphRequest, WrittenGraph
-from stargan_deploy.backends.onnx import exporter as to_onnx
-from stargan_deploy.backends.openvino import exporter as to_openvino
+from stargan_deploy.backends.exporter import Calibration, GraphRequest, WrittenGraph
+from stargan_deploy.backends.onnx.exporter import OnnxExporter
 from stargan_deploy.backends.openvino import file as ir
 from stargan_deploy.backends.openvino.compile import openvino_core
-from stargan_deploy.backends.openvino.runtime import OpenVinoRuntime, read_card
+from stargan_deploy.backends.openvino.exporter import OpenVinoExporter
+from stargan_deploy.backends.openvino.file import read_card
+from stargan_deploy.backends.openvino.runtime import OpenVinoRuntime
 from stargan_deploy.backends.pixel_graph import PixelModule
 from stargan_deploy.backends.registry import is_proven
 from stargan_deploy.card.card import ModelCard
@@ -88,7 +89,7 @@ def make_source(checkpoint: Path, name: str, folder: Path, spoil: Callable | Non
         image_size=content.card.preprocessing.image_size,
     )
     graph = folder / f"{name}.onnx"
-    to_onnx.write_graph(request, graph)
+    OnnxExporter().write_graph(request, graph)
     return Source(dataclasses.replace(request, graph=graph), content.card)
 
 
@@ -132,7 +133,7 @@ class Written:
 
 def write(source: Source, precision: str, folder: Path) -> Written:
     path = folder / "tiny.xml"
-    graph = to_openvino.write_graph(source.at(precision), path)
+    graph = OpenVinoExporter().write_graph(source.at(precision), path)
     return Written(path=path, graph=graph, source=source)
 
 
@@ -213,7 +214,7 @@ def test_limits_of_the_card_stand_in_the_graph(translate, tmp_path):
         translate.request.point, inputs=tuple(map(limited, translate.request.point.inputs))
     )
     request = dataclasses.replace(translate.request, point=point)
-    to_openvino.write_graph(request, tmp_path / "limited.xml")
+    OpenVinoExporter().write_graph(request, tmp_path / "limited.xml")
     assert ports(tmp_path / "limited.xml")[:2] == [
         ("image", "u8", "[1..8,4..64,4..96,3]"),
         ("label", "f32", "[1..8,5]"),
@@ -236,13 +237,13 @@ def test_bf16_computes_in_bfloat16_from_float32_weights(in_fp32, translate, tmp_
 def test_int8_has_whole_numbers_for_weights_and_float_norms(in_int8, translate):
     assert in_int8.graph.precision == {"conv": "int8", "norm": "float32"}
     assert in_int8.graph.notes == ()
-    assert set(in_int8.graph.versions) == {"openvino", "nncf"}
+    assert set(in_int8.graph.packages) == {"openvino", "nncf"}
     assert in_int8.weights.stat().st_size < 1.5 * translate.num_weights
 
 
 def test_int8_pictures_are_near_those_of_pytorch(in_int8, translate, checkpoint, tmp_path):
     path = in_int8.copy_to(tmp_path)
-    to_openvino.attach_card(path, in_int8.card)
+    OpenVinoExporter().attach_card(path, in_int8.card)
     batch = translate.calibration.held_out[0]
     with EagerRuntime(checkpoint, OpenOptions(device="cpu")) as eager:
         floats = {"image": pixels_to_tensor(batch["image"]), "label": batch["label"]}
@@ -273,7 +274,7 @@ def test_a_card_comes_back_whatever_is_in_it_and_leaves_the_hash_alone(in_fp32, 
     card = dataclasses.replace(in_fp32.card, intended_use=text)
     for step in (1, 2):  # the second one replaces the first
         card = dataclasses.replace(card, step=step)
-        to_openvino.attach_card(path, card)
+        OpenVinoExporter().attach_card(path, card)
         assert read_card(path) == card
         assert ir.read_representation(path).sha256 == in_fp32.graph.payload_sha256
     model = openvino_core().read_model(path)
@@ -297,7 +298,7 @@ def test_the_classifier_is_quantised_too_without_a_word(classify, tmp_path, capf
     request = classify.at("int8")
     monkeypatch.chdir(tmp_path)
     filters = list(warnings.filters)
-    written = to_openvino.write_graph(request, tmp_path / "tiny.xml")
+    written = OpenVinoExporter().write_graph(request, tmp_path / "tiny.xml")
     assert written.precision == {"conv": "int8"}
     assert capfd.readouterr() == ("", "")
     assert warnings.filters == filters
@@ -325,7 +326,7 @@ def test_a_missing_library_is_named_with_the_command(
     request = translate.at(precision)
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(BackendError, match=rf"cannot use {library}: .*stargan-deploy\[openvino\]"):
-        to_openvino.write_graph(request, tmp_path / "tiny.xml")
+        OpenVinoExporter().write_graph(request, tmp_path / "tiny.xml")
 
 
 @needs_x86
@@ -351,7 +352,7 @@ def test_a_graph_that_is_not_onnx_is_refused_in_one_line(translate, tmp_path):
     request = dataclasses.replace(translate.request, graph=graph)
     root = logging.root.level, list(logging.root.filters)
     with pytest.raises(ExportError, match="OpenVINO cannot take this model: ") as caught:
-        to_openvino.write_graph(request, tmp_path / "tiny.xml")
+        OpenVinoExporter().write_graph(request, tmp_path / "tiny.xml")
     assert "\n" not in str(caught.value)
     assert (logging.root.level, logging.root.filters) == root
 
@@ -359,13 +360,13 @@ def test_a_graph_that_is_not_onnx_is_refused_in_one_line(translate, tmp_path):
 def test_a_graph_of_other_dimensions_is_refused(translate, classify, tmp_path):
     request = dataclasses.replace(translate.request, graph=classify.request.graph)
     with pytest.raises(ExportError, match="OpenVINO cannot take this model"):
-        to_openvino.write_graph(request, tmp_path / "tiny.xml")
+        OpenVinoExporter().write_graph(request, tmp_path / "tiny.xml")
 
 
 def test_weights_that_cannot_be_written_are_reported(translate, tmp_path):
     (tmp_path / "tiny.bin").mkdir()
     with pytest.raises(OutputError, match="choose another folder"):
-        to_openvino.write_graph(translate.request, tmp_path / "tiny.xml")
+        OpenVinoExporter().write_graph(translate.request, tmp_path / "tiny.xml")
 
 
 SIGNALLED = """

@@ -19,12 +19,11 @@ from stargan_deploy.backends.base import OpenOptions
 from stargan_deploy.backends.eager.runtime import EagerRuntime
 from stargan_deploy.backends.openvino import compile as ir_compile
 from stargan_deploy.backends.openvino import file as ir
-from stargan_deploy.backends.openvino.exporter import attach_card
+from stargan_deploy.backends.openvino.exporter import OpenVinoExporter
+from stargan_deploy.backends.openvino.file import read_card
 from stargan_deploy.backends.openvino.runtime import (
     KEPT_SHAPES,
     OpenVinoRuntime,
-    read_card,
-    try_out,
 )
 from stargan_deploy.backends.registry import open_runtime, read_card_of
 from stargan_deploy.card.card import ModelCard
@@ -67,13 +66,13 @@ def forge(path: Path, old: bytes, new: bytes) -> None:
     points["translate"] = dataclasses.replace(
         points["translate"], payload_sha256=ir.read_representation(path).sha256
     )
-    attach_card(path, dataclasses.replace(card, entry_points=points))
+    OpenVinoExporter().attach_card(path, dataclasses.replace(card, entry_points=points))
 
 
 def claim(path: Path, **changes: object) -> ModelCard:
     """Attaches a card with other fields."""
     card = dataclasses.replace(read_card(path), **changes)
-    attach_card(path, card)
+    OpenVinoExporter().attach_card(path, card)
     return card
 
 
@@ -246,8 +245,9 @@ def test_the_card_is_read_without_openvino(tiny):
     done = run_python(
         "import sys\n"
         "from pathlib import Path\n"
-        "from stargan_deploy.backends.openvino.runtime import OpenVinoRuntime, read_card\n"
-        f"card = read_card(Path({str(tiny)!r})); OpenVinoRuntime(Path({str(tiny)!r}))\n"
+        "from stargan_deploy.backends.openvino.runtime import OpenVinoRuntime\n"
+        f"path = Path({str(tiny)!r}); card = OpenVinoRuntime.read_card(path)\n"
+        "OpenVinoRuntime(path)\n"
         "print(card.family, 'openvino' in sys.modules)\n"
     )
     assert done.stdout == "stargan False\n", done.stderr
@@ -259,7 +259,7 @@ def test_a_missing_openvino_is_named_with_the_command(tiny, monkeypatch):
     with pytest.raises(BackendError, match=r"pip install 'stargan-deploy\[openvino\]'"):
         runtime.__enter__()
     with pytest.raises(BackendError, match=r"pip install 'stargan-deploy\[openvino\]'"):
-        try_out()
+        OpenVinoRuntime.self_test()
 
 
 def test_both_files_may_be_renamed(copied):
@@ -407,9 +407,9 @@ def test_nothing_is_printed_on_success(tiny, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_trying_out_names_version_cpu_and_precisions():
+def test_the_self_test_names_version_cpu_and_precisions():
     openvino = ir_compile.load_library()
-    text = try_out()
+    text = OpenVinoRuntime.self_test().text
     assert text.startswith(openvino.get_version().split("-")[0] + " on ")
     precisions = text.rpartition(": ")[2].split(", ")
     assert precisions[0] == "f32"
@@ -417,9 +417,10 @@ def test_trying_out_names_version_cpu_and_precisions():
 
 
 @needs_x86
-def test_trying_out_lists_no_precision_that_the_cpu_lacks():
+def test_the_self_test_lists_no_precision_that_the_cpu_lacks():
     done = on_an_old_cpu(
-        "from stargan_deploy.backends.openvino.runtime import try_out\nprint(try_out())"
+        "from stargan_deploy.backends.openvino.runtime import OpenVinoRuntime\n"
+        "print(OpenVinoRuntime.self_test().text)"
     )
     assert done.stdout.strip().endswith(": f32, int8"), done.stderr
     assert done.stderr == ""

@@ -6,11 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from stargan_deploy.backends.compile.inductor import computes_in
-from stargan_deploy.backends.formats import GraphRequest, load_format
+from stargan_deploy.backends.exporter import GraphRequest
 from stargan_deploy.backends.pixel_graph import PixelModule
 from stargan_deploy.backends.pt2 import exporter as to_pt2
+from stargan_deploy.backends.pt2.exporter import Pt2Exporter
 from stargan_deploy.backends.pt2.file import payload_sha256, read_card, read_entries
 from stargan_deploy.backends.pt2.runtime import load_code
+from stargan_deploy.backends.registry import format_spec, load_exporter
 from stargan_deploy.card.card import CARD_KEY, EntryPoint, parse_card
 from stargan_deploy.card.tensors import Dim, TensorSpec
 from stargan_deploy.errors import BackendError, ExportError, UsageError
@@ -64,8 +66,8 @@ def request(module, precision="fp32", device="cpu"):
 
 
 def test_it_is_a_format_that_the_exporter_finds():
-    target = load_format("pt2")
-    assert (target.SUFFIX, target.BACKEND, target.RUNS_SOURCE) == (".pt2", "pt2", False)
+    spec, target = format_spec("pt2"), load_exporter("pt2")
+    assert (spec.suffix, spec.backend, target.runs_source) == (".pt2", "pt2", False)
     assert target.source_precision("bf16") is None
 
 
@@ -120,7 +122,7 @@ def test_half_precision_is_in_the_convolutions_alone(tmp_path, monkeypatch, capf
     module = Small()
     wish = request(module, "bf16")
     path = tmp_path / "small.pt2"
-    written = to_pt2.write_graph(wish, path)
+    written = Pt2Exporter().write_graph(wish, path)
     assert capfd.readouterr() == ("", "")
     assert not list(Path.cwd().iterdir())
     assert written.precision == {"conv": "bfloat16", "linear": "bfloat16", "norm": "float32"}
@@ -139,7 +141,7 @@ def test_a_precision_that_would_be_emulated_is_refused(tmp_path):
     with pytest.raises(
         BackendError, match=r"no fast fp16 convolutions.* --precision fp32"
     ) as caught:
-        to_pt2.write_graph(request(Small(), "fp16"), tmp_path / "small.pt2")
+        Pt2Exporter().write_graph(request(Small(), "fp16"), tmp_path / "small.pt2")
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
 
@@ -163,7 +165,7 @@ def test_precision_is_read_off_the_graph(tmp_path):
     program = torch.export.export(Half(), (torch.zeros(1, 3, 4, 4),))
     assert to_pt2.measured_precision(program) == {"conv": "bfloat16+float32"}
     with pytest.raises(ExportError, match=r"does not compute in fp32: conv in bfloat16\+float32"):
-        to_pt2.write_graph(request(Half()), tmp_path / "half.pt2")
+        Pt2Exporter().write_graph(request(Half()), tmp_path / "half.pt2")
     assert not list(tmp_path.iterdir())
 
 
@@ -173,7 +175,7 @@ def test_a_module_that_cannot_be_traced_is_refused_in_one_line(tmp_path):
             return image if image.sum() > 0 else -image
 
     with pytest.raises(ExportError, match="torch cannot trace this model: ") as caught:
-        to_pt2.write_graph(request(Branching()), tmp_path / "x.pt2")
+        Pt2Exporter().write_graph(request(Branching()), tmp_path / "x.pt2")
     assert "\n" not in str(caught.value)
 
 
@@ -183,13 +185,13 @@ def test_sizes_baked_into_the_graph_are_refused(tmp_path):
             return image + torch.zeros(1, 3, 6, 6)
 
     with pytest.raises(ExportError, match="torch cannot trace"):
-        to_pt2.write_graph(request(Baked()), tmp_path / "x.pt2")
+        Pt2Exporter().write_graph(request(Baked()), tmp_path / "x.pt2")
 
 
 def test_a_missing_compiler_is_named_before_anything_is_done(tmp_path, monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(BackendError, match="there is no no-such-compiler here; install it"):
-        to_pt2.write_graph(request(Small()), tmp_path / "x.pt2")
+        Pt2Exporter().write_graph(request(Small()), tmp_path / "x.pt2")
     assert not list(tmp_path.iterdir())
 
 
@@ -197,7 +199,7 @@ def test_a_missing_compiler_is_named_before_anything_is_done(tmp_path, monkeypat
 @pytest.mark.parametrize("device", ["cuda", "mps"])
 def test_a_device_that_is_not_there_is_refused(tmp_path, device):
     with pytest.raises(BackendError, match=f"device {device} is not usable"):
-        to_pt2.write_graph(request(Small(), device=device), tmp_path / "x.pt2")
+        Pt2Exporter().write_graph(request(Small(), device=device), tmp_path / "x.pt2")
 
 
 def test_a_compiler_that_fails_is_quoted_and_nothing_is_left(tmp_path, monkeypatch):
@@ -213,7 +215,7 @@ def test_a_compiler_that_fails_is_quoted_and_nothing_is_left(tmp_path, monkeypat
     with pytest.raises(
         BackendError, match=r"the C\+\+ compiler said: error: no room; .*apt install"
     ):
-        to_pt2.write_graph(request(Small()), tmp_path / "x.pt2")
+        Pt2Exporter().write_graph(request(Small()), tmp_path / "x.pt2")
     assert not list(tmp_path.iterdir())
 
 
@@ -256,7 +258,7 @@ def test_factors_of_a_norm_stay_with_their_features(tmp_path):
     """Torch's freezing folds them into a transposed convolution's weights along the wrong axis."""
     wish = request(Square())
     path = tmp_path / "square.pt2"
-    to_pt2.write_graph(wish, path)
+    Pt2Exporter().write_graph(wish, path)
     image = torch.rand(2, 3, 8, 8) * 2 - 1
     (found,) = load_code(read_entries(path), "cpu")([image])
     with torch.no_grad():

@@ -19,7 +19,7 @@ from stargan_deploy.backends.pt2.file import (
     read_target,
     write_package,
 )
-from stargan_deploy.backends.pt2.runtime import Pt2Runtime, try_out
+from stargan_deploy.backends.pt2.runtime import Pt2Runtime
 from stargan_deploy.backends.registry import open_runtime
 from stargan_deploy.card.pixels import pixels_to_tensor, tensor_to_pixels
 from stargan_deploy.card.tensors import Dim
@@ -232,16 +232,16 @@ def test_nothing_stays_in_the_temporary_folder(package, monkeypatch, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_trying_it_out_makes_and_runs_a_package():
-    text = try_out()
+def test_the_self_test_makes_and_runs_a_package():
+    text = Pt2Runtime.self_test().text
     assert f"torch {torch.__version__}: fp32" in text
     assert "on cpu" in text
 
 
-def test_trying_it_out_without_a_compiler_says_what_to_install(monkeypatch):
+def test_the_self_test_without_a_compiler_says_what_to_install(monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(BackendError, match="no no-such-compiler here; install it"):
-        try_out()
+        Pt2Runtime.self_test()
 
 
 def test_the_hash_on_the_card_is_that_of_the_content(package):

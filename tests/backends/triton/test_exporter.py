@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from stargan_deploy.backends.base import OpenOptions
 from stargan_deploy.backends.eager.runtime import EagerRuntime
-from stargan_deploy.backends.formats import GraphRequest
-from stargan_deploy.backends.onnx import exporter as to_onnx
-from stargan_deploy.backends.onnx import runtime as onnxrt
+from stargan_deploy.backends.exporter import GraphRequest
+from stargan_deploy.backends.onnx import file as onnx_file
+from stargan_deploy.backends.onnx.exporter import OnnxExporter
 from stargan_deploy.backends.registry import open_runtime, read_card_of
 from stargan_deploy.backends.triton import exporter as to_triton
+from stargan_deploy.backends.triton.exporter import TritonExporter
 from stargan_deploy.card.card import CARD_KEY, EntryPoint, ModelCard, parse_card
 from stargan_deploy.card.pixels import pixels_to_tensor, tensor_to_pixels
 from stargan_deploy.card.tensors import Dim, TensorSpec
@@ -154,12 +155,12 @@ def test_a_second_export_replaces_the_first(repository, checkpoint, tmp_path):
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 def test_what_the_source_graph_measured_is_passed_on(model, tmp_path, precision):
-    assert to_triton.source_precision(precision) == precision
+    assert TritonExporter().source_precision(precision) == precision
     graph = tmp_path / "source.onnx"
     shutil.copy(model / to_triton.GRAPH_NAME, graph)
     measured = {"conv": "float16", "norm": "float32"}
     card = dataclasses.replace(read_card_of(graph), precision=measured, notes=("a note",))
-    to_onnx.attach_card(graph, card)
+    OnnxExporter().attach_card(graph, card)
     request = GraphRequest(
         module=None,
         point=card.entry_points["translate"],
@@ -167,11 +168,11 @@ def test_what_the_source_graph_measured_is_passed_on(model, tmp_path, precision)
         image_size=32,
         graph=graph,
     )
-    written = to_triton.write_graph(request, tmp_path / "new")
+    written = TritonExporter().write_graph(request, tmp_path / "new")
     assert (written.precision, written.notes) == (measured, ("a note",))
     assert written.payload_sha256 == card.entry_points["translate"].payload_sha256
     bare = tmp_path / "new" / to_triton.GRAPH_NAME
-    assert onnxrt.payload_sha256(bare.read_bytes()) == written.payload_sha256
+    assert onnx_file.payload_sha256(bare.read_bytes()) == written.payload_sha256
     with pytest.raises(CardError):
         read_card_of(bare)
 
@@ -232,7 +233,7 @@ def test_a_new_card_takes_the_place_of_the_old_one(model):
     card = with_hostile_note(read_card_of(model / to_triton.GRAPH_NAME))
     for step in (1, 2):
         card = dataclasses.replace(card, step=step)
-        to_triton.attach_card(model, card)
+        TritonExporter().attach_card(model, card)
         config = parse(model)
         assert parse_card(card_in(config), where="config") == card
         assert read_card_of(model / to_triton.GRAPH_NAME) == card
@@ -251,7 +252,7 @@ def test_a_card_keeps_what_a_person_changed(model):
     place = model / to_triton.CONFIG_NAME
     place.write_text(f"# mine\n{rewritten}", encoding="utf-8")
     card = dataclasses.replace(read_card_of(model / to_triton.GRAPH_NAME), step=9)
-    to_triton.attach_card(model, card)
+    TritonExporter().attach_card(model, card)
     config.parameters[CARD_KEY].string_value = card.to_json()
     assert parse(model) == config
     text = place.read_text(encoding="utf-8")
@@ -264,4 +265,4 @@ def test_a_folder_that_is_no_model_is_named(repository, tmp_path, content):
     if content:
         (tmp_path / to_triton.CONFIG_NAME).write_bytes(content)
     with pytest.raises(ModelError, match="no folder of a Triton model"):
-        to_triton.attach_card(tmp_path, repository.card)
+        TritonExporter().attach_card(tmp_path, repository.card)

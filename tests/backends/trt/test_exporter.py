@@ -9,11 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from stargan_deploy.backends.formats import EngineOptions, GraphRequest
-from stargan_deploy.backends.onnx import exporter as to_onnx
+from stargan_deploy.backends.exporter import EngineOptions, GraphRequest
+from stargan_deploy.backends.onnx.exporter import OnnxExporter
 from stargan_deploy.backends.pixel_graph import PixelModule
 from stargan_deploy.backends.trt import build as engine_build
 from stargan_deploy.backends.trt import exporter as to_tensorrt
+from stargan_deploy.backends.trt.exporter import TensorRTExporter
 from stargan_deploy.backends.trt.file import read_card, read_record, record_path
 from stargan_deploy.backends.trt.layers import (
     check_convolutions,
@@ -76,7 +77,7 @@ def make_request(folder: Path, module: nn.Module, **changes) -> GraphRequest:
         graph=folder / "source.onnx",
         engine=RTX,
     )
-    to_onnx.write_graph(request, request.graph)
+    OnnxExporter().write_graph(request, request.graph)
     return replace(request, **changes)
 
 
@@ -129,7 +130,7 @@ def test_without_a_gpu_the_source_is_proven_and_the_card_says_so(checkpoint, tmp
 def test_an_engine_of_any_size_says_its_limits(tmp_path):
     sides = [Dim(symbol=name, min=4, max=24, multiple=4) for name in ("height", "width")]
     request = make_request(tmp_path, Tiny(), point=image_point(*sides))
-    written = to_tensorrt.write_graph(request, tmp_path / "any.engine")
+    written = TensorRTExporter().write_graph(request, tmp_path / "any.engine")
     assert "batch 1-8 (tuned for 8), 4x4 to 24x24 (tuned for 8x8)" in written.notes[0]
 
 
@@ -138,16 +139,16 @@ def test_an_engine_of_one_size(tmp_path):
     point = image_point()
     fixed = [replace(spec, shape=shape) for spec in (*point.inputs, *point.outputs)]
     point = replace(point, inputs=(fixed[0],), outputs=(fixed[1],))
-    written = to_tensorrt.write_graph(
+    written = TensorRTExporter().write_graph(
         make_request(tmp_path, Tiny(), point=point), tmp_path / "one.engine"
     )
     assert "batch 1, 8x8;" in written.notes[0]
 
 
 def test_the_types_are_read_back_from_the_network(half, full, tmp_path):
-    written = to_tensorrt.write_graph(half, tmp_path / "half.engine")
+    written = TensorRTExporter().write_graph(half, tmp_path / "half.engine")
     assert written.precision == {"conv": "float16", "norm": "float32"}
-    assert to_tensorrt.write_graph(full, tmp_path / "full.engine").precision == {
+    assert TensorRTExporter().write_graph(full, tmp_path / "full.engine").precision == {
         "conv": "float32",
         "norm": "float32",
     }
@@ -159,7 +160,7 @@ def test_a_convolution_in_another_precision_fails_the_export(tmp_path):
     module.down = LoweredLayer(module.down, torch.float16)
     request = make_request(tmp_path, module, precision="fp16")
     with pytest.raises(ExportError, match=r"convolution 'node_\w+' computes in float32 and not in"):
-        to_tensorrt.write_graph(request, tmp_path / "mixed.engine")
+        TensorRTExporter().write_graph(request, tmp_path / "mixed.engine")
     assert not (tmp_path / "mixed.engine").exists()
 
 
@@ -173,7 +174,7 @@ def test_linear_layers_are_measured_too(tmp_path):
             return self.linear(image)
 
     request = make_request(tmp_path, lower_convolutions(Linear(), torch.float16), precision="fp16")
-    written = to_tensorrt.write_graph(request, tmp_path / "linear.engine")
+    written = TensorRTExporter().write_graph(request, tmp_path / "linear.engine")
     assert written.precision == {"linear": "float16"}
 
 
@@ -184,20 +185,20 @@ def test_an_operator_that_tensorrt_lacks_is_named(full, tmp_path):
     request.graph.write_bytes(model.SerializeToString())
     name = model.graph.node[1].name
     with pytest.raises(ExportError, match=rf"node '{name}' \(NoSuchOperator\): .*Plugin not found"):
-        to_tensorrt.write_graph(request, tmp_path / "odd.engine")
+        TensorRTExporter().write_graph(request, tmp_path / "odd.engine")
 
 
 def test_a_graph_that_is_none_is_refused(full, tmp_path):
     request = replace(full, graph=tmp_path / "bad.onnx")
     request.graph.write_bytes(b"garbage")
     with pytest.raises(ExportError, match=r"cannot take this graph: .*Failed to parse"):
-        to_tensorrt.write_graph(request, tmp_path / "bad.engine")
+        TensorRTExporter().write_graph(request, tmp_path / "bad.engine")
 
 
 def test_a_graph_with_other_inputs_than_the_card_is_refused(full, tmp_path):
     request = replace(full, point=image_point(8, 12))
     with pytest.raises(ExportError, match=r"a network with .*\(-1, 3, 8, 8\).*not .*8, 12\)"):
-        to_tensorrt.write_graph(request, tmp_path / "other.engine")
+        TensorRTExporter().write_graph(request, tmp_path / "other.engine")
 
 
 @pytest.mark.parametrize(
@@ -213,7 +214,7 @@ def test_a_graph_with_other_inputs_than_the_card_is_refused(full, tmp_path):
 def test_options_that_cannot_be_are_refused(full, tmp_path, options, complaint):
     request = replace(full, engine=replace(RTX, **options))
     with pytest.raises(UsageError, match=complaint):
-        to_tensorrt.write_graph(request, tmp_path / "x.engine")
+        TensorRTExporter().write_graph(request, tmp_path / "x.engine")
     assert not list(tmp_path.glob("x.*"))
 
 
@@ -221,7 +222,7 @@ def test_a_missing_library_is_named_with_the_command(full, tmp_path, monkeypatch
     monkeypatch.setitem(sys.modules, "tensorrt", None)
     request = replace(full, engine=EngineOptions(provider="tensorrt"))
     with pytest.raises(BackendError, match="tensorrt is not installed; pip install tensorrt"):
-        to_tensorrt.write_graph(request, tmp_path / "x.engine")
+        TensorRTExporter().write_graph(request, tmp_path / "x.engine")
 
 
 @pytest.mark.parametrize(
@@ -282,7 +283,7 @@ from pathlib import Path
 
 from stargan_deploy.backends.trt import build as engine_build
 from stargan_deploy.export.export import export
-from stargan_deploy.backends.formats import EngineOptions
+from stargan_deploy.backends.exporter import EngineOptions
 from stargan_deploy.export.plan import ExportOptions
 
 make_monitor = engine_build._new_monitor
@@ -343,18 +344,18 @@ class TestTensorRTProper:
             "use_timing_cache",
             lambda config, content: [given.append(content), use(config, content)],
         )
-        to_tensorrt.write_graph(full, tmp_path / "first.engine")
+        TensorRTExporter().write_graph(full, tmp_path / "first.engine")
         (kept,) = cache.rglob("*.timing")
         assert kept.name.startswith(f"tensorrt-{rtx.__version__}")
         before = kept.read_bytes()
-        to_tensorrt.write_graph(full, tmp_path / "second.engine")
+        TensorRTExporter().write_graph(full, tmp_path / "second.engine")
         assert given == [b"", before]
 
     def test_a_damaged_cache_is_made_again(self, full, tmp_path, cache):
-        to_tensorrt.write_graph(full, tmp_path / "first.engine")
+        TensorRTExporter().write_graph(full, tmp_path / "first.engine")
         (kept,) = cache.rglob("*.timing")
         kept.write_bytes(b"damaged" * 100)
-        to_tensorrt.write_graph(full, tmp_path / "second.engine")
+        TensorRTExporter().write_graph(full, tmp_path / "second.engine")
         assert kept.read_bytes() not in (b"", b"damaged" * 100)
 
     def test_a_cache_that_cannot_be_written_is_no_reason_to_fail(
@@ -362,7 +363,7 @@ class TestTensorRTProper:
     ):
         (tmp_path / "file").touch()
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-        to_tensorrt.write_graph(full, tmp_path / "x.engine")
+        TensorRTExporter().write_graph(full, tmp_path / "x.engine")
         assert "cannot write" in caplog.text
 
     def test_the_optimization_level_reaches_the_builder(self, full, tmp_path, monkeypatch):
@@ -375,17 +376,17 @@ class TestTensorRTProper:
         monkeypatch.setattr(to_tensorrt, "build_engine", spy)
         for level in (None, 0, 5):
             request = replace(full, engine=EngineOptions(optimization_level=level))
-            to_tensorrt.write_graph(request, tmp_path / "x.engine")
+            TensorRTExporter().write_graph(request, tmp_path / "x.engine")
         assert levels == [3, 0, 5]
 
 
 def test_rtx_keeps_no_timings(full, tmp_path, cache):
-    to_tensorrt.write_graph(full, tmp_path / "x.engine")
+    TensorRTExporter().write_graph(full, tmp_path / "x.engine")
     assert not cache.exists()
 
 
 def test_building_is_quiet(half, tmp_path, capfd, recwarn):
-    to_tensorrt.write_graph(half, tmp_path / "x.engine")
+    TensorRTExporter().write_graph(half, tmp_path / "x.engine")
     assert capfd.readouterr() == ("", "")
     assert not recwarn.list
 
@@ -435,13 +436,13 @@ def test_the_inspector_tells_weights():
 
 def test_a_later_card_keeps_what_stands_beside_it(full, tmp_path, checkpoint):
     path = tmp_path / "tiny.engine"
-    to_tensorrt.write_graph(full, path)
+    TensorRTExporter().write_graph(full, path)
     with pytest.raises(CardError, match="holds no model card"):
         read_card(path)
     card = load_checkpoint(checkpoint).card
     before = read_record(path)
     for step in (1, 2):
-        to_tensorrt.attach_card(path, replace(card, step=step))
+        TensorRTExporter().attach_card(path, replace(card, step=step))
     assert read_card(path).step == 2
     assert replace(read_record(path), card=None) == before
     assert sorted(tmp_path.glob("tiny*")) == [path, record_path(path)]
@@ -449,10 +450,10 @@ def test_a_later_card_keeps_what_stands_beside_it(full, tmp_path, checkpoint):
 
 def gpu_problem() -> str | None:
     """Why no engine can be tried on a GPU here."""
-    from stargan_deploy.backends.trt.runtime import try_out
+    from stargan_deploy.backends.trt.runtime import TensorRTRuntime
 
     try:
-        try_out()
+        TensorRTRuntime.self_test()
     except BackendError as error:
         return str(error)
     return None

@@ -18,16 +18,16 @@ from hypothesis import strategies as st
 
 from stargan_deploy.backends.base import OpenOptions
 from stargan_deploy.backends.eager.runtime import EagerRuntime
-from stargan_deploy.backends.formats import EngineOptions
+from stargan_deploy.backends.exporter import EngineOptions
 from stargan_deploy.backends.nvidia_gpu import DRIVER_LIBRARY, Gpu
 from stargan_deploy.backends.registry import open_runtime, read_card_of
 from stargan_deploy.backends.trt import execution as trt_execution
 from stargan_deploy.backends.trt.caches import NUM_KEPT, cache_path, keep_cache, read_cache
 from stargan_deploy.backends.trt.execution import load_engine
-from stargan_deploy.backends.trt.file import BuiltWith, read_record, record_path
-from stargan_deploy.backends.trt.fit import check_fits, why_not_loaded
+from stargan_deploy.backends.trt.file import BuiltWith, read_card, read_record, record_path
+from stargan_deploy.backends.trt.fit import check_fits, load_error
 from stargan_deploy.backends.trt.provider import Provider, load_provider
-from stargan_deploy.backends.trt.runtime import TensorRTRuntime, read_card, try_out
+from stargan_deploy.backends.trt.runtime import TensorRTRuntime
 from stargan_deploy.card.pixels import pixels_to_tensor, tensor_to_pixels
 from stargan_deploy.errors import BackendError, CardError, ModelError, UsageError
 from stargan_deploy.export.export import export
@@ -74,7 +74,7 @@ def cache(tmp_path, monkeypatch) -> Path:
 def usable_gpu() -> None:
     """Skips where an engine cannot really be tried."""
     try:
-        try_out("tensorrt_rtx")
+        TensorRTRuntime.self_test("tensorrt_rtx")
     except BackendError as error:
         pytest.skip(str(error))
 
@@ -312,11 +312,11 @@ def test_an_engine_for_turing_is_really_built_for_it():
 
 
 def test_the_librarys_diagnosis_is_put_into_words():
-    message = why_not_loaded(RTX.built_with(ADA), ADA, ("UNSUPPORTED_CC", "NEW_ONE"), "logged")
+    message = str(load_error(RTX.built_with(ADA), ADA, ("UNSUPPORTED_CC", "NEW_ONE"), "logged"))
     assert "does not support this GPU" in message
     assert "NEW_ONE" in message
     assert "logged" not in message
-    assert "logged" in why_not_loaded(RTX.built_with(ADA), ADA, (), "logged")
+    assert "logged" in str(load_error(RTX.built_with(ADA), ADA, (), "logged"))
 
 
 @without_gpu
@@ -413,9 +413,9 @@ def test_the_log_keeps_errors_and_prints_nothing(capfd, caplog):
 
 
 @without_gpu
-def test_trying_it_out_builds_and_says_what_is_missing(capfd):
+def test_the_self_test_builds_and_says_what_is_missing(capfd):
     with pytest.raises(BackendError, match=r"rtx [\d.]+ builds engines, but cannot run them: no N"):
-        try_out("tensorrt_rtx")
+        TensorRTRuntime.self_test("tensorrt_rtx")
     assert capfd.readouterr() == ("", "")
 
 

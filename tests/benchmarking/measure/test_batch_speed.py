@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from stargan_deploy.backends import formats
+from stargan_deploy.backends import registry
 from stargan_deploy.batch.plan import BatchJob
 from stargan_deploy.benchmarking.baselines.batch import PlainBatch
 from stargan_deploy.benchmarking.measure.batch_speed import (
@@ -135,8 +135,7 @@ def test_a_photo_that_fails_is_not_measured(checkpoint, tmp_path):
 def test_without_a_backend_the_side_is_what_the_batch_command_takes_by_itself(
     checkpoint, monkeypatch
 ):
-    slower = (("onnx", "fp32"),)
-    monkeypatch.setattr(formats, "RECOMMENDED", {"cpu": slower})
+    monkeypatch.setattr(registry, "recommended", lambda kind: [("onnx", "fp32")])
     job = BatchJob(
         input=Path("unused"),
         output=Path("unused"),

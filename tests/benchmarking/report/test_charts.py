@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from stargan_deploy.backends.registry import BACKENDS
+from stargan_deploy.backends.registry import runtime_names
 from stargan_deploy.benchmarking.report import charts
 from stargan_deploy.benchmarking.report.format import groups
 from stargan_deploy.benchmarking.report.palette import colour
@@ -147,7 +147,7 @@ def test_rows_of_one_name_are_told_apart_by_device(group):
 
 
 def test_a_backend_has_its_own_colour_everywhere(results, cuda_results):
-    assert len({colour(name) for name in BACKENDS}) == len(BACKENDS)
+    assert len({colour(name) for name in runtime_names()}) == len(runtime_names())
     for rows in (results.rows, cuda_results.rows):
         for draw in ALL:
             for name, lane in lanes(draw(groups(rows)[0])).items():

@@ -2,9 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from stargan_deploy.backends.formats import PRECISIONS
 from stargan_deploy.benchmarking.results import Results, load_results, save_results
-from stargan_deploy.benchmarking.suite.candidates import OFFERED, list_entries
+from stargan_deploy.benchmarking.suite.candidates import list_entries
 from stargan_deploy.benchmarking.suite.config import SuiteConfig
 from stargan_deploy.benchmarking.suite.suite import run_suite
 from stargan_deploy.errors import UsageError
@@ -135,11 +134,6 @@ def test_building_ends_with_its_budget(checkpoint, tmp_path, monkeypatch):
     found = run_suite(config, checkpoint, checkpoint=checkpoint, device="cpu")
     assert [row.backend for row in found.rows] == ["eager"]
     assert "no time left" in found.unusable[0].reason
-
-
-def test_the_offered_precisions_are_those_of_the_formats():
-    for backend in ("onnx", "openvino", "pt2", "trt"):
-        assert set(OFFERED[backend]) == set(PRECISIONS[backend])
 
 
 def test_eager_is_always_there_and_first():
