@@ -31,7 +31,7 @@ def install(tmp_path, monkeypatch):
             f"class StandIn(FileRuntime):\n    @classmethod\n    def self_test(cls):\n{indented}\n"
         )
         (tmp_path / "stand_in.py").write_text(source)
-        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
         stand_in = replace(SPECS[backend], runtime="stand_in:StandIn")
         monkeypatch.setitem(SPECS, backend, stand_in)
 

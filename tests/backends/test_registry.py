@@ -24,7 +24,7 @@ def test_an_unproven_artefact_runs_only_when_it_is_asked_for(artefact, tmp_path)
     path = tmp_path / "unproven.onnx"
     shutil.copy(artefact, path)
     attach_card(path, replace(read_card_of(artefact), verdicts=(), unverified="no time"))
-    with pytest.raises(ModelError, match=r"not proven.*\(no time\).*--backend onnx"):
+    with pytest.raises(ModelError, match=r"not proven.*\(no time\).*`backend` onnx"):
         open_runtime(path)
     with open_runtime(path, backend="onnx", device="cpu") as runtime:
         assert runtime.card.unverified == "no time"

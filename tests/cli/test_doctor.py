@@ -1,4 +1,5 @@
 import json
+import os
 from dataclasses import replace
 
 import pytest
@@ -17,7 +18,7 @@ def two_backends(tmp_path, monkeypatch):
         "    def self_test(cls):\n"
         "        raise BackendError('no such processor', hint='buy one')\n"
     )
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     for name in set(SPECS) - {"onnx", "trt"}:
         monkeypatch.delitem(SPECS, name)
     unusable = replace(SPECS["trt"], runtime="unusable:Unusable")

@@ -96,7 +96,7 @@ def test_a_closed_runtime_does_not_run(checkpoint):
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
 def test_a_device_that_is_not_there_is_refused(checkpoint):
     with (
-        pytest.raises(BackendError, match="use --device cpu"),
+        pytest.raises(BackendError, match="use `device` cpu"),
         EagerRuntime(checkpoint, OpenOptions(device="cuda")),
     ):
         pass

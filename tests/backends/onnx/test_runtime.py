@@ -117,7 +117,7 @@ def test_a_missing_companion_is_missed_when_it_is_needed(copied):
     copied.with_suffix(".classifier.onnx").unlink()
     with OnnxRuntime(copied, OpenOptions(device="cpu")) as runtime:
         runtime.run({"image": PIXELS, "label": LABEL})
-        with pytest.raises(ModelError, match=r"tiny\.classifier\.onnx, which is not beside it"):
+        with pytest.raises(ModelError, match=r"tiny\.classifier\.onnx, which is not next to it"):
             runtime.run({"image": PIXELS}, entry_point="classify")
 
 
@@ -171,7 +171,7 @@ def test_a_graph_that_onnxruntime_refuses_is_named(copied):
 
 def test_a_foreign_onnx_is_refused(copied):
     onnx.save(without_card(copied), copied)
-    with pytest.raises(CardError, match="not exported by this tool"):
+    with pytest.raises(CardError, match="stargan-deploy did not export it"):
         OnnxRuntime(copied)
 
 
@@ -241,7 +241,7 @@ def test_a_gpu_that_onnxruntime_cannot_use_is_refused_with_what_is_missing(
     if torch.cuda.is_available():
         pytest.skip("needs a machine without a GPU")
     monkeypatch.setattr(onnx_runtime, "pick_device", lambda name: torch.device("cuda:0"))
-    with pytest.raises(BackendError, match=r"onnxruntime cannot use cuda:0: .*--device cpu"):
+    with pytest.raises(BackendError, match=r"onnxruntime cannot use cuda:0: .*`device` cpu"):
         OnnxRuntime(artefact, OpenOptions(device="cuda")).__enter__()
     assert capfd.readouterr() == ("", "")
 

@@ -221,7 +221,7 @@ def test_a_bf16_artefact_is_refused_on_a_cpu_without_bf16(copied):
 
 def test_another_device_is_refused(tiny):
     for device in ("cuda", "cuda:0", "mps"):
-        with pytest.raises(BackendError, match=f"not on {device}; use --device cpu"):
+        with pytest.raises(BackendError, match=f"not on {device}; use `device` cpu"):
             OpenVinoRuntime(tiny, OpenOptions(device=device)).__enter__()
 
 
@@ -278,7 +278,7 @@ def test_the_classifiers_file_opens_the_whole_artefact(tiny):
 
 def test_missing_weights_are_named(copied):
     copied.with_suffix(".bin").unlink()
-    with pytest.raises(ModelError, match=r"tiny\.bin, which is not beside it"):
+    with pytest.raises(ModelError, match=r"tiny\.bin, which is not next to it"):
         OpenVinoRuntime(copied).__enter__()
 
 
@@ -286,7 +286,7 @@ def test_a_missing_companion_is_missed_when_it_is_needed(copied):
     copied.with_name("tiny.classifier.xml").unlink()
     with OpenVinoRuntime(copied) as runtime:
         runtime.run(INPUTS)
-        with pytest.raises(ModelError, match=r"tiny\.classifier\.xml, which is not beside it"):
+        with pytest.raises(ModelError, match=r"tiny\.classifier\.xml, which is not next to it"):
             runtime.run({"image": PIXELS}, entry_point="classify")
 
 

@@ -139,7 +139,7 @@ def test_half_precision_is_in_the_convolutions_alone(tmp_path, monkeypatch, capf
 @pytest.mark.skipif(computes_in("fp16", "cpu"), reason="this processor has fast fp16")
 def test_a_precision_that_would_be_emulated_is_refused(tmp_path):
     with pytest.raises(
-        BackendError, match=r"no fast fp16 convolutions.* --precision fp32"
+        BackendError, match=r"no fast fp16 convolutions.*`precision` fp32"
     ) as caught:
         Pt2Exporter().write_graph(request(Small(), "fp16"), tmp_path / "small.pt2")
     assert "\n" not in str(caught.value)

@@ -159,7 +159,7 @@ def test_a_package_for_a_gpu_is_refused_without_one(copied):
 @NO_GPU
 def test_a_device_that_is_not_there_is_refused(package):
     with (
-        pytest.raises(BackendError, match="use --device cpu"),
+        pytest.raises(BackendError, match="use `device` cpu"),
         Pt2Runtime(package, OpenOptions(device="cuda")),
     ):
         pass

@@ -264,5 +264,5 @@ def test_a_card_keeps_what_a_person_changed(model):
 def test_a_folder_that_is_no_model_is_named(repository, tmp_path, content):
     if content:
         (tmp_path / to_triton.CONFIG_NAME).write_bytes(content)
-    with pytest.raises(ModelError, match="no folder of a Triton model"):
+    with pytest.raises(ModelError, match="not a folder of a Triton model"):
         TritonExporter().attach_card(tmp_path, repository.card)
