@@ -9,13 +9,16 @@ import pytest
 from stargan_deploy.backends import registry
 from stargan_deploy.backends.doctor import examine
 from stargan_deploy.backends.registry import artefact_bytes, is_proven, open_runtime, read_card_of
+from stargan_deploy.benchmarking.report.palette import colour, colours
 from stargan_deploy.benchmarking.suite.candidates import Entry, list_entries
+from stargan_deploy.devices import CPU
 from stargan_deploy.errors import ParityError, UsageError
 from stargan_deploy.export.cache import cached_path
 from stargan_deploy.export.export import export
 from stargan_deploy.export.plan import ExportOptions
 from stargan_deploy.export.proof.verify import verify
 from stargan_deploy.inference.fastest import choose_fastest
+from stargan_deploy.inference.find import read_model
 from stargan_deploy.inference.model import load
 from tests.toy_backend import SPEC, ToyExporter
 
@@ -67,7 +70,7 @@ def test_a_wrong_toy_is_not_proven(checkpoint, tmp_path, monkeypatch):
 
 
 def test_auto_may_choose_it(toy, checkpoint):
-    choice, refusals = choose_fastest(checkpoint, [toy], device="cpu")
+    choice, refusals = choose_fastest(read_model(checkpoint), [read_model(toy)], device=CPU)
     assert not refusals
     assert choice.backend in ("toy", "eager")
 
@@ -76,6 +79,7 @@ def test_the_benchmark_measures_it():
     entries, missing = list_entries("cpu")
     assert Entry(backend="toy", precision="fp32") in entries
     assert not missing
+    assert colours()[int(colour("toy")[1:])] == SPEC.colours
     assert list_entries("cuda:0", ["toy"])[1][0].reason == "does not compute on cuda"
 
 
