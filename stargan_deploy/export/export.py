@@ -18,7 +18,7 @@ from stargan_deploy.export.plan import ExportOptions, ExportPlan, plan_export
 from stargan_deploy.export.proof.calibration import make_calibration
 from stargan_deploy.export.proof.compare import check_passed
 from stargan_deploy.export.proof.proof import Proof, prove_artefact
-from stargan_deploy.export.proof.worst_images import save_worst
+from stargan_deploy.export.proof.worst_images import save_worst_images
 from stargan_deploy.families.registry import load_family
 from stargan_deploy.files.atomic import make_folder
 
@@ -91,7 +91,7 @@ def carry_out(
         files = source if target.runs_source and source else staged
         proof = prove_artefact(plan, files, source, tolerance or TOLERANCES[plan.precision])
         if report is not None:
-            save_worst(report, proof.comparisons)
+            save_worst_images(report, proof.comparisons)
         check_passed(proof.comparisons)
         card = _with_proof(card, proof)
         for path in staged.values():

@@ -212,3 +212,30 @@ class TestLoad:
     def test_a_missing_file_is_named_at_once(self, tmp_path):
         with pytest.raises(ModelError, match=r"none\.onnx"):
             stargan_deploy.load(tmp_path / "none.onnx")
+
+
+def test_rows_are_what_targets_times_images_are(checkpoint):
+    with open_runtime(checkpoint, device="cpu", batch_size=2) as runtime:
+        translator = Translator(runtime.card, runtime)
+        squares = np.stack([translator.prepare(image) for image in NOISE])
+        together = translator.translate_prepared(squares, ["Blond_Hair", "flip:Male"])
+        space = runtime.card.labels
+        rows = [
+            {"image": image, "label": space.target_vector(target, own)}
+            for target in together.targets
+            for image, own in zip(squares, together.sources, strict=True)
+        ]
+        found = translator.translate_rows(rows)
+        mixed = translator.translate_rows([rows[0], rows[-1]])
+    assert np.array_equal(found.reshape(together.pixels.shape), together.pixels)
+    assert np.array_equal(mixed[0], found[0])
+    assert np.array_equal(mixed[1], found[-1])
+
+
+def test_a_classifier_gives_logits_by_row(checkpoint):
+    with open_runtime(checkpoint, device="cpu") as runtime:
+        translator = Translator(runtime.card, runtime)
+        squares = np.stack([translator.prepare(image) for image in NOISE])
+        logits = translator.translate_rows([{"image": square} for square in squares], "classify")
+        labels = translator.classify(squares)
+    assert np.array_equal(runtime.card.labels.predicted(logits), labels)

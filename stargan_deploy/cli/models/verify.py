@@ -43,14 +43,14 @@ def verify(
     from stargan_deploy.backends.registry import read_card_of
     from stargan_deploy.export.proof.compare import check_passed
     from stargan_deploy.export.proof.verify import find_checkpoint, verify
-    from stargan_deploy.export.proof.worst_images import save_worst
+    from stargan_deploy.export.proof.worst_images import save_worst_images
 
     _check_is_file(artefact)
     source = find_checkpoint(read_card_of(artefact), _candidates(artefact, checkpoint))
     say(f"comparing {artefact} with {source}")
     found = verify(artefact, checkpoint=source, device=device, images=images)
     if report is not None:
-        save_worst(report, found.comparisons)
+        save_worst_images(report, found.comparisons)
     _show(artefact, found, json_output)
     check_passed(found.comparisons)
 

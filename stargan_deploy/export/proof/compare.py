@@ -1,7 +1,8 @@
-"""Proves an artefact: the same faces and labels through it and through eager FP32 PyTorch.
+"""Proves an artefact: the same inputs through it and through eager FP32 PyTorch.
 
-Every entry point runs at batch 1, at an odd batch, at the greatest one, and where its images may
-have other sizes, at a second size that is not square, so that a baked size and swapped sides show.
+Every entry point runs at batch 1, at an odd batch, at the greatest one, and if its images may have
+other sizes, at a second size that is not square, so that a baked size and swapped sides show. Every
+image input has images of its own, so that swapped inputs show.
 """
 
 import dataclasses
@@ -46,29 +47,29 @@ _WORDING = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class WorstImage:
-    """The picture that came out worst."""
+    """The image with the greatest difference."""
 
     source: Pixels | None
-    """The face that went in, (H, W, 3); None where none did."""
+    """The first image input, (H, W, 3); None if there is none."""
     expected: Pixels
-    """PyTorch's picture."""
+    """PyTorch's output."""
     actual: Pixels
-    """The artefact's picture."""
+    """The artefact's output."""
     place: str
-    """Such as "batch 3 at 64x64, image 1 to Blond_Hair"."""
+    """Case, row and target: "batch 3 at 64x64, image 1 to Blond_Hair"."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """What comparing one entry point showed."""
+    """Result of comparing one entry point."""
 
     verdict: Verdict
     worst: WorstImage | None
-    """None where the entry point gives no pictures."""
+    """None if the entry point makes no images."""
 
     @property
     def complaint(self) -> str:
-        """The figures out of tolerance, and where it was worst."""
+        """The figures out of tolerance, and the worst place."""
         verdict = self.verdict
         wrong = [
             f"{name} is {verdict.measured[name]:.4g} (limit {limit:g})"
@@ -83,7 +84,7 @@ class Comparison:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Finding:
-    """What one output of one case showed."""
+    """Result for one output of one case."""
 
     case: Case
     difference: Difference
@@ -104,7 +105,7 @@ def prove(
     """Compares all entry points of an artefact with PyTorch's.
 
     Returns:
-        One verdict an entry point; all of them passed.
+        One verdict per entry point; all of them passed.
 
     Args, Raises: as `compare`, and
         ParityError: an entry point is out of tolerance.
@@ -126,7 +127,7 @@ def compare(
         reference: the checkpoint in eager FP32, entered.
         candidate: the artefact in the runtime that will run it, entered.
         tolerance: the limits.
-        faces: what to translate.
+        faces: images to try it on.
 
     Raises:
         ParityError: the candidate fails, or gives numbers that cannot be compared.
@@ -139,7 +140,7 @@ def compare(
 
 
 def check_passed(comparisons: Iterable[Comparison]) -> None:
-    """Complains about what is out of tolerance.
+    """Refuses what is out of tolerance.
 
     Raises:
         ParityError: an entry point did not pass.
@@ -150,7 +151,7 @@ def check_passed(comparisons: Iterable[Comparison]) -> None:
 
 
 def describe(verdict: Verdict) -> str:
-    """A verdict's figures in a line, and where the greatest difference stood."""
+    """A verdict's figures in a line, and the place of the greatest difference."""
     figures = [_WORDING[name].format(value) for name, value in verdict.measured.items()]
     if verdict.speedup is not None:
         figures.append(f"{verdict.speedup:.1f}x as fast as eager")
@@ -183,7 +184,7 @@ def _compare_entry_point(
 
 
 def _speedup(entry_point: str, case: Case, reference: Runtime, candidate: Runtime) -> float:
-    """Host to host, on a batch that both have run before; a rough figure, to choose by."""
+    """Host to host, one call each on a batch that both have run before: a rough figure."""
     slow, fast = (_seconds(runtime, entry_point, case) for runtime in (reference, candidate))
     return float(f"{slow / fast:.3g}")
 

@@ -1,4 +1,4 @@
-"""Faces to try a model on: synthetic ones without end, or the photos of a folder."""
+"""Faces to try a model on: any number of synthetic ones, or the photos of a folder."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -19,13 +19,13 @@ Faces = Callable[[int, int, int], Pixels]
 
 
 def synthetic_face(number: int, height: int, width: int) -> Pixels:
-    """A drawn face; every number has another one."""
+    """A drawn face, different for every number."""
     face = draw_face(draw_attributes(number), seed=number, size=max(height, width))
     return np.asarray(face.resize((width, height), Image.Resampling.BILINEAR))
 
 
 def photo_faces(folder: Path, preprocessing: Preprocessing) -> Faces:
-    """The photos of a folder and its subfolders in the order of their names, over and over.
+    """The photos of a folder and its subfolders, by name, over and over.
 
     Raises:
         DataError: no such folder, or no images in it; later, a photo that cannot be read.
@@ -43,7 +43,7 @@ def photo_faces(folder: Path, preprocessing: Preprocessing) -> Faces:
         return prepare_photo(photo, crop_size=crop_size, size=size)
 
     def face(number: int, height: int, width: int) -> Pixels:
-        picture = square(number % len(paths))
-        return np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
+        photo = square(number % len(paths))
+        return np.asarray(photo.resize((width, height), Image.Resampling.BILINEAR))
 
     return face

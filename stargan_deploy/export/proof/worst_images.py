@@ -1,4 +1,4 @@
-"""Saves the pictures that came out worst, so that a person can judge what a figure means."""
+"""Saves the worst images of a proof, so that a person can judge what a figure means."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,14 +13,14 @@ from stargan_deploy.presentation.grids import image_grid
 CELL_PX = 256
 
 MAX_GAIN = 64
-"""Most that a difference is amplified by, so that rounding does not fill the picture."""
+"""Greatest amplification of a difference, so that rounding does not fill the image."""
 
 
-def save_worst(folder: Path, comparisons: Iterable[Comparison]) -> tuple[Path, ...]:
-    """Saves `worst-<entry point>-<runtime>-<device>.png` for each comparison of pictures.
+def save_worst_images(folder: Path, comparisons: Iterable[Comparison]) -> tuple[Path, ...]:
+    """Saves `worst-<entry point>-<runtime>-<device>.png` for each comparison of images.
 
-    A file shows the face that went in, if any, PyTorch's picture, the artefact's, and their
-    difference, amplified by the factor in its heading and laid on mid-grey (128 is no difference).
+    A file shows the input, if it is an image, PyTorch's output, the artefact's, and their
+    difference, amplified by the factor in its heading, on mid-grey (128 is no difference).
 
     Raises:
         OutputError: the folder cannot be written.
@@ -32,12 +32,12 @@ def save_worst(folder: Path, comparisons: Iterable[Comparison]) -> tuple[Path, .
         verdict = comparison.verdict
         device = verdict.device.replace(":", "")
         path = folder / f"worst-{verdict.entry_point}-{verdict.runtime}-{device}.png"
-        save_image(_picture(comparison.worst, verdict.runtime), path)
+        save_image(_drawing(comparison.worst, verdict.runtime), path)
         paths.append(path)
     return tuple(paths)
 
 
-def _picture(worst: WorstImage, runtime: str) -> Image.Image:
+def _drawing(worst: WorstImage, runtime: str) -> Image.Image:
     difference, gain = _amplified(worst.expected, worst.actual)
     pixels = [worst.expected, worst.actual, difference]
     headings = ["PyTorch FP32", runtime, f"Difference x{gain}"]
@@ -47,7 +47,7 @@ def _picture(worst: WorstImage, runtime: str) -> Image.Image:
 
 
 def _amplified(expected: Pixels, actual: Pixels) -> tuple[Pixels, int]:
-    """The difference on mid-grey, and the factor that brings its greatest value to the end."""
+    """The difference on mid-grey, and the factor that stretches it to the full range."""
     difference = actual.astype(np.int16) - expected
     greatest = int(np.abs(difference).max())
     gain = min(MAX_GAIN, max(1, 127 // max(greatest, 1)))

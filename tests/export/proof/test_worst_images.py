@@ -2,7 +2,7 @@ import numpy as np
 from PIL import Image
 
 from stargan_deploy.export.export import export
-from stargan_deploy.export.proof.worst_images import MAX_GAIN, _amplified, save_worst
+from stargan_deploy.export.proof.worst_images import MAX_GAIN, _amplified, save_worst_images
 
 
 def test_an_exports_report_shows_the_worst_picture(checkpoint, tmp_path):
@@ -29,4 +29,4 @@ def test_a_difference_is_amplified_to_the_end_of_the_scale():
 
 
 def test_nothing_is_saved_where_there_are_no_pictures(tmp_path):
-    assert save_worst(tmp_path / "none", ()) == ()
+    assert save_worst_images(tmp_path / "none", ()) == ()
