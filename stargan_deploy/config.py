@@ -25,7 +25,7 @@ def from_mapping(kind: type[T], mapping: Mapping[str, Any], *, path: str = "") -
     Args:
         kind: the dataclass to build.
         mapping: its values; fields with a default may be left out.
-        path: where the mapping stands, for messages, such as "train".
+        path: path of the mapping for messages, for example "train".
 
     Raises:
         ConfigError: an unknown or missing key, a wrong type, or a value its dataclass refuses.
@@ -54,7 +54,7 @@ def to_mapping(config: Any) -> dict[str, Any]:
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of `base` in which `changes` replaced single values, table by table."""
+    """A copy of `base` with the values of `changes`, table by table."""
     merged = dict(base)
     for key, value in changes.items():
         old = merged.get(key)
@@ -90,7 +90,7 @@ def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:
         key, equals, text = assignment.partition("=")
         parts = key.strip().split(".")
         if not equals or not all(parts):
-            raise ConfigError(f"--set takes section.key=value, not {assignment!r}")
+            raise ConfigError(f"`set` takes section.key=value, not {assignment!r}")
         nested: Any = _read_value(text.strip())
         for part in reversed(parts):
             nested = {part: nested}
@@ -214,7 +214,7 @@ def _toml_value(value: Any) -> str:
 
 
 def refuse_below(least: int, values: Mapping[str, Any]) -> None:
-    """Refuses numbers of a config that are too small; words and switches are passed over.
+    """Refuses numbers of a config that are too small; strings and booleans are skipped.
 
     Raises:
         ValueError: there is one.

@@ -74,7 +74,7 @@ def test_overrides_read_toml_values_and_bare_words():
 
 @pytest.mark.parametrize("word", ["steps", "=3", "a..b=1", ".=1"])
 def test_malformed_overrides_are_refused(word):
-    with pytest.raises(ConfigError, match="--set takes"):
+    with pytest.raises(ConfigError, match="`set` takes section"):
         parse_overrides([word])
 
 

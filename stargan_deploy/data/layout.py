@@ -78,20 +78,20 @@ class Contents:
 
 
 class DataLayout(ABC):
-    """A way in which images and labels lie in a folder."""
+    """One arrangement of images and labels in a folder: recognised, opened and checked."""
 
     name: ClassVar[str]
-    """Its name in the registry, which `data.kind` has."""
+    """Name in the registry, the value of `data.kind`."""
     summary: ClassVar[str]
     """Description in a few words, for reports and help."""
     noun: ClassVar[str] = "images"
     """Plural of what a file holds."""
     is_automatic: ClassVar[bool] = False
-    """Whether a training takes it for a folder that it recognises, without being told."""
+    """Whether a training with kind "auto" takes it where it is recognised."""
     takes_attributes: ClassVar[bool] = True
     """Whether there are labels or domains to choose from."""
     label_suffixes: ClassVar[tuple[str, ...]] = ()
-    """Endings, in lower case, of label files that may stand in the folder's place."""
+    """Endings, in lower case, of label files that `data.root` may name instead of a folder."""
 
     def recognises(self, root: Path) -> bool:  # noqa: ARG002 - the default knows no folder
         """Whether a folder looks like this layout; cheap, and without decoding an image."""
@@ -103,7 +103,7 @@ class DataLayout(ABC):
 
         Args:
             config: the settings of this one set.
-            root: where it lies.
+            root: the folder, or the label file.
             split: "train" or "test".
 
         Raises:

@@ -45,7 +45,7 @@ def recognise(root: Path, *, automatic: bool) -> DataLayout | None:
 
     Args:
         root: a folder, or the file of its labels.
-        automatic: only layouts that a training takes without being told.
+        automatic: whether to try only the layouts that a training takes with kind "auto".
 
     Raises:
         DataError: there is no such folder or label file.

@@ -1,4 +1,4 @@
-"""Writing files so that a reader never sees half of one, and naming their content by hash."""
+"""Writing files atomically, and identifying their content by hash."""
 
 import contextlib
 import errno
@@ -18,7 +18,7 @@ NO_SPACE = frozenset((errno.ENOSPC, errno.EDQUOT))
 """Error numbers of a full disk and of a quota that is used up."""
 
 _TEMPORARY_NAME = re.compile(r"\..*\.([0-9a-f]{16})\.[0-9a-f]{12}\.tmp", re.DOTALL)
-"""What `atomic_path` calls its files; the group is the digest of the final name."""
+"""Names of `atomic_path`'s files; the group is the digest of the final name."""
 
 
 @contextmanager
@@ -51,15 +51,15 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def remove_temporaries(paths: Iterable[Path]) -> int:
-    """Removes what killed writers of some files left beside them, and of no other files.
+    """Removes the temporary files that killed writers of some files left, and no others.
 
-    Nobody else may be writing these files at the time.
+    No other process may be writing these files at the time.
 
     Args:
         paths: the final paths, which may exist or not.
 
     Returns:
-        How many there were.
+        The number of files removed.
     """
     names: dict[Path, list[str]] = {}
     for path in paths:
@@ -106,12 +106,12 @@ def make_folder(path: Path) -> Path:
 
 
 def missing_folders(path: Path) -> list[Path]:
-    """A folder and its parents as far as there is nothing in their place, the inner ones first."""
+    """A folder and those of its parents that do not exist, the inner ones first."""
     return [place for place in (path, *path.parents) if not os.path.lexists(place)]
 
 
 def remove_empty(folders: Iterable[Path]) -> None:
-    """Removes folders, the inner ones first, up to one that holds something or cannot go."""
+    """Removes folders, the inner ones first, up to one that is not empty or cannot be removed."""
     with suppress(OSError):
         for folder in folders:
             folder.rmdir()
@@ -120,7 +120,7 @@ def remove_empty(folders: Iterable[Path]) -> None:
 def check_folder(path: Path) -> None:
     """Checks that files can be written to a folder, which need not exist; leaves nothing behind.
 
-    It tries, because permissions tell nothing of a read-only file system, or of root's in /proc.
+    It tries, because permissions do not show a read-only file system, or root's in /proc.
 
     Raises:
         OutputError: they cannot.
@@ -134,10 +134,10 @@ def check_folder(path: Path) -> None:
 
 
 def cannot_write(path: Path, error: OSError) -> OutputError:
-    """The error to raise for one of the system's; of its own class where the disk is full."""
+    """The error to raise for one of the system's; a `DiskFullError` where the disk is full."""
     kind = DiskFullError if error.errno in NO_SPACE else OutputError
     reason = error.strerror or error
-    return kind(f"cannot write {path}: {reason}; free space or choose another folder")
+    return kind(f"cannot write {path}: {reason}", hint="free space or choose another folder")
 
 
 def file_sha256(path: Path) -> str:
@@ -147,7 +147,7 @@ def file_sha256(path: Path) -> str:
 
 
 def _temporary_path(path: Path) -> Path:
-    """A fresh name in the same folder, by which `remove_temporaries` knows whose it is."""
+    """A fresh name in the same folder, by which `remove_temporaries` recognises its file."""
     token = secrets.token_hex(6)
     return path.parent / f".{path.name[:40]}.{_name_digest(path.name)}.{token}.tmp"
 

@@ -38,10 +38,10 @@ IMAGE_SUFFIXES = frozenset(
         ".pgm",
     )
 )
-"""Endings, in lower case, of the files that are taken for images."""
+"""Endings, in lower case, of image files."""
 
 KEPT_FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".jfif": "JPEG", ".png": "PNG", ".webp": "WEBP"}
-"""Formats that an output keeps from its input; all others become PNG."""
+"""Formats that an output shares with its input, by ending; all others become PNG."""
 
 JPEG_QUALITY = 95
 
@@ -52,14 +52,14 @@ _ENCODER_OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 MAX_CROP_RATIO = 2
-"""A photo whose shorter side is more than this many crop sizes is not one like the training's."""
+"""A photo whose shorter side exceeds so many crop sizes is unlike the training's."""
 
 
 def load_image(path: Path) -> Image.Image:
     """Decodes a file to an upright RGB image.
 
     EXIF orientation is applied, transparency laid over white, 16-bit and float grey scaled to
-    8 bits, CMYK and palettes converted, and of an animation the first frame taken.
+    8 bits, CMYK and palettes converted, and the first frame of an animation taken.
 
     Raises:
         ImageError: there is no such file, or it is not an image, truncated, or unreasonably large.
@@ -112,7 +112,7 @@ def to_pixels(image: Image.Image) -> Pixels:
 
 
 def output_suffix(path: Path) -> str:
-    """The ending that a translated file gets: its own where the format is kept, else `.png`."""
+    """The ending of a translated file: its own where the format is kept, else `.png`."""
     return path.suffix if path.suffix.lower() in KEPT_FORMATS else ".png"
 
 
@@ -126,7 +126,7 @@ def save_image(image: Image.Image, path: Path) -> None:
 
 
 def format_of(path: Path) -> str:
-    """The format that a file's ending stands for, as Pillow names it."""
+    """The format of a file by its ending, as Pillow names it."""
     return KEPT_FORMATS.get(path.suffix.lower(), "PNG")
 
 
@@ -161,15 +161,15 @@ def encode_image(
 
 
 def is_beyond_crop(photo: Image.Image, crop_size: int | None) -> bool:
-    """Whether a training's crop would cut a scrap out of a photo far larger than the training's.
+    """Whether a crop would cut a scrap out of a photo far larger than the crop is meant for.
 
-    A crop of 178 pixels is most of a CelebA picture, but a cheek in a camera's.
+    A crop of 178 pixels is most of a CelebA image, but a cheek in a camera's.
     """
     return crop_size is not None and min(photo.size) > MAX_CROP_RATIO * crop_size
 
 
 def prepare_photo(photo: Image.Image, *, crop_size: int | None, size: int) -> Image.Image:
-    """A photo as a model's training prepared its own; of one far larger, the largest square."""
+    """A photo cropped and resized as for training; the largest square of a far larger one."""
     crop = None if is_beyond_crop(photo, crop_size) else crop_size
     return centre_crop_resize(photo, crop_size=crop, size=size)
 

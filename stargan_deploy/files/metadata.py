@@ -1,4 +1,4 @@
-"""What photos carry beside their pixels: EXIF, colour profiles, and the mark of an AI's edit."""
+"""Metadata of photos: EXIF, colour profiles, and the mark of an AI's edit."""
 
 import io
 from collections.abc import Set
@@ -17,13 +17,13 @@ DIGITAL_SOURCE_TYPE = (
 """IPTC's term for a photo that was edited with generative AI."""
 
 MADE_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
-"""IPTC's term for a picture that generative AI made of no photo."""
+"""IPTC's term for an image that generative AI made without a photo."""
 
 CREATOR = "stargan-deploy"
 
 
 def _xmp(source_type: str) -> str:
-    """An XMP packet that says how a picture came to be (IPTC Photo Metadata Standard)."""
+    """An XMP packet with an image's origin (IPTC Photo Metadata Standard)."""
     return (
         '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
         '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
@@ -38,10 +38,10 @@ def _xmp(source_type: str) -> str:
 
 
 AI_EDITED_XMP = _xmp(DIGITAL_SOURCE_TYPE)
-"""The packet of every translated picture."""
+"""The packet of every translated image."""
 
 AI_MADE_XMP = _xmp(MADE_SOURCE_TYPE)
-"""The packet of every picture from noise."""
+"""The packet of every image from noise."""
 
 MAX_EXIF_BYTES = 65_000
 """A JPEG's segment holds no more."""
@@ -52,20 +52,20 @@ _STALE_TAGS = (
     ExifTags.Base.ImageLength,
 )
 _STALE_EXIF_TAGS = (ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight)
-"""Tags that describe the photo's pixels and would be wrong of the picture's."""
+"""Tags that describe the photo's pixels and would be wrong for the translated ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metadata:
-    """What a picture takes over from its photo."""
+    """Metadata that a translated image takes over from its photo."""
 
     exif: bytes | None = None
-    """EXIF without orientation, size and thumbnail, which are the photo's own."""
+    """EXIF without orientation, size and thumbnail, which describe the photo alone."""
     icc_profile: bytes | None = None
 
 
 def read_metadata(image: Image.Image, keep: Set[str]) -> Metadata:
-    """The metadata to keep of an image that was just opened; none where it is damaged.
+    """The metadata to keep from an image that was just opened; none where it is damaged.
 
     Args:
         image: as `Image.open` gives it.

@@ -121,7 +121,7 @@ def _cut_apart(item: Image.Image, number: int) -> list[Image.Image]:
 
 
 def set_ranges(source: ImageSource) -> list[tuple[int, int]]:
-    """Where each set's images start and end."""
+    """First index of each set's images, and the one after the last."""
     return list(pairwise((0, *accumulate(source.set_sizes))))
 
 

@@ -255,7 +255,7 @@ def _ordered(sizes: Counter[tuple[int, int]]) -> tuple[Size, ...]:
 def _count_labels(
     sources: Sequence[ImageSource],
 ) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
-    """How many images carry each label, and each two."""
+    """Numbers of images with each label, and with each two."""
     if not sources:
         return {}, {}
     names = sources[0].label_space.names

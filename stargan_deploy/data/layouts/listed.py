@@ -28,7 +28,7 @@ FILE_COLUMNS = frozenset(
 """Names, in lower case, of a first column by which a CSV is recognised as a table of images."""
 
 NUM_PROBED = 20
-"""Files that are looked for to find the folder they stand in."""
+"""Number of files that are looked for to find their folder."""
 
 
 class ListedLayout(DataLayout):
@@ -137,7 +137,7 @@ class CelebALayout(ListedLayout):
 
 
 class CsvLayout(ListedLayout):
-    """Images and a CSV `file,Attribute1,Attribute2,...`, whose files stand in its folder or below.
+    """Images and a CSV `file,Attribute1,Attribute2,...`, whose files are in its folder or below.
 
     It is the only CSV in its folder, or the only one called `list_attr*`, or is named itself.
     """
@@ -212,7 +212,7 @@ def image_folder(file: LabelFile, names: Sequence[str]) -> Path:
         return candidates[found.index(max(found))]
     if not file.is_list:
         raise DataError(
-            f"{file.path}: none of its first {len(probed)} files ({probed[0]!r}, ...) stands in "
+            f"{file.path}: none of its first {len(probed)} files ({probed[0]!r}, ...) is in "
             f"{base} or {base / 'images'}"
         )
     for folder in candidates:

@@ -1,6 +1,6 @@
 """Soft shapes for small drawings: polygons with round corners, tapering curves, a posed canvas.
 
-Drawing coordinates: x from -0.5 (left) to 0.5 (right), y from 0 (top) to 1 (bottom), in picture
+Drawing coordinates: x from -0.5 (left) to 0.5 (right), y from 0 (top) to 1 (bottom), in image
 widths. Colours have the range 0..255.
 """
 
@@ -65,7 +65,7 @@ def ribbon(curve: Curve, width: float) -> Points:
 
 
 class Canvas:
-    """A supersampled picture, painted in drawing coordinates through the head's pose."""
+    """A supersampled image, painted in drawing coordinates through the head's pose."""
 
     def __init__(self, image: Image.Image, *, tilt_rad: float, scale: float, shift: Points) -> None:
         self._draw = ImageDraw.Draw(image, "RGBA")

@@ -1,8 +1,8 @@
 """Small drawn portraits, each a pure function of a seed and of its attributes.
 
 The seed alone gives the *person* (skin, shape, eyes, hair cut, clothes, background, pose, light);
-an attribute changes only what it names, so one seed drawn with two hair colours gives two pictures
-that differ in hair and brows. Lengths are in picture widths, colours and pixels in 0..255.
+an attribute changes only what it names, so one seed drawn with two hair colours gives two images
+that differ in hair and brows. Lengths are in image widths, colours and pixels in 0..255.
 """
 
 import math
@@ -58,7 +58,7 @@ _SHORT_CUTS: tuple[Curve, ...] = (
 
 
 class _Person:
-    """What the seed decides; lengths in picture widths."""
+    """All that the seed decides; lengths in image widths."""
 
     def __init__(self, seed: int) -> None:
         rng = np.random.default_rng([seed, 0])
@@ -102,7 +102,7 @@ class _Person:
 
 
 class _Look:
-    """What the attributes decide."""
+    """All that the attributes decide."""
 
     def __init__(self, attributes: Mapping[str, bool], hair_gain: float) -> None:
         if unknown := sorted(set(attributes) - set(ATTRIBUTES)):
