@@ -63,6 +63,15 @@ def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]
     return merged
 
 
+def flatten(table: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """Values of nested tables by their dotted paths."""
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        full = join(path, key)
+        flat |= flatten(value, full) if isinstance(value, Mapping) else {full: value}
+    return flat
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """Reads a TOML file.
 

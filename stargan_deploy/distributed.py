@@ -1,8 +1,8 @@
-"""Training on several processes under `torchrun`: ranks, their share of a batch, agreement.
+"""Training on several processes under `torchrun`: ranks, their share of a batch, communication.
 
 Every draw is made for the global batch from (seed, step) and sliced by rank, so the number of
-processes does not change what is computed, but for batch norm and the spread over a minibatch,
-which see a rank's own rows. Rank 0 alone writes.
+processes does not change the results, except for batch norm and the spread over a minibatch, which
+see only a rank's own rows. Only rank 0 writes.
 """
 
 import os
@@ -18,13 +18,13 @@ from torch import Tensor, nn
 from torch import distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
-from stargan_deploy.errors import ConfigError, TrainingError
+from stargan_deploy.errors import ConfigError, TrainingError, brief
 
 TIMEOUT = timedelta(minutes=10)
-"""How long a rank waits for the others before it gives up."""
+"""How long a rank waits for the others before it fails."""
 
-HAND_BACK_SECONDS = 10.0
-"""How long a rank that leaves waits for the tensors that it lent to gloo's threads."""
+GLOO_RELEASE_TIMEOUT_S = 10.0
+"""How long a leaving rank waits for gloo's threads to release its tensors."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,23 +33,24 @@ class Ranks:
 
     rank: int = 0
     size: int = 1
-    _lent: list[weakref.ref[Tensor]] = field(default_factory=list, repr=False, compare=False)
-    """What was given to gloo, whose threads may hold it for a moment after the answer."""
+    _tracked: list[weakref.ref[Tensor]] = field(default_factory=list, repr=False, compare=False)
+    """Tensors passed to gloo, whose threads may hold them for a moment after a call returns."""
 
     @property
     def is_writer(self) -> bool:
-        """Whether this process writes files and speaks."""
+        """Whether this process writes files and messages."""
         return self.rank == 0
 
     def share_of(self, batch_size: int) -> slice:
         """The rows of a global batch that belong to this rank.
 
         Raises:
-            ConfigError: the batch cannot be shared out evenly.
+            ConfigError: the batch cannot be divided evenly.
         """
         if batch_size % self.size:
             raise ConfigError(
-                f"train.batch_size {batch_size} cannot be shared evenly by {self.size} ranks"
+                f"train.batch_size {batch_size} cannot be shared evenly by {self.size} ranks",
+                hint=f"make it a multiple of {self.size}",
             )
         part = batch_size // self.size
         return slice(self.rank * part, (self.rank + 1) * part)
@@ -60,7 +61,7 @@ class Ranks:
             return values
         summed = values.clone()
         dist.all_reduce(summed)
-        self._lend(summed)
+        self._track(summed)
         return summed / self.size
 
     def gather(self, rows: Tensor) -> Tensor:
@@ -70,20 +71,20 @@ class Ranks:
         own = rows.clone(memory_format=torch.contiguous_format)
         parts = [torch.empty_like(own) for _ in range(self.size)]
         dist.all_gather(parts, own)
-        self._lend(own, *parts)
+        self._track(own, *parts)
         return torch.cat(parts)
 
     def any(self, flag: bool, device: torch.device) -> bool:
-        """Whether the flag is set on any rank, told to all."""
+        """Whether the flag is set on any rank; the same answer on all."""
         if self.size == 1:
             return flag
         raised = torch.tensor(float(flag), device=device)
         dist.all_reduce(raised, dist.ReduceOp.MAX)
-        self._lend(raised)
+        self._track(raised)
         return bool(raised)
 
-    def agreed(self, word: str) -> str:
-        """Rank 0's word, told to all."""
+    def broadcast(self, word: str) -> str:
+        """Rank 0's word, on all ranks."""
         if self.size == 1:
             return word
         words = [word]
@@ -94,8 +95,8 @@ class Ranks:
         """A network whose gradients are averaged over the ranks.
 
         Args:
-            network: to be wrapped, unless there is one rank only.
-            device: where it stands.
+            network: wrapped unless there is only one rank.
+            device: the network's device.
             grows: whether some of its parameters are not in use yet.
         """
         if self.size == 1:
@@ -103,19 +104,19 @@ class Ranks:
         ids = [device.index] if device.type == "cuda" else None
         return DistributedDataParallel(network, device_ids=ids, find_unused_parameters=grows)
 
-    def wait_until_returned(self) -> None:
-        """Waits, with the GIL free, until gloo's threads hold no tensor of ours any more.
+    def wait_for_gloo(self) -> None:
+        """Wait, with the GIL free, until gloo's threads have released our tensors.
 
-        A thread that lets go of one while the interpreter ends aborts the process
-        (pytorch/pytorch#190489). Gives up after `HAND_BACK_SECONDS`.
+        A thread that releases one while the interpreter ends aborts the process
+        (pytorch/pytorch#190489). Gives up after `GLOO_RELEASE_TIMEOUT_S`.
         """
-        end = time.monotonic() + HAND_BACK_SECONDS
-        while any(ref() is not None for ref in self._lent) and time.monotonic() < end:
+        end = time.monotonic() + GLOO_RELEASE_TIMEOUT_S
+        while any(ref() is not None for ref in self._tracked) and time.monotonic() < end:
             time.sleep(0.001)
 
-    def _lend(self, *tensors: Tensor) -> None:
-        self._lent[:] = [ref for ref in self._lent if ref() is not None]
-        self._lent.extend(map(weakref.ref, tensors))
+    def _track(self, *tensors: Tensor) -> None:
+        self._tracked[:] = [ref for ref in self._tracked if ref() is not None]
+        self._tracked.extend(map(weakref.ref, tensors))
 
 
 def local_device(name: str) -> str:
@@ -130,10 +131,10 @@ def local_device(name: str) -> str:
 
 @contextmanager
 def joined() -> Iterator[Ranks]:
-    """Joins the processes that torchrun started; alone without it.
+    """Join the processes that torchrun started; without torchrun there is only this one.
 
     Raises:
-        TrainingError: another rank is gone.
+        TrainingError: another rank died.
     """
     if "WORLD_SIZE" not in os.environ or not dist.is_available():
         yield Ranks()
@@ -148,10 +149,11 @@ def joined() -> Iterator[Ranks]:
             raise
         raise TrainingError(
             f"rank {ranks.rank} of {ranks.size} lost contact with another, which died or hangs "
-            f"({' '.join(str(error).split())[:200]}); go on with --resume"
+            f"({brief(error)})",
+            hint="continue with `resume`",
         ) from error
     finally:
-        ranks.wait_until_returned()
+        ranks.wait_for_gloo()
         dist.destroy_process_group()
 
 

@@ -15,6 +15,7 @@ ROOMS = (
     "version",
     "errors",
     "config",
+    "progress",
     "devices",
     "distributed",
     "isolated",

@@ -29,12 +29,10 @@ from stargan_deploy.errors import StoppedError
 from stargan_deploy.files.atomic import remove_temporaries
 from stargan_deploy.inference.translator import ZEROS_NOTE
 from stargan_deploy.presentation.text import printable
+from stargan_deploy.progress import OnProgress
 from stargan_deploy.stop_signals import StopSignals
 
 _log = logging.getLogger(__name__)
-
-OnProgress = Callable[[int, int], None]
-"""Called with the numbers of finished photos and of all photos to translate."""
 
 Work = Callable[[Iterator[Photo]], Generator[Outcome | None, None, None]]
 """Translates photos, here (`Pipeline.work`) or elsewhere, and yields the outcome of each; None

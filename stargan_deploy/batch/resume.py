@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -18,9 +18,7 @@ from stargan_deploy.batch.shard import WHOLE, Shard
 from stargan_deploy.errors import UsageError
 from stargan_deploy.files.atomic import file_sha256
 from stargan_deploy.presentation.text import one_line
-
-OnProgress = Callable[[int, int], None]
-"""Called with the photos compared and all photos to compare."""
+from stargan_deploy.progress import OnProgress
 
 HASH_THREADS = 4
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 
 from stargan_deploy.batch.disk import DiskWait
-from stargan_deploy.batch.execute import BatchContext, OnProgress, Work, execute_plan
+from stargan_deploy.batch.execute import BatchContext, Work, execute_plan
 from stargan_deploy.batch.manifest.reader import Manifests, read_manifests
 from stargan_deploy.batch.plan import BatchJob, BatchPlan, plan_batch
 from stargan_deploy.batch.report import BatchReport
@@ -23,6 +23,7 @@ from stargan_deploy.inference.choose import (
     resolve_runtime,
 )
 from stargan_deploy.inference.find import ModelFile
+from stargan_deploy.progress import OnProgress
 
 _log = logging.getLogger(__name__)
 

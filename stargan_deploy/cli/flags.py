@@ -15,7 +15,11 @@ FLAGS = {
 
 
 def with_flags(text: str) -> str:
-    """A library's message with flags in place of settings: `max_batch` becomes --max-batch."""
+    """A library's message with flags in place of settings: `max_batch` becomes --max-batch.
+
+    Settings of a recipe, which `--set` changes, keep their dotted name: `train.steps`.
+    """
+    text = re.sub(r"`([a-z_]+(?:\.[a-z0-9_]+)+)`", r"\1", text)
     return re.sub(r"`([a-z][a-z0-9_]*)`", lambda match: _flag(match[1]), text)
 
 

@@ -2,16 +2,14 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from stargan_deploy.cli.console import is_quiet, say
+from stargan_deploy.progress import OnProgress
 
 LINE_EVERY_S = 10.0
 """Seconds between two plain lines."""
-
-OnProgress = Callable[[int, int], None]
-"""Called with the number done and the number of all."""
 
 
 @contextmanager

@@ -114,7 +114,7 @@ def _prepare_in(wanted: Path, recipe: "Recipe", request: _Request) -> "Trainer |
     from stargan_deploy.training.runs.run import Run, check_new_folder
     from stargan_deploy.training.session import plan_of, plan_training
 
-    folder = Path(request.ranks.agreed(str(wanted)))
+    folder = Path(request.ranks.broadcast(str(wanted)))
     check_new_folder(folder, recipe)
     say(f"run: {folder}")
     if request.dry_run:
@@ -131,14 +131,13 @@ def _new_trainer(recipe: "Recipe", run: "Run", request: _Request) -> "Trainer":
 
     if request.ranks.is_writer:
         run.make()
-    with run.taken_away_on_failure():
+    with run.removed_on_failure():
         return create_trainer(
             recipe,
             run,
             init_from=request.init_from,
             ranks=request.ranks,
             report=_report,
-            tell=say,
         )
 
 
@@ -149,7 +148,7 @@ def _prepare_resumed(request: _Request) -> "Trainer | Plan":
 
     folder = request.out or next(iter(run_folders()), None)
     newest = Run(folder).newest_checkpoint() if folder else None
-    found = request.ranks.agreed(str(newest or ""))
+    found = request.ranks.broadcast(str(newest or ""))
     if folder is None or not found:
         return _prepare_begun(folder, request)
     checkpoint = Path(found)
@@ -158,9 +157,7 @@ def _prepare_resumed(request: _Request) -> "Trainer | Plan":
     if request.dry_run:
         return plan_training(recipe)
     run = Run(checkpoint.parent.parent)
-    return resume_trainer(
-        checkpoint, run, recipe=recipe, ranks=request.ranks, report=_report, tell=say
-    )
+    return resume_trainer(checkpoint, run, recipe=recipe, ranks=request.ranks, report=_report)
 
 
 def _prepare_begun(folder: Path | None, request: _Request) -> "Trainer | Plan":

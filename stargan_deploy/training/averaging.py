@@ -9,11 +9,11 @@ from torch import Tensor, nn
 class MovingAverage:
     """A smoothed copy of a network's weights.
 
-    While few updates are behind, the decay is (1 + n) / (10 + n), so that the average is not
-    dominated by the first random weights.
+    After n updates the decay is at most (1 + n) / (10 + n), so that the first random weights do not
+    dominate the average.
 
     Args:
-        network: whose weights to average.
+        network: the network whose weights are averaged.
         decay: share of the old average that an update keeps, in [0, 1).
     """
 
@@ -24,7 +24,7 @@ class MovingAverage:
 
     @torch.no_grad()
     def update(self, network: nn.Module) -> None:
-        """Moves the average towards the network's present weights."""
+        """Move the average towards the network's present weights."""
         decay = min(self.decay, (1 + self.num_updates) / (10 + self.num_updates))
         self.num_updates += 1
         for key, value in _state(network):
@@ -34,7 +34,7 @@ class MovingAverage:
                 self.weights[key].copy_(value)  # batch norm counts its batches
 
     def load(self, weights: Mapping[str, Tensor], num_updates: int) -> None:
-        """Takes back a saved average."""
+        """Restore a saved average."""
         for key, value in self.weights.items():
             value.copy_(weights[key])
         self.num_updates = num_updates

@@ -6,18 +6,18 @@ from typing import ParamSpec, TypeVar
 import torch
 
 RECOMPILE_LIMIT = 128
-"""Versions of one function: of each player at each stage, fading in or not, and to spare. Torch's
-own limit is 8, after which it falls back to eager code."""
+"""Compiled versions of one function: every update at every stage, fading in or not, and some spare.
+Torch's own limit is 8, after which it falls back to eager code."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
-    """A function that torch's compiler builds anew for each size that it meets.
+    """A compiled function, recompiled for each size of its inputs.
 
-    Sizes are those of the images of a phase, so they are few; and they must be numbers, because the
-    double backward of a convolution, which the gradient penalty takes, knows no symbolic ones.
+    There is one image size per phase, so recompilations are few. Sizes must be numbers, because the
+    double backward of a convolution, which the gradient penalty needs, does not support symbols.
     """
     built = torch.compile(function, dynamic=False)
 

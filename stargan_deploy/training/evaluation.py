@@ -1,21 +1,20 @@
 """Scores of a run's networks: translated held-out images, classified by the run itself.
 
-    eval/accuracy/<label>       share of images that carry the label after a translation to it, as
-                                the run's own classifier sees them; only images count of which the
-                                translation has to change that label, so that a generator that
-                                does nothing scores about 0
+    eval/accuracy/<label>       share of images that carry the label after a translation to it,
+                                according to the run's own classifier; only images that lack the
+                                label count, so that a generator that does nothing scores about 0
     eval/accuracy_mean          mean of these over the labels
-    eval/accuracy_real          the classifier on the images as they are; where it is low, the
-                                other accuracies mean little
+    eval/accuracy_real          accuracy of the classifier on the original images; where it is low,
+                                the other accuracies mean little
     eval/reconstruction_levels  mean |x - G(G(x, c'), c)| in 8-bit levels
     eval/change_levels          mean |x - G(x, c')| in 8-bit levels; 0: nothing is translated
     eval/diversity              how far apart the translations of different images are, relative
                                 to the images themselves, mean over the labels; near 0: every
-                                image becomes the same picture (mode collapse)
-    eval/diversity_min          the same of the label where it is least
+                                image becomes the same one (mode collapse)
+    eval/diversity_min          the least diversity of any label
 
-A number that the images at hand cannot give is left out, such as the accuracy of a label that all
-of them carry. Nothing is random.
+A number that the images cannot determine is left out: the accuracy of a label that all of them
+carry. Nothing is random.
 
 Shape legend: N images, C channels, H height, W width, D label width, K labels.
 """
@@ -38,7 +37,7 @@ LEVELS = 127.5
 
 @dataclass(frozen=True, kw_only=True)
 class _Outcome:
-    """What came of the translations to one label; levels are means in 8-bit levels."""
+    """Results of the translations to one label; levels are means in 8-bit levels."""
 
     accuracy: float
     change_levels: float
@@ -55,18 +54,18 @@ def evaluate(
     device: torch.device,
     batch_size: int = 16,
 ) -> dict[str, float]:
-    """Translates every image to every label that it lacks, and judges the results.
+    """Translate every image to every label that it lacks, and evaluate the results.
 
-    Takes at most K + 2 translations and K + 1 classifications of an image.
+    Needs at most K + 2 translations and K + 1 classifications per image.
 
     Args:
-        objective: says how to translate and to classify.
-        networks: by role, averaged where there are averages; not changed.
+        objective: translates and classifies.
+        networks: networks by role, averaged where there are averages; not changed.
         held_out: image (N, 3, H, W) uint8 in [0, 255], and label (N, D) as the generator takes
-            it: with the mask of the known set where the space is joint.
-        labels: what the labels mean.
-        device: where the networks are.
-        batch_size: images at a time.
+            it: in a joint space with the mask of the known set.
+        labels: the meaning of the labels.
+        device: device of the networks.
+        batch_size: images per call.
 
     Returns:
         The numbers by the names above.
@@ -87,7 +86,7 @@ def evaluate(
 
 
 class _Evaluator:
-    """Held-out images with the networks that translate and classify them."""
+    """Translates and classifies held-out images."""
 
     def __init__(
         self,
@@ -107,7 +106,7 @@ class _Evaluator:
         self._label_ND: FloatArray = held_out["label"].cpu().numpy()
 
     def outcome(self, target: Target) -> _Outcome | None:
-        """Translates the images that lack a label to it; None where none lacks it."""
+        """Translate the images that lack a label to it; None if no image lacks it."""
         column = self._labels.names.index(_name(target))
         wanted_ND = self._wanted(target)
         is_known = self._known(target.set_index)
@@ -124,7 +123,7 @@ class _Evaluator:
         )
 
     def accuracy_on_real(self) -> float:
-        """Share of the known labels that the classifier sees; of domains, share of the images."""
+        """Share of the known labels that the classifier finds; for domains, share of the images."""
         seen_NK = self._predicted(self._image_NCHW)
         shares = []
         for set_index, label_set in enumerate(self._labels.sets):
@@ -135,7 +134,7 @@ class _Evaluator:
         return float(np.mean([share.mean() for share in shares]))
 
     def reconstruction_levels(self) -> float:
-        """Translates each image to one label, taking turns, and back to its own."""
+        """Translate each image to one label, in rotation, and back to its own."""
         targets = self._labels.single_targets()
         wanted_ND = self._label_ND.copy()
         for index, target in enumerate(targets):
@@ -148,7 +147,7 @@ class _Evaluator:
         return np.stack([self._labels.target_vector(target, row) for row in own_NK])
 
     def _known(self, set_index: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-        """Of which images a label set is known: the mask's column, or all."""
+        """Whether a label set is known, by image: the mask's column, or all."""
         if not self._labels.is_joint:
             return np.ones(len(self._label_ND), np.bool_)
         return self._label_ND[:, self._labels.num_labels + set_index] > 0.5
@@ -171,11 +170,11 @@ class _Evaluator:
 
 
 def score(values: Mapping[str, float]) -> float | None:
-    """One number to choose the best checkpoint by; greater is better.
+    """The number that decides which checkpoint is best; greater is better.
 
-    The mean accuracy less the reconstruction error as a share of half the range of pixels: the
-    classifier alone does not see blur, and the reconstruction alone likes a generator that does
-    nothing. None where the held-out images could not tell.
+    It is the mean accuracy minus the reconstruction error as a share of half the pixel range: the
+    classifier alone does not notice blur, and the reconstruction alone favours a generator that
+    does nothing. None if the held-out images cannot determine it.
     """
     accuracy = values.get("eval/accuracy_mean")
     reconstruction = values.get("eval/reconstruction_levels")
@@ -185,7 +184,7 @@ def score(values: Mapping[str, float]) -> float | None:
 
 
 def _summary(outcomes: list[_Outcome]) -> dict[str, float]:
-    """Means over the labels, of what there is."""
+    """Means over the labels with a result."""
     diversities = [outcome.diversity for outcome in outcomes if outcome.diversity is not None]
     values = {}
     if outcomes:
@@ -207,7 +206,7 @@ def _distance_levels(a_NCHW: Tensor, b_NCHW: Tensor) -> float:
 
 
 def _relative_spread(source_NCHW: Tensor, translated_NCHW: Tensor) -> float | None:
-    """Distances between neighbours in the list after translation, relative to those before."""
+    """Mean distance of consecutive images after translation, relative to that before."""
     before = _distance_levels(source_NCHW, source_NCHW.roll(1, 0))
     after = _distance_levels(translated_NCHW, translated_NCHW.roll(1, 0))
     return after / before if before > 0 else None

@@ -1,4 +1,4 @@
-"""Starting a training from weights that were trained before, also for other labels."""
+"""Starts a training from earlier weights, even if those are for other labels."""
 
 from pathlib import Path
 
@@ -68,7 +68,7 @@ def take_weights(objective: Objective, checkpoint: Checkpoint, *, family: str) -
     for role, network in objective.networks.items():
         weights: dict[str, Tensor] = checkpoint.part(role) or checkpoint.part(f"{EMA_PREFIX}{role}")
         if not weights:
-            notes.append(f"the checkpoint holds no {role}: it starts anew")
+            notes.append(f"the checkpoint holds no {role}: it starts from scratch")
             continue
         fresh, complaint = network.state_dict(), f"the checkpoint's {role} does not fit"
         try:
@@ -78,7 +78,9 @@ def take_weights(objective: Objective, checkpoint: Checkpoint, *, family: str) -
             raise ModelError(f"{complaint}: {brief(error)}") from error
         load_weights(network, weights, complaint=complaint)
     notes += [
-        f"label {name} is new: it starts anew" for name in labels.names if name not in old.names
+        f"label {name} is new: it starts from scratch"
+        for name in labels.names
+        if name not in old.names
     ]
     return notes + [
         f"label {name} of the checkpoint is dropped"

@@ -1,4 +1,4 @@
-"""Watches over a training: losses that stop being numbers."""
+"""Detection of losses that are no longer finite."""
 
 import math
 from collections.abc import Mapping
@@ -7,16 +7,16 @@ import torch
 from torch import Tensor
 
 FP16_PATIENCE = 50
-"""Steps in a row with overflows that the FP16 scaler may take to find its scale."""
+"""Consecutive steps with overflows that the FP16 scaler may need to find its scale."""
 
 
 class FiniteGuard:
     """Finds the first step at which a loss is NaN or infinite, without stalling a GPU.
 
-    The terms of a step are copied while the next one is computed, and looked at then.
+    The terms of a step are copied while the next one is computed, and checked afterwards.
 
     Args:
-        patience: bad steps in a row that are allowed.
+        patience: number of consecutive bad steps allowed.
     """
 
     def __init__(self, patience: int = 0) -> None:
@@ -26,7 +26,7 @@ class FiniteGuard:
         self._copied: torch.cuda.Event | None = None
 
     def watch(self, step: int, terms: Mapping[str, Tensor]) -> tuple[int, str, float] | None:
-        """Takes the terms of a step; returns (step, term, value) of an earlier bad one."""
+        """Watch the terms of a step; return (step, term, value) of an earlier bad one."""
         bad = self.check()
         values = torch.stack([term.detach().float() for term in terms.values()])
         self._pending = (step, list(terms), values.to("cpu", non_blocking=True))
@@ -37,7 +37,7 @@ class FiniteGuard:
         return bad
 
     def check(self) -> tuple[int, str, float] | None:
-        """Looks at the last step now; returns (step, term, value) if it is bad."""
+        """Check the last step now; return (step, term, value) if it is bad."""
         if self._pending is None:
             return None
         step, names, values = self._pending

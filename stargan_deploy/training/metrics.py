@@ -1,4 +1,4 @@
-"""Reading a run's metrics back as curves, whatever state the file is in."""
+"""Reads a run's metrics as curves, whatever state the file is in."""
 
 import json
 import math
@@ -12,19 +12,19 @@ import numpy.typing as npt
 from stargan_deploy.presentation.text import evenly
 
 EVALUATION_PREFIX = "eval/"
-"""Start of the names of evaluation metrics, which come in lines of their own."""
+"""Prefix of evaluation metrics, which have lines of their own."""
 
 MAX_LINES = 5_000
-"""Lines that are read of a long run, evenly spread, so that reading takes no time worth naming;
-so many of the evaluation's lines, which are few, are read besides."""
+"""Lines read from a long run, evenly spread, to keep reading fast; as many lines of evaluations,
+which are rare, are read in addition."""
 
 TOO_LARGE = 1e30
-"""Magnitude from which a value counts as not finite: no chart can show it."""
+"""Values from this magnitude on count as not finite, because charts cannot show them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """One metric over the steps, in their order; NaN where it was not finite."""
+    """One metric by step, in ascending order; NaN where it was not finite."""
 
     steps: npt.NDArray[np.float64]
     values: npt.NDArray[np.float64]
@@ -36,7 +36,7 @@ class Curve:
         return float(finite[-1]) if len(finite) else math.nan
 
     def thinned(self, max_points: int) -> "Curve":
-        """Fewer points that keep both ends, and the lowest and highest of each stretch."""
+        """At most so many points: both ends, and the minimum and maximum of each stretch."""
         count = len(self.steps)
         if count <= max_points:
             return self
@@ -66,8 +66,8 @@ class Curve:
 def read_metrics(path: Path, *, max_lines: int = MAX_LINES) -> dict[str, Curve]:
     """The curves of a `metrics.jsonl` by name.
 
-    Lines that are torn or hold no step are passed over, and of two lines of one step the later
-    one holds. No file gives no curves.
+    Torn lines and lines without a step are skipped; of several lines for one step the last counts.
+    A missing file has no curves.
     """
     try:
         lines = path.read_bytes().split(b"\n")
@@ -86,7 +86,7 @@ def read_metrics(path: Path, *, max_lines: int = MAX_LINES) -> dict[str, Curve]:
 
 
 def _read_row(line: bytes) -> dict[str, float]:
-    """The numbers of one line; none where it cannot be read."""
+    """The numbers of one line; empty if it cannot be read."""
     try:
         row = json.loads(line)
     except (ValueError, RecursionError):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from stargan_deploy.config import (
+    flatten,
     from_mapping,
     merge,
     parse_overrides,
@@ -207,7 +208,7 @@ def change_tables(
 
 def differences(old: Recipe, new: Recipe) -> list[str]:
     """Settings, as `key: old -> new`, that a continuation may not change."""
-    old_flat, new_flat = _flatten(to_mapping(old)), _flatten(to_mapping(new))
+    old_flat, new_flat = flatten(to_mapping(old)), flatten(to_mapping(new))
     changed = [key for key in old_flat | new_flat if old_flat.get(key) != new_flat.get(key)]
     fixed = [key for key in changed if not _is_free(key)]
     return [f"{key}: {old_flat.get(key)} -> {new_flat.get(key)}" for key in fixed]
@@ -234,14 +235,6 @@ def _merge(tables: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, A
     if isinstance(given, Mapping) and "steps" in given and "epochs" not in given:
         merged["train"] = {k: v for k, v in merged["train"].items() if k != "epochs"}
     return merged
-
-
-def _flatten(table: Mapping[str, Any], path: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in table.items():
-        full = f"{path}{key}"
-        flat |= _flatten(value, f"{full}.") if isinstance(value, Mapping) else {full: value}
-    return flat
 
 
 def _is_free(key: str) -> bool:

@@ -11,8 +11,8 @@ def learning_rate_factor(name: ScheduleName, step: int, num_steps: int) -> float
 
     "paper" is constant for the first half and falls linearly to zero over the second (StarGAN,
     appendix: the last 100,000 of 200,000 iterations). "official" is what the official code's last
-    version does: in the last 100,000 iterations it takes 1/100,000 of the rate away, but only
-    once every 1,000 iterations, so that at the end 99.9% of the rate is left.
+    version does: in the last 100,000 iterations it lowers the rate by 1/100,000, but only once
+    every 1,000 iterations, so that at the end 99.9% of the rate is left.
     """
     if name == "constant":
         return 1.0

@@ -1,6 +1,7 @@
-"""From a recipe to a trainer: data opened, objective built, weights taken over."""
+"""From a recipe to a trainer: opens the data, builds the objective, loads weights."""
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -18,18 +19,20 @@ from stargan_deploy.families.registry import load_family
 from stargan_deploy.files.atomic import file_sha256
 from stargan_deploy.training.finetuning import load_start, take_weights
 from stargan_deploy.training.recipe import Recipe, differences, num_steps, resolve_recipe
-from stargan_deploy.training.runs.recorder import Progress
+from stargan_deploy.training.runs.recorder import Report
 from stargan_deploy.training.runs.run import Run
 from stargan_deploy.training.trainer import Trainer
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a training will do, known before it does anything."""
+    """What a training will do, before it starts."""
 
     recipe: Recipe
     training_data: str
-    """What the images are, and of two domains which they are."""
+    """Description of the images, and with two domains of both."""
     num_images: int
     num_steps: int
     num_parameters: dict[str, int]
@@ -37,17 +40,17 @@ class Plan:
 
 
 def plan_training(recipe: Recipe) -> Plan:
-    """Opens the data and builds the networks, and writes nothing.
+    """Open the data and build the networks without writing anything.
 
     Raises:
-        StarganDeployError: whatever would stop the training before its first step.
+        StarganDeployError: anything that would stop the training before its first step.
     """
     source = open_source(recipe.data, "train")
     return _describe(recipe, source, build_objective(recipe, source))
 
 
 def plan_of(trainer: Trainer) -> Plan:
-    """What a trainer that is ready will do."""
+    """The plan of a trainer."""
     return _describe(trainer.recipe, trainer.source, trainer.objective)
 
 
@@ -57,25 +60,23 @@ def create_trainer(
     *,
     init_from: Path | None = None,
     ranks: Ranks | None = None,
-    report: Callable[[Progress], None] = lambda _: None,
-    tell: Callable[[str], None] = lambda _: None,
+    report: Report = lambda _: None,
 ) -> Trainer:
-    """Builds a trainer at its first step.
+    """Build a trainer at its first step.
 
     Args:
         recipe: the resolved settings.
-        run: where to write.
-        init_from: a checkpoint of ours, or an official generator, whose weights to start from.
+        run: the run folder to write.
+        init_from: one of our checkpoints, or an official generator, whose weights to start from.
         ranks: this process among those that train together.
         report: called after each line of metrics.
-        tell: called with each line that the user should read.
     """
     source = open_source(recipe.data, "train")
     first = load_start(init_from, source.label_space, family=recipe.family) if init_from else None
     objective = build_objective(recipe, source)
     if first:
         for note in take_weights(objective, first, family=recipe.family):
-            tell(note)
+            _log.info(note)
     return Trainer(
         recipe,
         objective,
@@ -85,7 +86,6 @@ def create_trainer(
         parents={"initial weights": file_sha256(init_from)} if init_from else {},
         ranks=ranks,
         report=report,
-        tell=tell,
     )
 
 
@@ -95,38 +95,37 @@ def resume_trainer(
     *,
     recipe: Recipe | None = None,
     ranks: Ranks | None = None,
-    report: Callable[[Progress], None] = lambda _: None,
-    tell: Callable[[str], None] = lambda _: None,
+    report: Report = lambda _: None,
 ) -> Trainer:
-    """Builds a trainer that goes on from a checkpoint.
+    """Build a trainer that continues from a checkpoint.
 
     Args:
-        checkpoint_path: a whole checkpoint of a training.
-        run: where to write on.
-        recipe: settings given anew; None takes the checkpoint's own.
+        checkpoint_path: a whole training checkpoint.
+        run: the run folder to continue.
+        recipe: new settings; None takes the checkpoint's own.
         ranks: this process among those that train together; any number of them may resume.
         report: called after each line of metrics.
-        tell: called with each line that the user should read.
 
     Raises:
         TrainingError: the settings contradict those of the checkpoint, or it holds none.
     """
     checkpoint = load_checkpoint(checkpoint_path, with_training_state=True)
     if checkpoint.recipe is None:
-        raise TrainingError(f"{checkpoint_path} is no checkpoint of a training: no recipe in it")
+        raise TrainingError(f"{checkpoint_path} is not a training checkpoint: it holds no recipe")
     saved = resolve_recipe(checkpoint.recipe)
     changed = differences(saved, recipe) if recipe else []
     if changed:
         raise TrainingError(
-            f"cannot resume {checkpoint_path} with other settings ({'; '.join(changed)}); "
-            "start a new run with --init-from instead"
+            f"cannot resume {checkpoint_path} with other settings ({'; '.join(changed)})",
+            hint="start a new run with `init_from` instead",
         )
-    trainer = create_trainer(recipe or saved, run, ranks=ranks, report=report, tell=tell)
+    trainer = create_trainer(recipe or saved, run, ranks=ranks, report=report)
     if trainer.labels != checkpoint.card.labels:
         raise TrainingError(
             f"cannot resume {checkpoint_path}, which learns "
             f"{', '.join(checkpoint.card.labels.names)}, on data with "
-            f"{', '.join(trainer.labels.names)}; name the data of that run, several sets in order"
+            f"{', '.join(trainer.labels.names)}",
+            hint="give the data of that run, several sets in their order",
         )
     _refuse_another_past(trainer, saved, checkpoint.card.step)
     trainer.restore(checkpoint)
@@ -134,10 +133,10 @@ def resume_trainer(
 
 
 def _refuse_another_past(trainer: Trainer, saved: Recipe, step: int) -> None:
-    """Refuses a length by which the steps so far would have been in other phases.
+    """Refuse a length with which the steps so far would have been in other phases.
 
     Raises:
-        TrainingError: they would.
+        TrainingError: the length is such.
     """
     phases = trainer.objective.phases
     length = num_steps(saved.train, epoch_length(trainer.source))
@@ -147,8 +146,8 @@ def _refuse_another_past(trainer: Trainer, saved: Recipe, step: int) -> None:
     if _begun(before, step) != _begun(phases, step):
         raise TrainingError(
             f"cannot resume a training of {length} steps as one of {trainer.num_steps}: its "
-            f"{len(phases)} stages share out all steps, so that step {step} would be at another "
-            "one; keep the length, or start a new run with --init-from"
+            f"{len(phases)} stages divide all steps, so that step {step} would be at another one",
+            hint="keep the length, or start a new run with `init_from`",
         )
 
 
@@ -178,12 +177,13 @@ def build_objective(recipe: Recipe, source: ImageSource) -> Objective:
 
 
 def _check_images(recipe: Recipe, objective: Objective, source: ImageSource) -> None:
-    """Refuses data whose batches lack an image that the losses need."""
+    """Refuse data whose batches lack an image that the losses need."""
     found = image_names(source)
     if not set(objective.takes) <= set(found):
         raise DataError(
             f"{recipe.family} learns from {' and '.join(objective.takes)}, and "
-            f"{source.description} gives {' and '.join(found)}; see data.kind in the recipe"
+            f"{source.description} provides {' and '.join(found)}",
+            hint="see `data.kind` in the recipe",
         )
 
 

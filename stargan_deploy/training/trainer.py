@@ -4,8 +4,9 @@ A step is one batch; an update takes place at every `every`-th step. Everything 
 (seed, step), so that a resumed run repeats what an uninterrupted one does.
 """
 
+import logging
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -30,10 +31,12 @@ from stargan_deploy.stop_signals import StopSignals
 from stargan_deploy.training.compiling import compiled
 from stargan_deploy.training.guard import FP16_PATIENCE, FiniteGuard
 from stargan_deploy.training.recipe import Recipe, TrainConfig
-from stargan_deploy.training.runs.recorder import Progress, Recorder, to_device
+from stargan_deploy.training.runs.recorder import Recorder, Report, to_device
 from stargan_deploy.training.runs.run import Run
 from stargan_deploy.training.schedule import learning_rate_factor
 from stargan_deploy.training.state import TrainingState
+
+_log = logging.getLogger(__name__)
 
 
 class Trainer:
@@ -44,11 +47,10 @@ class Trainer:
         objective: the networks and their losses.
         train_source: images to train on.
         sample_source: held-out images for the sample grids.
-        run: where everything is written.
-        parents: SHA-256 of what the weights started from, by role.
+        run: the run folder to write.
+        parents: SHA-256 of the files that the weights started from, by what they are.
         ranks: this process among those that train together.
         report: called after each line of metrics.
-        tell: called with each line that the user should read.
     """
 
     def __init__(
@@ -61,8 +63,7 @@ class Trainer:
         run: Run,
         parents: Mapping[str, str] | None = None,
         ranks: Ranks | None = None,
-        report: Callable[[Progress], None] = lambda _: None,
-        tell: Callable[[str], None] = lambda _: None,
+        report: Report = lambda _: None,
     ) -> None:
         self.recipe = recipe
         self.objective = objective
@@ -77,8 +78,7 @@ class Trainer:
         self._terms: dict[str, Tensor] = {}
         """The loss terms of the latest step."""
         self._since_log: dict[str, list[Tensor]] = {}
-        """Every term since the last line of metrics, which holds their means."""
-        self._tell = tell
+        """All terms since the last line of metrics, which holds their means."""
         self._channels_last = uses_channels_last(recipe.train, self.device)
         self.state = TrainingState(
             objective,
@@ -110,22 +110,22 @@ class Trainer:
 
     @property
     def labels(self) -> LabelSpace:
-        """What the labels mean that the networks take."""
+        """The labels that the networks take."""
         return self.objective.labels
 
     def train(self) -> Path:
-        """Trains from the present step to the last; returns the last checkpoint's path.
+        """Train from the present step to the last; return the last checkpoint's path.
 
-        A run folder that is made here goes away again if the first step fails.
+        A run folder that is made here is removed again if the first step fails.
 
         Raises:
             DataError: images that cannot be read.
-            TrainingError: a loss is not finite any more, or another rank is gone.
+            TrainingError: a loss is no longer finite, or another rank died.
             StoppedError: a signal asked to stop; the present step was saved.
             OutputError: the run folder cannot be written.
         """
         first_step = self.step
-        with self.run.taken_away_on_failure(unless=lambda: self.step > first_step):
+        with self.run.removed_on_failure(unless=lambda: self.step > first_step):
             self._train_to_the_end()
         if self.ranks.is_writer:
             self._recorder.finish(self.step)
@@ -143,10 +143,10 @@ class Trainer:
             self.run.close()
 
     def steps(self) -> Iterator[int]:
-        """Trains step by step and writes nothing; yields the number of steps done.
+        """Train step by step without writing anything; yield the number of steps done.
 
         Raises:
-            TrainingError: a loss is not finite any more.
+            TrainingError: a loss is no longer finite.
         """
         for batch in self._batches():
             self.state.scale_learning_rates(self._learning_rate_factor())
@@ -156,7 +156,7 @@ class Trainer:
             yield self.step
 
     def _stop_if_asked(self, signals: StopSignals) -> None:
-        """Saves and leaves when a signal reached any of the ranks."""
+        """Save and raise if a signal reached any rank."""
         asked = self.ranks.any(signals.received is not None, self.device)
         if not asked or self.step == self.num_steps:
             return
@@ -166,20 +166,20 @@ class Trainer:
             self._recorder.stop(self.step)
         number = signals.received or signal.SIGTERM
         raise StoppedError(
-            f"stopped by {number.name} at step {self.step}; saved {path}; go on with: "
-            f"stargan-deploy train --resume --out {self.run.folder}",
+            f"stopped by {number.name} at step {self.step}; saved {path}",
             signal=number,
+            hint=f"continue with: stargan-deploy train --resume --out {self.run.folder}",
         )
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Goes on where a checkpoint of this training left off.
+        """Continue where a checkpoint of this training left off.
 
         Raises:
             ModelError: the checkpoint holds no training state, or does not fit.
         """
         self.state.restore(checkpoint)
         self.step = checkpoint.card.step
-        self.objective.begin_step(max(0, self.step - 1))  # as it stood when it was saved
+        self.objective.begin_step(max(0, self.step - 1))  # the state in which it was saved
 
     def _batches(self) -> Iterator[Batch]:
         """The batches of all phases that are still to come."""
@@ -202,7 +202,7 @@ class Trainer:
             part=self._part,
         )
         if loader.notice:
-            self._tell(loader.notice)
+            _log.info(loader.notice)
         self._recorder.start_clock(self.step)
         return loader.batches(self.step)
 
@@ -214,7 +214,7 @@ class Trainer:
         self.objective.begin_step(self.step)
         draws = self.objective.draw(batch, step_generator(self.recipe.seed, self.step))
         draws = {name: draw[self._part].to(self.device) for name, draw in draws.items()}
-        # Of the images the loader gave this rank's rows alone, of all else the whole batch.
+        # The loader gives only this rank's rows of the images, but the whole batch of all else.
         own = {n: t if t.dtype == torch.uint8 else t[self._part] for n, t in batch.items()}
         named = to_device(own, self.device, channels_last=self._channels_last)
         due = [u for u in self.objective.updates if (self.step + 1) % u.every == 0]
@@ -237,7 +237,7 @@ class Trainer:
         return {name: term.detach() for name, term in losses.terms.items()}
 
     def _write_due(self) -> None:
-        """Metrics, samples and checkpoints that this step owes."""
+        """Write the metrics, samples and checkpoints that are due."""
         for name, term in self._terms.items():
             self._since_log.setdefault(name, []).append(term)
         means = self._mean_terms() if self._recorder.logs_at(self.step) else {}
@@ -247,7 +247,7 @@ class Trainer:
             self._recorder.write_due(self.step, means)
 
     def _mean_terms(self) -> dict[str, Tensor]:
-        """Means since the last line, as one process would have computed them; starts anew."""
+        """Means since the last line, as one process would compute them; resets them."""
         own = torch.stack([torch.stack(values).mean() for values in self._since_log.values()])
         means = dict(zip(self._since_log, self.ranks.mean(own), strict=True))
         self._since_log = {}
@@ -259,8 +259,8 @@ class Trainer:
         step, term, value = bad
         last_good = self.run.newest_checkpoint()
         raise TrainingError(
-            f"{term} is {value} at step {step}; the last good checkpoint is {last_good or 'none'}: "
-            "lower the learning rates and start a new run from it with --init-from"
+            f"{term} is {value} at step {step}; the last good checkpoint is {last_good or 'none'}",
+            hint="lower the learning rates and start a new run from it with `init_from`",
         )
 
     def _card(self) -> ModelCard:
@@ -289,7 +289,7 @@ class Trainer:
         )
 
     def _image_size(self) -> int:
-        """Side in pixels of the images that the networks are at."""
+        """Present image size in pixels."""
         end = 0
         for phase in self.objective.phases:
             end += phase.num_steps
@@ -302,9 +302,9 @@ class Trainer:
 
 
 def uses_channels_last(train: TrainConfig, device: torch.device) -> bool:
-    """Whether tensors are laid out N H W C: as asked, else where it pays.
+    """Whether tensors are laid out N H W C: as requested, else where it pays off.
 
-    On a CPU instance norm loses in this layout what the convolutions gain.
+    On a CPU instance norm loses in this layout what convolutions gain.
     """
     if train.channels_last is not None:
         return train.channels_last
@@ -312,6 +312,6 @@ def uses_channels_last(train: TrainConfig, device: torch.device) -> bool:
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:
-    """The CPU generator of everything that is drawn in one step."""
+    """The CPU generator of all draws of one step."""
     (state,) = np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)
     return torch.Generator().manual_seed(int(state) % 2**63)

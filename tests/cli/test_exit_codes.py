@@ -34,6 +34,7 @@ def test_a_hint_follows_the_message():
 
 
 def test_flags_that_are_spelt_otherwise_are_known():
+    assert with_flags("set `train.steps` to 5") == "set train.steps to 5"
     assert with_flags("`strengths` and `max_batch`, not `A B`") == (
         "--strength and --max-batch, not `A B`"
     )

@@ -170,7 +170,7 @@ def test_the_smallest_image_that_a_discriminator_can_judge(num_halvings, norm):
 
 
 def test_images_too_small_for_the_discriminator_are_refused():
-    words = "3 halvings finds no patch in images of 16x16: take data.image_size 24 or more, or "
+    words = "3 halvings finds no patch in images of 16x16; set `data.image_size` to 24 or more, or "
     with pytest.raises(UsageError, match=f"{words}model.discriminator_halvings 2"):
         pix2pix.build_networks({"image_size": 16, "levels": 4})
     with pytest.raises(UsageError, match=f"{words}model.discriminator_halvings 2"):

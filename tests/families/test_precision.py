@@ -91,6 +91,8 @@ def test_weights_beyond_the_range_are_refused():
     network = nn.Sequential(nn.Conv2d(3, 3, 1))
     with torch.no_grad():
         network[0].weight[0, 0] = -1e5
-    with pytest.raises(ModelError, match=r"0\.weight holds a weight of 1e\+05.*use bf16 or fp32"):
+    with pytest.raises(
+        ModelError, match=r"0\.weight holds a weight of 1e\+05.*set `precision` to bf16 or fp32"
+    ):
         lower_convolutions(network, torch.float16)
     lower_convolutions(network, torch.bfloat16)

@@ -10,14 +10,14 @@ from tests.tiny_families import tiny_family_recipe, train_family, write_data
 
 
 @pytest.fixture
-def start(tiny_recipe, tmp_path):
-    """Makes a trainer that starts from a checkpoint, and the lines it tells."""
+def start(tiny_recipe, tmp_path, caplog):
+    """Makes a trainer that starts from a checkpoint, and the lines it logs."""
 
     def make(path, **changes):
-        told = []
+        caplog.set_level("INFO", "stargan_deploy")
         recipe = tiny_recipe(**changes)
-        trainer = create_trainer(recipe, Run(tmp_path / "new"), init_from=path, tell=told.append)
-        return trainer.objective.networks, told
+        trainer = create_trainer(recipe, Run(tmp_path / "new"), init_from=path)
+        return trainer.objective.networks, caplog.messages
 
     return make
 
@@ -35,7 +35,7 @@ def test_matching_labels_keep_their_channels(tiny_trainer, start):
     assert torch.equal(head[2], head_before[0])
     assert not torch.equal(first[:, 3], before[:, 3 + 2])
     assert told == [
-        "label Blond_Hair is new: it starts anew",
+        "label Blond_Hair is new: it starts from scratch",
         "label Smiling of the checkpoint is dropped",
     ]
 
@@ -44,7 +44,7 @@ def test_more_labels_than_before(tiny_trainer, start):
     path = tiny_trainer(data={"attributes": ["Male"]}).train()
     networks, told = start(path, data={"attributes": ["Male", "Young"]})
     assert networks["generator"].main[0].weight.shape[1] == 5
-    assert told == ["label Young is new: it starts anew"]
+    assert told == ["label Young is new: it starts from scratch"]
 
 
 OFFICIAL_SHAPE = {
@@ -68,7 +68,7 @@ def test_an_official_checkpoint_and_the_discriminator_beside_it(official, start)
 
 def test_an_official_generator_alone(official, start):
     _, told = start(official / "tiny-2018-G.ckpt", data={"attributes": FIVE}, model=OFFICIAL_SHAPE)
-    assert told == ["the checkpoint holds no discriminator: it starts anew"]
+    assert told == ["the checkpoint holds no discriminator: it starts from scratch"]
 
 
 def test_other_numbers_of_labels_and_other_shapes_are_refused(official, start):
@@ -78,12 +78,13 @@ def test_other_numbers_of_labels_and_other_shapes_are_refused(official, start):
         start(official / "tiny-G.ckpt", data={"attributes": FIVE})
 
 
-def test_matching_classes_of_the_conditional_gan_keep_their_channels(tmp_path):
+def test_matching_classes_of_the_conditional_gan_keep_their_channels(tmp_path, caplog):
     """They once were refused as a size mismatch of the first layer."""
     path = train_family("cgan", tmp_path, train={"ema_decay": 0.0})
-    old, told = load_checkpoint(path).tensors, []
+    old = load_checkpoint(path).tensors
+    caplog.set_level("INFO", "stargan_deploy")
     recipe = tiny_family_recipe("cgan", tmp_path / "data", data={"attributes": ["2", "0"]})
-    trainer = create_trainer(recipe, Run(tmp_path / "new"), init_from=path, tell=told.append)
+    trainer = create_trainer(recipe, Run(tmp_path / "new"), init_from=path)
     first, before = (
         trainer.objective.networks["generator"].generator.main[0].weight,
         old["generator.generator.main.0.weight"],
@@ -95,7 +96,7 @@ def test_matching_classes_of_the_conditional_gan_keep_their_channels(tmp_path):
         old["discriminator.discriminator.main.0.weight"],
     )
     assert torch.equal(first, before[:, [0, 1 + 2, 1 + 0]])
-    assert told == ["label 1 of the checkpoint is dropped"]
+    assert caplog.messages == ["label 1 of the checkpoint is dropped"]
     assert trainer.train().is_file()
 
 

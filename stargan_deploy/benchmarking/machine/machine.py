@@ -3,14 +3,11 @@
 Nothing here raises: what this machine does not tell is None, or empty.
 """
 
-import os
 import platform
 import re
 import shlex
-import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from stargan_deploy.backends.registry import package_names
 from stargan_deploy.benchmarking.machine import processor
@@ -18,11 +15,10 @@ from stargan_deploy.benchmarking.machine.gpu import GpuState, gpu_uuid, read_gpu
 from stargan_deploy.benchmarking.results import Machine, Snapshot
 from stargan_deploy.card.card import library_versions
 from stargan_deploy.devices import machine_name
+from stargan_deploy.files.revision import git_revision
 
 OTHER_PACKAGES = ("numpy", "triton", "pillow")
 """Packages whose versions may move a figure, besides the backends'."""
-
-_GIT_LIMIT_S = 10
 
 
 def take_snapshot(device: str = "cpu") -> Snapshot:
@@ -84,26 +80,6 @@ def describe_machine(
     )
 
 
-def git_revision(package: Path | None = None) -> str | None:
-    """The commit of this tool's checkout, with "+" where the package's files differ from it.
-
-    An installed tool has none, even where the folder that it is installed in lies inside somebody's
-    repository.
-
-    Args:
-        package: folder of the package; None takes this one's.
-    """
-    package = (package or Path(__file__).parents[2]).resolve()
-    top = _git(package, "rev-parse", "--show-toplevel")
-    if not top or Path(top).resolve() != package.parent:
-        return None
-    if _git(package, "ls-files", "--error-unmatch", "__init__.py") is None:
-        return None
-    commit = _git(package, "rev-parse", "HEAD")
-    changes = _git(package, "status", "--porcelain", "--", ".")
-    return commit + ("+" if changes else "") if commit else None
-
-
 def command_line(words: Sequence[str]) -> str:
     """A command line in which every path is stripped to its last part, quoted for a shell.
 
@@ -140,22 +116,3 @@ def _cuda_versions() -> dict[str, str]:
     cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
     found = {"cuda": torch.version.cuda, "cudnn": str(cudnn) if cudnn else None}
     return {name: version for name, version in found.items() if version}
-
-
-def _git(folder: Path, *words: str) -> str | None:
-    """What a git command prints; None where it fails. It changes nothing, not even the index."""
-    # Variables such as GIT_DIR, which a hook sets, would point to another repository.
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    try:
-        done = subprocess.run(
-            ["git", "--no-optional-locks", "-C", str(folder), *words],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_GIT_LIMIT_S,
-            check=False,
-            env=clean,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None

@@ -24,6 +24,7 @@ from stargan_deploy.data.registry import WITHOUT_FOLDER
 from stargan_deploy.data.source import ImageSource
 from stargan_deploy.errors import ConfigError, ImageError
 from stargan_deploy.files.walk import image_files
+from stargan_deploy.progress import OnProgress
 
 NUM_SIZES = 5
 """Sizes that a report names."""
@@ -102,7 +103,7 @@ def check_folder(
     *,
     kind: str = AUTO,
     attributes: Sequence[str] = (),
-    progress: Callable[[int, int], None] = lambda *_: None,
+    progress: OnProgress = lambda *_: None,
 ) -> FolderReport:
     """Reads a data folder as a training would, and decodes every image in it.
 

@@ -1,4 +1,4 @@
-"""Starting weights as DCGAN draws them (Radford, ICLR 2016, section 4), which others took over."""
+"""DCGAN's initial weights (Radford, ICLR 2016, section 4), which other papers adopted."""
 
 from torch import nn
 
@@ -6,7 +6,7 @@ STANDARD_DEVIATION = 0.02
 
 
 def draw_weights(network: nn.Module) -> None:
-    """Draws convolutions from N(0, 0.02) and scales of batch norm from N(1, 0.02); biases are 0."""
+    """Draw convolutions from N(0, 0.02) and scales of batch norm from N(1, 0.02); biases are 0."""
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.normal_(layer.weight, 0.0, STANDARD_DEVIATION)

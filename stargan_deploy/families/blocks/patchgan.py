@@ -1,4 +1,4 @@
-"""The PatchGAN discriminator (Isola et al., CVPR 2017), with the norms that it goes with.
+"""The PatchGAN discriminator (Isola et al., CVPR 2017) and its norms.
 
 Shape legend: B batch, C channels, H height, W width.
 """
@@ -13,26 +13,26 @@ from stargan_deploy.errors import UsageError
 NormName = Literal["batch", "instance"]
 
 SLOPE = 0.2
-"""Of LeakyReLU."""
+"""Negative slope of LeakyReLU."""
 
 MAX_WIDENING = 8
 """Greatest number of features, as a multiple of the first layer's."""
 
 LEAST_HALVED = 3
-"""Least side after the halvings: each of the two layers that follow takes one pixel away."""
+"""Least size after the halvings: each of the two layers that follow removes one pixel."""
 
 
 class PatchDiscriminator(nn.Module):
-    """Scores of overlapping patches; with three halvings, of 70x70 pixels each.
+    """Scores overlapping patches, of 70x70 pixels with three halvings.
 
     2,768,705 parameters on pairs (6 channels, batch norm), 2,764,737 on single images (3 channels,
     instance norm), both with 64 features and three halvings.
 
     Args:
-        channels: of what goes in.
+        channels: number of input channels.
         conv_dim: features of the first layer.
         num_halvings: stride-2 layers; 3 makes the 70x70 PatchGAN.
-        norm: after all layers but the first and the last.
+        norm: norm after all layers but the first and the last.
     """
 
     def __init__(
@@ -59,22 +59,23 @@ class PatchDiscriminator(nn.Module):
 
 
 def check_patches(image_size: int, num_halvings: int) -> None:
-    """Refuses images of which the halvings leave no patch to judge.
+    """Refuse images so small that the halvings leave no patch.
 
     Raises:
-        UsageError: the side of the images in pixels is too small.
+        UsageError: the image size in pixels is too small.
     """
     if image_size >> num_halvings < LEAST_HALVED:
         most = (image_size // LEAST_HALVED).bit_length() - 1
-        fewer = f", or model.discriminator_halvings {most}" if most > 0 else ""
+        fewer = f", or `model.discriminator_halvings` to {most}" if most > 0 else ""
         raise UsageError(
             f"a discriminator of {num_halvings} halvings finds no patch in images of {image_size}x"
-            f"{image_size}: take data.image_size {LEAST_HALVED << num_halvings} or more{fewer}"
+            f"{image_size}",
+            hint=f"set `data.image_size` to {LEAST_HALVED << num_halvings} or more{fewer}",
         )
 
 
 def create_norm(name: NormName, channels: int) -> nn.Module:
-    """Batch norm with scale and shift; or instance norm without, by the image's own statistics."""
+    """Batch norm with scale and shift, or instance norm without, from each image's statistics."""
     if name == "batch":
         return nn.BatchNorm2d(channels)
     return nn.InstanceNorm2d(channels, affine=False, track_running_stats=False)

@@ -1,8 +1,8 @@
-"""Networks whose convolutions compute in half precision, and nothing else.
+"""Networks in which only the convolutions compute in half precision.
 
-Instance norm in FP16 goes wrong (its sums overflow; onnxruntime#10079, TensorRT#2691), and it is
-no place to save time: the convolutions do nearly all the arithmetic. So each of them casts what it
-takes and gives, and everything between them stays in FP32.
+Instance norm in FP16 fails (its sums overflow; onnxruntime#10079, TensorRT#2691), and would save
+little time: the convolutions do nearly all the arithmetic. So each of them casts its input and
+output, and everything between them stays in FP32.
 """
 
 import copy
@@ -21,7 +21,7 @@ class LoweredLayer(nn.Module):
 
     Args:
         layer: one of `LOWERED_LAYERS`; its parameters are converted in place.
-        dtype: what it computes in.
+        dtype: type that the layer computes in.
     """
 
     def __init__(self, layer: nn.Module, dtype: torch.dtype) -> None:
@@ -37,13 +37,13 @@ class LoweredLayer(nn.Module):
 
 
 def lower_convolutions(module: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """A copy of a network whose convolutions and linear layers compute in half precision.
+    """Copy a network such that its convolutions and linear layers compute in half precision.
 
     Weights are rounded once, here; a layer that is used in several places stays one layer. Keys of
-    the copy's state dict have ".layer" in them.
+    the copy's state dict contain ".layer".
 
     Args:
-        module: any network in FP32; it stays as it is.
+        module: any network in FP32; it is not changed.
         dtype: torch.float16 or torch.bfloat16.
 
     Raises:
@@ -69,12 +69,13 @@ def _lower(
 
 
 def _check_range(layer: nn.Module, dtype: torch.dtype, name: str) -> None:
-    """Refuses weights that rounding would make infinite; the greatest float16 is 65504."""
+    """Refuse weights that rounding would make infinite; the greatest float16 is 65504."""
     greatest = torch.finfo(dtype).max
     for key, weights in layer.named_parameters():
         found = float(weights.detach().abs().max())
         if found > greatest:
             raise ModelError(
                 f"{name}.{key} holds a weight of {found:.3g}, and the greatest {dtype} is "
-                f"{greatest:.3g}; use bf16 or fp32"
+                f"{greatest:.3g}",
+                hint="set `precision` to bf16 or fp32",
             )

@@ -1,4 +1,4 @@
-"""Fitting trained weights to other labels: those of labels that both know are kept."""
+"""Fits trained weights to other labels; those of labels that both spaces have are kept."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,19 +16,19 @@ def fit_labels(
     old: Sequence[str],
     new: Sequence[str],
 ) -> dict[str, Tensor]:
-    """The weights of a network with one layer fitted to other labels.
+    """Fit one layer of a network's weights to other labels.
 
     Args:
-        weights: trained for the labels `old`.
-        fresh: of a new network for the labels `new`; labels unknown to `old` keep these.
-        key: of the layer's tensor.
-        axis: of the tensor, whose last channels are the labels'.
+        weights: weights trained for the labels `old`.
+        fresh: weights of a new network for the labels `new`; labels not in `old` keep these.
+        key: key of the layer's tensor.
+        axis: axis of the tensor whose last channels belong to the labels.
         old: names of the labels behind `weights`.
         new: names of the labels wanted.
 
     Raises:
-        ModelError: the rest of the layer differs too. It is said here because other labels and
-            another width of the noise may come to the same number of channels.
+        ModelError: the rest of the layer differs too. Loading would not always notice, because
+            other labels and another width of the noise may give the same number of channels.
     """
     fitted = fresh[key].clone().movedim(axis, 0)
     trained = weights[key].movedim(axis, 0)
@@ -36,8 +36,9 @@ def fit_labels(
     if fitted.shape[1:] != trained.shape[1:] or len(trained) - len(old) != num_others:
         found, wanted = ([*tensor.shape[1:]] for tensor in (trained, fitted))
         raise ModelError(
-            f"labels aside {key} has {len(trained) - len(old)} channels of {found}, and the "
-            f"recipe's network {num_others} of {wanted}; give the model settings of the checkpoint"
+            f"apart from labels {key} has {len(trained) - len(old)} channels of {found}, and the "
+            f"recipe's network {num_others} of {wanted}",
+            hint="use the checkpoint's model settings",
         )
     fitted[:num_others] = trained[:num_others]
     for index, name in enumerate(new):

@@ -1,4 +1,4 @@
-"""Adversarial terms: what the critic and the generator make of patch scores.
+"""Adversarial terms of the critic and the generator, from patch scores.
 
     name           critic minimises                        generator minimises     source
     wgan-gp        E[D(fake)] - E[D(real)]                 -E[D(fake)]             Gulrajani 2017
@@ -7,8 +7,8 @@
     lsgan          1/2 E[(D(real)-1)^2] + 1/2 E[D(fake)^2] 1/2 E[(D(fake)-1)^2]    Mao 2017
     hinge          E[relu(1-D(real))] + E[relu(1+D(fake))] -E[D(fake)]             Lim 2017
 
-with s the logistic function. The gradient penalty belongs to wgan-gp, and can be added to any;
-wgan-gp without it bounds the critic by nothing, so that families without a penalty refuse it.
+with s the logistic function. The gradient penalty belongs to wgan-gp, and can be added to any term.
+Without it wgan-gp leaves the critic unbounded, so families without a penalty refuse it.
 """
 
 from typing import Literal, get_args
@@ -21,10 +21,10 @@ AdversarialName = Literal["wgan-gp", "minimax", "nonsaturating", "lsgan", "hinge
 
 
 def refuse_without_penalty(name: AdversarialName) -> None:
-    """Refuses terms that need a gradient penalty, for a loss that has none.
+    """Refuse terms that need a gradient penalty, for a loss that has none.
 
     Raises:
-        ValueError: they do.
+        ValueError: the terms need one.
     """
     if name == "wgan-gp":
         others = [other for other in get_args(AdversarialName) if other != name]
@@ -62,11 +62,11 @@ def gradient_penalty(
     """E[(|grad D(x)|_2 - 1)^2] on lines between real and fake images (Gulrajani 2017, eq. 3).
 
     Args:
-        critic: scores images; of several outputs the first counts. The scores are summed, so any
-            shape will do.
+        critic: scores images; only the first of several outputs counts. The scores are summed, so
+            they may have any shape.
         real_BCHW: real images.
         fake_BCHW: fake images, detached here.
-        alpha_B111: where on the line each point lies, in [0, 1], 1 at the real image.
+        alpha_B111: position of each point on its line, in [0, 1], 1 at the real image.
 
     The inner gradient is taken with `torch.func.grad`, because torch.compile does not support
     double backward otherwise; and without autocast, because it overflows in FP16 (apex#654).

@@ -1,8 +1,8 @@
 """A history of fakes, so that a discriminator does not forget earlier ones (Shrivastava 2017).
 
-As in CycleGAN: until 50 fakes are held, each new one is kept and shown. From then on one half of
-the new ones is shown and forgotten, and the other half takes the place of an older one, which is
-shown instead.
+As in CycleGAN: until it holds 50 fakes, each new one is stored and shown. From then on one half of
+the new ones is shown and not stored, and the other half replaces an older one, which is shown
+instead.
 """
 
 import torch
@@ -14,7 +14,7 @@ CAPACITY = 50
 
 
 class ImageHistory:
-    """Fakes that a discriminator has seen; all of its state survives a stop."""
+    """Fakes that a discriminator has seen; checkpoints hold its whole state."""
 
     def __init__(self) -> None:
         self._images: Tensor | None = None
@@ -22,12 +22,12 @@ class ImageHistory:
 
     @torch.no_grad()
     def exchange(self, image_BCHW: Tensor, place_B: Tensor, is_old_B: Tensor) -> Tensor:
-        """What to show for new fakes: they themselves, or older ones.
+        """The images to show for new fakes: these themselves, or older ones.
 
         Args:
             image_BCHW: new fakes.
-            place_B: for each a place in [0, `CAPACITY`), drawn evenly.
-            is_old_B: for each whether an older one is to be shown, drawn evenly.
+            place_B: a uniformly drawn place in [0, `CAPACITY`) per fake.
+            is_old_B: whether to show an older one instead, drawn with equal probability per fake.
         """
         images, count = self._held(image_BCHW)
         shown = []
@@ -46,7 +46,7 @@ class ImageHistory:
         return state if self._images is None else state | {f"{prefix}.images": self._images}
 
     def load_state_dict(self, state: Tensors, prefix: str) -> None:
-        """Takes back what `state_dict` gave."""
+        """Restore what `state_dict` returned."""
         self._count = state[f"{prefix}.count"].clone()
         images = state.get(f"{prefix}.images")
         self._images = None if images is None else images.clone()

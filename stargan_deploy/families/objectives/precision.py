@@ -1,4 +1,4 @@
-"""Number formats of a training: where autocast applies, and how FP16 gradients are scaled.
+"""Number formats of a training: autocast, and the scaling of FP16 gradients.
 
 Weights, optimizer state, losses and the gradient penalty are always FP32; `bf16` and `fp16` name
 the format that the networks compute in (torch autocast).
@@ -16,14 +16,14 @@ _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def autocast(name: PrecisionName, device: torch.device) -> AbstractContextManager[object]:
-    """The context in which the networks compute."""
+    """The context in which networks compute."""
     if name == "fp32":
         return nullcontext()
     return torch.autocast(device.type, dtype=_DTYPES[name])
 
 
 def gradient_scaler(name: PrecisionName, device: torch.device) -> torch.amp.GradScaler:
-    """Scales losses against FP16's narrow range; does nothing at other precisions."""
+    """A scaler of losses for FP16's narrow range; it does nothing at other precisions."""
     return torch.amp.GradScaler(device.type, enabled=name == "fp16")
 
 

@@ -1,4 +1,4 @@
-"""What a training leaves behind, written when it is due: metrics, pictures, checkpoints, report."""
+"""Writes a training's metrics, sample grids, checkpoints and report when they are due."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -42,17 +42,21 @@ class Progress:
     losses: Mapping[str, float]
 
 
+Report = Callable[[Progress], None]
+"""Receives the progress of a training after each line of metrics."""
+
+
 class Recorder:
-    """Writes a run's files; only one process of a training has to.
+    """Writes a run's files; one process per training is enough.
 
     Args:
-        run: where to write.
-        recipe: what is due when.
-        objective: makes samples and judges them.
-        state: what checkpoints hold.
+        run: the run folder.
+        recipe: says what is due when.
+        objective: makes and evaluates samples.
+        state: content of the checkpoints.
         sample_source: held-out images.
         card: makes the card of the present step.
-        device: where the networks are.
+        device: device of the networks.
         num_steps: length of the whole training, at whose end everything is due.
         report: called after each line of metrics.
     """
@@ -68,7 +72,7 @@ class Recorder:
         card: Callable[[], ModelCard],
         device: torch.device,
         num_steps: int,
-        report: Callable[[Progress], None],
+        report: Report,
     ) -> None:
         self._run = run
         self._recipe = recipe
@@ -85,7 +89,7 @@ class Recorder:
         self._best = float("-inf")
 
     def begin(self, step: int, parents: Mapping[str, str]) -> None:
-        """Writes settings and surroundings, and what the weights started from."""
+        """Write settings and surroundings, and what the weights started from."""
         self._run.begin(
             self._recipe,
             device=str(self._device),
@@ -96,7 +100,7 @@ class Recorder:
         self._best = self._run.best_score(step)
 
     def start_clock(self, step: int) -> None:
-        """Speed is measured from here."""
+        """Measure speed from here on."""
         self._clock.start(step)
 
     def logs_at(self, step: int) -> bool:
@@ -108,7 +112,7 @@ class Recorder:
         return self._is_due(step, self._output.checkpoint_every)
 
     def write_due(self, step: int, terms: Mapping[str, Tensor]) -> None:
-        """Writes all that a step owes, in the order in which it is used up."""
+        """Write everything that is due at a step, each before what needs it."""
         if self.logs_at(step):
             self._log(step, terms)
         evaluates = bool(self._output.evaluate_every) and self._is_due(
@@ -126,13 +130,13 @@ class Recorder:
             self._clock.start(step)
 
     def stop(self, step: int) -> None:
-        """Saves a training that is asked to stop, unless this step was saved already."""
+        """Save a training that is asked to stop, unless this step was saved already."""
         if not self._run.checkpoint_path(step).exists():
             self._save(step, None)
         self._run.write_report()
 
     def finish(self, step: int) -> None:
-        """Writes the finished model: what a checkpoint holds, without what training needs."""
+        """Write the finished model: a checkpoint without the training state."""
         if step == self._num_steps:
             dtype = MODEL_DTYPES[self._output.model_precision]
             tensors = deployable(self._state.tensors(), dtype=dtype)
@@ -159,7 +163,7 @@ class Recorder:
         )
 
     def _evaluate(self, step: int) -> float | None:
-        """Judges the networks on held-out images, where the family can; returns the score."""
+        """Evaluate the networks on held-out images, if the family can; return the score."""
         if isinstance(self._objective, LabelTranslation):
             values = evaluate(
                 self._objective,
@@ -189,11 +193,11 @@ class Recorder:
         batch = to_device(self._samples, self._device)
         samples = self._objective.sample(self._state.best_networks(), batch)
         rows = [tensor_to_pixels(row.cpu().numpy()) for row in samples.images]
-        pictures = [[Image.fromarray(pixels) for pixels in row] for row in rows]
-        self._run.save_sample(step, image_grid(pictures, samples.headings))
+        images = [[Image.fromarray(pixels) for pixels in row] for row in rows]
+        self._run.save_sample(step, image_grid(images, samples.headings))
 
     def _save(self, step: int, result: float | None) -> None:
-        """Writes a checkpoint, keeps it if it is the best, and deletes the ones too old."""
+        """Write a checkpoint, keep it if it is the best, and delete old ones."""
         path, tensors = self._run.checkpoint_path(step), self._state.tensors()
         save_checkpoint(path, self._card(), tensors, recipe=to_mapping(self._recipe))
         if result is not None and self._is_best(result):
@@ -203,7 +207,7 @@ class Recorder:
 
 
 def to_device(batch: Batch, device: torch.device, *, channels_last: bool = False) -> Tensors:
-    """A batch on the device, its images in [-1, 1] and in the memory layout wanted."""
+    """Move a batch to the device, with images in [-1, 1] and the requested memory layout."""
     layout = torch.channels_last if channels_last else torch.contiguous_format
     named = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
     return {
@@ -215,7 +219,7 @@ def to_device(batch: Batch, device: torch.device, *, channels_last: bool = False
 
 
 class _Clock:
-    """Speed since the last look."""
+    """Measures speed."""
 
     def __init__(self) -> None:
         self.start(0)

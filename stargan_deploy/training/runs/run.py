@@ -1,20 +1,19 @@
 """The folder of one training run and everything in it.
 
-<run>/recipe.toml              the resolved settings; `train <run>/recipe.toml` repeats them
+<run>/recipe.toml              the resolved settings; `train <run>/recipe.toml` repeats the run
 <run>/environment.json         versions, device, git revision
 <run>/metrics.jsonl            a line every `log_every` steps
 <run>/report.html              curves, sample grids, accuracy and settings in one file
 <run>/samples/step-0001000.jpg
 <run>/checkpoints/step-0001000.safetensors, best.safetensors
-<run>/model.safetensors        the finished model: weights and card alone
-<run>/tensorboard/             where tensorboard is installed
+<run>/model.safetensors        the finished model: only weights and card
+<run>/tensorboard/             if tensorboard is installed
 """
 
 import contextlib
 import json
 import math
 import shutil
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -35,6 +34,7 @@ from stargan_deploy.files.atomic import (
     write_text,
 )
 from stargan_deploy.files.images import save_image
+from stargan_deploy.files.revision import git_revision
 from stargan_deploy.training.recipe import Recipe, differences, read_recipe
 from stargan_deploy.training.runs.report import write_report
 
@@ -44,7 +44,7 @@ MAX_SHOWN_RUNS = 8
 
 
 class Run:
-    """Where a run's files stand, and how they are written."""
+    """A run's files: their places, and how they are written."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
@@ -54,32 +54,30 @@ class Run:
         self._metrics = self.folder / "metrics.jsonl"
         self._board: Any = None
         self._made: list[Path] = []
-        """Folders that were not there before, the inner ones first."""
+        """Folders that did not exist before, the inner ones first."""
 
     def make(self) -> None:
-        """Makes the folder, unless there is one.
+        """Make the folder, unless it exists.
 
         Raises:
             OutputError: it cannot be made; nothing is left of it then.
         """
         self._made += missing_folders(self.checkpoints)
-        with self.taken_away_on_failure():
+        with self.removed_on_failure():
             make_folder(self.checkpoints)
 
     @contextlib.contextmanager
-    def taken_away_on_failure(
-        self, *, unless: Callable[[], bool] = lambda: False
-    ) -> Iterator[None]:
-        """Deletes the folder if the block fails, but only one that `make` made.
+    def removed_on_failure(self, *, unless: Callable[[], bool] = lambda: False) -> Iterator[None]:
+        """Remove the folder if the block fails, but only if `make` made it.
 
         Args:
-            unless: asked after a failure: whether there is something worth keeping by now.
+            unless: called after a failure; whether the folder holds something worth keeping.
         """
         try:
             yield
         except BaseException:
             if not unless():
-                self._take_away()
+                self._remove()
             raise
 
     def begin(
@@ -91,7 +89,7 @@ class Run:
         num_steps: int,
         parents: Mapping[str, str],
     ) -> None:
-        """Writes settings and surroundings, and drops metrics from after the first step.
+        """Write settings and surroundings, and drop metrics from after the first step.
 
         Raises:
             OutputError: the folder cannot be written.
@@ -102,7 +100,7 @@ class Run:
         surroundings = {
             "versions": versions,
             "device": device,
-            "git_revision": git_revision(),
+            "git_revision": git_revision() or "",
             "num_steps": num_steps,
             "parents": dict(parents),
         }
@@ -111,7 +109,7 @@ class Run:
         self._board = _board_writer(self.folder / "tensorboard", first_step)
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Appends a line of metrics."""
+        """Append a line of metrics."""
         line = json.dumps({"step": step} | dict(values))
         try:
             with open(self._metrics, "a", encoding="utf-8") as stream:
@@ -124,7 +122,7 @@ class Run:
                     self._board.add_scalar(name, value, step)
 
     def save_sample(self, step: int, grid: Image.Image) -> Path:
-        """Writes a sample grid."""
+        """Write a sample grid."""
         path = self.folder / "samples" / f"step-{step:07d}.jpg"
         save_image(grid, path)
         if self._board is not None:
@@ -133,12 +131,12 @@ class Run:
         return path
 
     def checkpoint_path(self, step: int) -> Path:
-        """Where the checkpoint of a step stands."""
+        """Path of the checkpoint of a step."""
         return self.checkpoints / f"step-{step:07d}.safetensors"
 
     @property
     def model_path(self) -> Path:
-        """Where the finished model stands."""
+        """Path of the finished model."""
         return self.folder / "model.safetensors"
 
     def newest_checkpoint(self) -> Path | None:
@@ -167,23 +165,23 @@ class Run:
             )
 
     def drop_old_checkpoints(self, keep: int) -> None:
-        """Deletes all but the newest checkpoints; keep = 0 deletes none."""
+        """Delete all but the newest checkpoints; keep = 0 deletes none."""
         old = sorted(self.checkpoints.glob("step-*.safetensors"))[:-keep] if keep else []
         for path in old:
             path.unlink(missing_ok=True)
 
     def write_report(self) -> None:
-        """Makes `report.html` from what the folder holds."""
+        """Write `report.html` from the folder's content."""
         write_report(self.folder)
 
     def keep_as_best(self, step: int, score: float) -> None:
-        """Keeps a step's checkpoint as the best one, with its score beside it."""
+        """Keep a step's checkpoint as the best one, and record its score."""
         copy_file(self.checkpoint_path(step), self.checkpoints / "best.safetensors")
         best = {"step": step, "score": score}
         write_text(self.checkpoints / "best.json", json.dumps(best))
 
     def best_score(self, last_step: int) -> float:
-        """The score of the best checkpoint up to a step; minus infinity where there is none."""
+        """The score of the best checkpoint up to a step; minus infinity if there is none."""
         try:
             best = json.loads((self.checkpoints / "best.json").read_text(encoding="utf-8"))
             return float(best["score"]) if best["step"] <= last_step else -math.inf
@@ -191,12 +189,12 @@ class Run:
             return -math.inf
 
     def close(self) -> None:
-        """Finishes what is written in the background."""
+        """Finish background writes."""
         if self._board is not None:
             with self._board_errors():
                 self._board.close()
 
-    def _take_away(self) -> None:
+    def _remove(self) -> None:
         if self.folder in self._made:
             shutil.rmtree(self.folder, ignore_errors=True)
         remove_empty(path for path in self._made if path.exists())
@@ -204,7 +202,7 @@ class Run:
 
     @contextlib.contextmanager
     def _board_errors(self) -> Iterator[None]:
-        """TensorBoard writes in a thread, whose errors come out of a later call."""
+        """Convert errors of TensorBoard, whose thread raises them in a later call."""
         try:
             yield
         except OSError as error:
@@ -274,16 +272,6 @@ def check_new_folder(folder: Path, recipe: Recipe) -> None:
         raise TrainingError(
             f"{folder} already holds a run; continue it with `resume`, or choose another `out`"
         )
-
-
-def git_revision() -> str:
-    """The commit of the folder that the package stands in, or an empty string."""
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip()
 
 
 def _board_writer(folder: Path, first_step: int) -> Any:

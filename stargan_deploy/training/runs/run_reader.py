@@ -1,4 +1,4 @@
-"""What a run left behind, read back whatever state its files are in."""
+"""Reads a run folder, whatever state its files are in."""
 
 import json
 import math
@@ -16,7 +16,7 @@ Table = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """What a run folder holds; what is missing or cannot be read is empty."""
+    """Content of a run folder; missing or unreadable parts are empty."""
 
     folder: Path
     recipe: Table
@@ -25,12 +25,12 @@ class RunRecord:
 
     @property
     def step(self) -> float:
-        """The last step that any metric tells of."""
+        """The last step of any metric."""
         return max((float(curve.steps[-1]) for curve in self.curves.values()), default=0.0)
 
     @property
     def num_steps(self) -> float:
-        """Length of the whole training, or NaN where nothing tells it."""
+        """Length of the whole training, or NaN if unknown."""
         train = table_of(self.recipe, "train")
         planned = self.surroundings.get("num_steps")
         if planned is None and "epochs" not in train:
@@ -39,7 +39,7 @@ class RunRecord:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the training came to its end."""
+        """Whether the training finished."""
         return (self.folder / "model.safetensors").exists() and not self.step < self.num_steps
 
     def latest(self, name: str) -> float:
@@ -48,7 +48,7 @@ class RunRecord:
 
 
 def read_run(folder: Path) -> RunRecord:
-    """Reads settings, surroundings and metrics of a run folder."""
+    """Read settings, surroundings and metrics of a run folder."""
     try:
         recipe = read_toml(folder / "recipe.toml")
     except ConfigError:
@@ -66,6 +66,6 @@ def read_run(folder: Path) -> RunRecord:
 
 
 def table_of(mapping: Table, key: str) -> Table:
-    """An inner table, empty where there is none."""
+    """An inner table; empty if missing."""
     value = mapping.get(key)
     return value if isinstance(value, Mapping) else {}
