@@ -266,8 +266,8 @@ def test_bad_input_is_one_line_and_an_exit_code(command, tmp_path, words, code, 
 @pytest.mark.parametrize(
     ("family", "size", "complaint"),
     [
-        ("pix2pix", 16, "take data.image_size 24 or more"),
-        ("cyclegan", 16, "take data.image_size 24 or more"),
+        ("pix2pix", 16, "set data.image_size to 24 or more"),
+        ("cyclegan", 16, "set data.image_size to 24 or more"),
         ("cyclegan", 30, "multiples of 4 from 8 on, not 30x30; the nearest is 32x32"),
         ("cyclegan", 4, "multiples of 4 from 8 on, not 4x4; the nearest is 8x8"),
     ],

@@ -141,7 +141,7 @@ def test_starting_from_other_networks_is_refused(tiny_trainer, tiny_recipe, tmp_
 
 
 def test_a_checkpoint_without_training_state_cannot_be_resumed(checkpoint, tmp_path):
-    with pytest.raises(TrainingError, match="no checkpoint of a training"):
+    with pytest.raises(TrainingError, match="is not a training checkpoint"):
         resume_trainer(checkpoint, Run(tmp_path))
 
 
