@@ -99,7 +99,9 @@ class StoppedError(StarganDeployError):
         hint: how to continue.
     """
 
-    def __init__(self, message: str, *, signal: signal.Signals, hint: str = "") -> None:
+    def __init__(
+        self, message: str = "", *, signal: signal.Signals = signal.SIGTERM, hint: str = ""
+    ) -> None:
         super().__init__(message, hint=hint)
         self.signal = signal
 

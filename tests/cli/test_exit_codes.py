@@ -1,5 +1,6 @@
 """Exit codes and flags, which only the command line knows."""
 
+import pickle
 import signal
 
 import pytest
@@ -38,3 +39,10 @@ def test_flags_that_are_spelt_otherwise_are_known():
     assert with_flags("`strengths` and `max_batch`, not `A B`") == (
         "--strength and --max-batch, not `A B`"
     )
+
+
+@pytest.mark.parametrize("kind", every_error(), ids=lambda kind: kind.__name__)
+def test_every_error_survives_the_way_from_another_process(kind):
+    error = kind("wrong", hint="fix it")
+    copy = pickle.loads(pickle.dumps(error))
+    assert (type(copy), copy.message, copy.hint, str(copy)) == (kind, "wrong", "fix it", str(error))

@@ -204,7 +204,7 @@ def _outcomes(
         for result in workers.results():
             if result is not None and result.error is not None:
                 where = "" if result.machine == here else f" (on {result.machine})"
-                result.error.args = (f"{result.error}{where}",)
+                result.error.message += where
                 raise result.error
             if result is not None and result.machine not in known_machines:
                 _check_shared(result)

@@ -191,8 +191,9 @@ def tree(output: Path) -> dict[str, bytes]:
 
 def ends(output: Path) -> list[dict[str, object]]:
     """What the manifest says of each photo, without the run."""
-    lines = (output / "manifest.jsonl").read_bytes().splitlines()
-    rows = [json.loads(line) for line in lines if b'"result"' in line]
+    path = output / "manifest.jsonl"
+    lines = path.read_bytes().splitlines() if path.is_file() else []
+    rows = [json.loads(line) for line in lines if b'"result"' in line and line.endswith(b"}")]
     return sorted((row | {"run": ""} for row in rows), key=lambda row: row["photo"])
 
 
@@ -293,7 +294,7 @@ def test_killed_workers_cost_only_what_they_had_in_hand(
 @pytest.mark.slow
 def test_a_killed_driver_is_gone_on_with(studio, local, two_workers, tmp_path):
     with command(studio, tmp_path, two_workers.address) as driver:
-        wait_until(lambda: '"result"' in read(tmp_path / "manifest.jsonl"))
+        wait_until(lambda: any(end["outputs"] for end in ends(tmp_path)))
         driver.kill()
     wait_until(lambda: not two_workers.workers())
     noted = {path for end in ends(tmp_path) for path in output_paths(end, tmp_path)}
@@ -479,7 +480,7 @@ def test_workers_that_die_end_the_run(photos):
         photos=[Photo(name=name, path=Path(name), outputs=()) for name in names],
         num_deaths=cluster.MAX_DEATHS - 1,
     )
-    words = "died on the photos from a.jpg to b.jpg; .*--resume" if photos else "gave up.*--resume"
+    words = "died on the photos from a.jpg to b.jpg; .*`resume`" if photos else "gave up.*`resume`"
     workers = cluster._Workers.__new__(cluster._Workers)
     workers._ray = SimpleNamespace(exceptions=ray.exceptions, kill=lambda _: None)
     with pytest.raises(BackendError, match=words):
@@ -501,7 +502,7 @@ def test_a_full_disk_ends_a_block_with_its_own_error(studio, tmp_path, monkeypat
 @needs_ray
 @pytest.mark.parametrize("kind", [DiskFullError, ModelError, BackendError])
 def test_an_error_comes_back_as_it_was_with_its_machine(studio, tmp_path, monkeypatch, kind):
-    result = cluster._PhotoResult(machine="far-away", error=kind("it broke; mend it"))
+    result = cluster._PhotoResult(machine="far-away", error=kind("it broke", hint="fix it"))
 
     class Workers:
         def __init__(self, *_):
@@ -511,7 +512,7 @@ def test_an_error_comes_back_as_it_was_with_its_machine(studio, tmp_path, monkey
             yield pickle.loads(pickle.dumps(result))
 
     monkeypatch.setattr(cluster, "_Workers", Workers)
-    with pytest.raises(kind, match=r"^it broke; mend it \(on far-away\)$"):
+    with pytest.raises(kind, match=r"^it broke \(on far-away\); fix it$"):
         list(cluster._outcomes(None, config(studio, tmp_path), iter(())))
 
 
