@@ -75,7 +75,7 @@ def train_model(
     run = Run(Path(out) if out is not None else new_run_folder(resolved.name))
     check_new_folder(run.folder, resolved)
     run.make()
-    with run.taken_away_on_failure():
+    with run.removed_on_failure():
         trainer = create_trainer(
             resolved,
             run,
