@@ -32,6 +32,7 @@ ROOMS = (
     "inference",
     "batch",
     "benchmarking",
+    "api",
     "cli",
 )
 """A module imports only from its own room and from those before it."""

@@ -12,7 +12,8 @@ from stargan_deploy.card.card import ModelCard
 from stargan_deploy.card.tensors import ROWS_PER_CALL
 from stargan_deploy.files.atomic import file_sha256, write_bytes
 from stargan_deploy.inference.choose import ChosenModel
-from stargan_deploy.inference.framing import Framing, WholePhoto
+from stargan_deploy.inference.faces_in_photo import make_framing as framing_for
+from stargan_deploy.inference.framing import Framing
 from stargan_deploy.inference.source_labels import LabelTable
 from stargan_deploy.inference.translator import Translator
 
@@ -68,16 +69,8 @@ def make_framing(job: BatchJob, card: ModelCard) -> Framing:
     Raises:
         BackendError: faces are to be found, and the detector is not installed.
     """
-    crop_size = card.preprocessing.crop_size
-    size = job.options.size or card.preprocessing.image_size
-    if job.options.faces is None:
-        return WholePhoto(fit=job.options.fit, crop_size=crop_size, size=size)
-    from stargan_deploy.faces.detection import FaceDetector
-    from stargan_deploy.inference.faces_in_photo import FacesInPhoto
-
-    return FacesInPhoto(
-        detector=FaceDetector.open(), which=job.options.faces, crop_size=crop_size, size=size
-    )
+    options = job.options
+    return framing_for(card, fit=options.fit, size=options.size, faces=options.faces)
 
 
 def settings_of(job: BatchJob, translator: Translator, precision: str) -> Settings:

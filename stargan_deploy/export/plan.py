@@ -152,12 +152,6 @@ def _check_size_is_open(points: Mapping[str, EntryPoint]) -> None:
         )
 
 
-def default_name(checkpoint: Path) -> str:
-    """What an artefact is called after: the run that the checkpoint stands in, else the file."""
-    folder = checkpoint.resolve().parent
-    return folder.parent.name if folder.name == "checkpoints" else checkpoint.stem
-
-
 def _with_device(options: ExportOptions, exporter: Exporter) -> ExportOptions:
     """Settles the device of a format that is compiled for one; others are tried on all."""
     if not exporter.compiles_for_device or options.device is not None:

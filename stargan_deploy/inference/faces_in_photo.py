@@ -6,11 +6,12 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
+from stargan_deploy.card.card import ModelCard
 from stargan_deploy.faces.alignment import CELEBA, CELEBA_HQ, align_face
 from stargan_deploy.faces.blending import blend_faces
 from stargan_deploy.faces.detection import FaceDetector
 from stargan_deploy.files.images import Pixels
-from stargan_deploy.inference.framing import Framed
+from stargan_deploy.inference.framing import Fit, Framed, Framing, WholePhoto
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,3 +46,28 @@ class FacesInPhoto:
             compose=compose,
             held_bytes=photo.width * photo.height * 3,
         )
+
+
+def make_framing(
+    card: ModelCard,
+    *,
+    fit: Fit = "crop",
+    size: int | None = None,
+    faces: Literal["largest", "all"] | None = None,
+) -> Framing:
+    """The way from photos to a model's tiles and back.
+
+    Args:
+        card: the model's.
+        fit: how a photo becomes a square, where faces are not looked for.
+        size: side of the tiles in pixels; None takes that of training.
+        faces: which faces to look for; None takes photos as they are.
+
+    Raises:
+        BackendError: faces are wanted, and the detector is not installed.
+    """
+    crop_size = card.preprocessing.crop_size
+    side = size or card.preprocessing.image_size
+    if faces is None:
+        return WholePhoto(fit=fit, crop_size=crop_size, size=side)
+    return FacesInPhoto(detector=FaceDetector.open(), which=faces, crop_size=crop_size, size=side)

@@ -9,9 +9,9 @@ from stargan_deploy.backends.registry import backends_for, known_suffixes, read_
 from stargan_deploy.backends.spec import CHECKPOINT_SUFFIX
 from stargan_deploy.card.card import ModelCard
 from stargan_deploy.errors import ModelError, StarganDeployError
+from stargan_deploy.export.destination import EXPORTS
 
 RUNS = Path("runs")
-EXPORTS = Path("exports")
 DEMO_MODEL = Path(__file__).parent.parent / "assets" / "demo.safetensors"
 
 _log = logging.getLogger(__name__)
@@ -89,6 +89,21 @@ def known_checkpoints() -> Iterator[Path]:
     for folder in _run_folders():
         yield from sorted(folder.glob("*.safetensors"), reverse=True)
     yield DEMO_MODEL
+
+
+def possible_checkpoints(artefact: Path, checkpoint: Path | None = None) -> Iterator[Path]:
+    """Files that may be what an artefact was made from; the given one is the only candidate.
+
+    Raises:
+        ModelError: the given one does not exist.
+    """
+    if checkpoint is not None:
+        if not checkpoint.is_file():
+            raise ModelError(f"no such checkpoint: {checkpoint}")
+        yield checkpoint
+        return
+    yield from sorted(artefact.parent.glob(f"*{CHECKPOINT_SUFFIX}"))
+    yield from known_checkpoints()
 
 
 def exports_of(checkpoint_sha256: str, weights: str) -> Iterator[ModelFile]:

@@ -1,35 +1,63 @@
-"""`load`, which is the public Python API: a model that translates images.
+"""The Python API of one model: `load`, and the `Model` that it returns.
 
-Images enter and leave as pixels: RGB uint8 in [0, 255].
+Images enter and leave as pixels: RGB uint8 in [0, 255]. Shapes: N images, F faces or squares of
+all images, S side of the model's images, K labels.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self, overload
+from typing import Any, Literal, Self, TypeVar, cast, overload
 
 import numpy as np
 from PIL import Image
 
-from stargan_deploy.backends.base import Runtime
-from stargan_deploy.card.card import ModelCard
+from stargan_deploy.card.card import ModelCard, Precision
+from stargan_deploy.card.labels import FloatArray, Target
+from stargan_deploy.devices import parse_device
+from stargan_deploy.errors import LabelError, UsageError, unknown_name
 from stargan_deploy.files.images import Pixels
-from stargan_deploy.inference.targets import only_target
-from stargan_deploy.inference.translator import ZEROS_NOTE, Translator, choose_direction
+from stargan_deploy.inference.choose import ChosenModel, RuntimeRequest, resolve_runtime
+from stargan_deploy.inference.faces_in_photo import make_framing
+from stargan_deploy.inference.find import find_model
+from stargan_deploy.inference.framing import Framed
+from stargan_deploy.inference.sampler import Sampler, SampleRequest
+from stargan_deploy.inference.targets import check_strength, only_target
+from stargan_deploy.inference.translator import (
+    ZEROS_NOTE,
+    Translator,
+    as_photo,
+    choose_direction,
+)
+
+AnyImage = Image.Image | Pixels
+"""A PIL image of any mode and size, or an RGB uint8 array (H, W, 3) in [0, 255]."""
+
+ImageT = TypeVar(
+    "ImageT", Image.Image, Pixels, list[Image.Image], list[Pixels], list[Image.Image | Pixels]
+)
+
+Labels = Mapping[str, bool]
+"""Which attributes an image has; a name that is missing counts as absent."""
+
+Which = Literal["largest", "all"]
 
 
 class Model:
-    """A model ready to translate; what `load` returns.
+    """A model ready to translate, classify or sample; what `load` returns.
 
-    The engine is opened by the first translation and closed by `close`, or at the end of a `with`
-    block; it serves one thread at a time.
+    The runtime is opened on first use and closed by `close`, or at the end of a `with` block. It
+    serves one thread at a time.
     """
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
-        self._translators: dict[str, Translator] = {}
-        """By entry point; none while the engine is closed."""
+    def __init__(self, chosen: ChosenModel) -> None:
+        self.backend = chosen.backend
+        """Name of the backend that runs it."""
+        self.path = chosen.path
+        """The file that is run."""
+        self._runtime = chosen.open()
+        self._is_open = False
 
     @property
     def card(self) -> ModelCard:
@@ -38,56 +66,124 @@ class Model:
 
     @property
     def attributes(self) -> tuple[str, ...]:
-        """The names that a target may use."""
+        """The names that targets and labels use."""
         return self.card.labels.names
 
     @overload
-    def translate(self, image: Image.Image, target: str = "") -> Image.Image: ...
-
-    @overload
-    def translate(self, image: Pixels, target: str = "") -> Pixels: ...
+    def translate(
+        self,
+        image: ImageT,
+        target: str = "",
+        *,
+        strength: float = 1.0,
+        size: int | None = None,
+        faces: Which | None = None,
+        sources: Labels | Sequence[Labels] | None = None,
+    ) -> ImageT: ...
 
     @overload
     def translate(
-        self, image: Sequence[Image.Image | Pixels], target: str = ""
-    ) -> list[Image.Image | Pixels]: ...
+        self,
+        image: ImageT,
+        target: list[str] | tuple[str, ...],
+        *,
+        strength: float = 1.0,
+        size: int | None = None,
+        faces: Which | None = None,
+        sources: Labels | Sequence[Labels] | None = None,
+    ) -> list[ImageT]: ...
 
     def translate(
-        self, image: Image.Image | Pixels | Sequence[Image.Image | Pixels], target: str = ""
-    ) -> Image.Image | Pixels | list[Image.Image | Pixels]:
-        """Translates one image or several.
+        self,
+        image: Any,
+        target: str | Sequence[str] = "",
+        *,
+        strength: float = 1.0,
+        size: int | None = None,
+        faces: Which | None = None,
+        sources: Labels | Sequence[Labels] | None = None,
+    ) -> Any:
+        """Translate one image or several, to one target or several.
 
-        The centre square of an image is taken, and the result has the size that the model was
-        trained at. What the target does not name stays as the model's classifier sees it.
+        Without `faces`, the centre square of an image is translated, and the result has the side
+        `size`. With `faces`, the result is the whole photo with the translated faces in it.
 
         Args:
             image: a PIL image; an RGB uint8 array (H, W, 3), or a batch (N, H, W, 3), in
                 [0, 255]; or a list of PIL images and arrays.
-            target: such as `Blond_Hair`, `Blond_Hair,Young`, `-Male`, `flip:Smiling`; of a model
-                without labels its direction, `a2b` or `b2a`, or nothing where it has but one.
+            target: the requested labels, for example `Blond_Hair`, `Blond_Hair,Young`, `-Male` or
+                `flip:Smiling`; for a model without labels its direction, `a2b` or `b2a`, or
+                nothing where there is only one. A list of targets gives a list of results.
+            strength: how far to go from the image's own labels (0) to the target's (1), and
+                beyond, up to 1.5.
+            size: side of the translated squares in pixels; None takes that of training.
+            faces: "largest" or "all" finds, aligns and translates faces and blends them back;
+                needs the extra `faces`. None takes an image as one face.
+            sources: the image's own labels, or those of each of several images; None predicts
+                them with the model's classifier where a target depends on them.
 
         Returns:
-            The same kind of thing that went in.
+            The same kind of thing that went in: an image, an array, or a list. For a list of
+            targets, a list with one such result per target.
 
         Raises:
-            LabelError: a target that the model does not know.
-            UsageError: neither a PIL image nor an array that is uint8 RGB; or a direction that the
-                model does not have.
+            LabelError: a target or source label that the model does not know.
+            UsageError: neither a PIL image nor an RGB uint8 array; a direction, size or strength
+                that the model does not have.
+            BackendError: the runtime or the face detector is not usable.
         """
-        if isinstance(image, Image.Image):
-            return Image.fromarray(self._translate([image], target)[0])
-        if isinstance(image, np.ndarray):
-            results = self._translate(list(image) if image.ndim == 4 else [image], target)
-            return results if image.ndim == 4 else results[0]
-        if not isinstance(image, Sequence) or isinstance(image, str):
-            image = [image]  # which is refused with a proper message
-        pairs = zip(image, self._translate(image, target), strict=True)
-        return [Image.fromarray(p) if isinstance(i, Image.Image) else p for i, p in pairs]
+        several = not isinstance(target, str)
+        targets = list(target) if several else [cast(str, target)]
+        images, restore = _listed(image)
+        check_strength(strength)
+        options: dict[str, Any] = {"strength": strength, "size": size, "faces": faces}
+        labels_NK = self._labels(sources, len(images))
+        results = map(restore, self._run(images, targets, labels_NK=labels_NK, **options))
+        return list(results) if several else next(results)
+
+    def classify(self, image: AnyImage | Sequence[AnyImage]) -> Any:
+        """Predict which attributes or domain an image has.
+
+        Args:
+            image: as for `translate`.
+
+        Returns:
+            Each name and whether the image has it, as a dict of booleans; a list of dicts for
+            several images.
+
+        Raises:
+            UsageError: the model has no classifier, or not an image.
+        """
+        images, _ = _listed(image)
+        translator = self._translator("translate")
+        prepared = [translator.prepare(each) for each in images]
+        labels_NK = translator.classify(np.stack(prepared)) if prepared else ()
+        found = [dict(zip(self.attributes, map(bool, row), strict=True)) for row in labels_NK]
+        return found[0] if _is_single(image) else found
+
+    def sample(
+        self, count: int, seed: int = 0, *, label: str | None = None, interpolate: bool = False
+    ) -> list[Image.Image]:
+        """Make images from noise.
+
+        Args:
+            count: number of images.
+            seed: decides the images, on every backend.
+            label: class of all images; None takes all classes in turn.
+            interpolate: whether to lead from the seed's first image to its second.
+
+        Raises:
+            CardError: the model makes no images from noise.
+            UsageError, LabelError: a count, seed or class that does not fit.
+        """
+        request = SampleRequest(count=count, seed=seed, label=label, interpolate=interpolate)
+        self._open()
+        return [Image.fromarray(pixels) for pixels in Sampler(self._runtime).sample(request)]
 
     def close(self) -> None:
-        """Lets go of the engine; the next translation would open it again."""
-        if self._translators:
-            self._translators = {}
+        """Close the runtime; the next use opens it again."""
+        if self._is_open:
+            self._is_open = False
             self._runtime.__exit__(None, None, None)
 
     def __enter__(self) -> Self:
@@ -101,40 +197,138 @@ class Model:
     ) -> None:
         self.close()
 
-    def _translate(self, images: Sequence[Image.Image | Pixels], target: str) -> Pixels:
-        has_labels = bool(self.card.labels.sets)
-        direction = choose_direction(self.card, None if has_labels else target or None)
-        wish = target if has_labels else only_target(self.card.labels, direction, ()).target
-        result = self._translator(direction).translate(images, [wish])
-        if result.source_origin == "zeros" and len(images):
-            warnings.warn(ZEROS_NOTE, stacklevel=3)
-        pixels: Pixels = result.pixels[0]
-        return pixels
-
-    def _translator(self, direction: str) -> Translator:
-        """The translator of an entry point; opens the engine for the first one."""
-        if not self._translators:
+    def _open(self) -> None:
+        if not self._is_open:
             self._runtime.__enter__()
-        if direction not in self._translators:
-            translator = Translator(self.card, self._runtime, entry_point=direction)
-            self._translators[direction] = translator
-        return self._translators[direction]
+            self._is_open = True
+
+    def _translator(self, direction: str, size: int | None = None) -> Translator:
+        translator = Translator(self.card, self._runtime, image_size=size, entry_point=direction)
+        self._open()
+        return translator
+
+    def _run(
+        self,
+        images: Sequence[AnyImage],
+        targets: Sequence[str],
+        *,
+        labels_NK: FloatArray | None,
+        strength: float,
+        size: int | None,
+        faces: Which | None,
+    ) -> list[list[Image.Image]]:
+        """The results by target, then by image."""
+        jobs = self._jobs(targets)
+        if not self.card.labels.sets and (strength != 1 or labels_NK is not None):
+            raise UsageError("this model has no labels", hint="leave out `strength` and `sources`")
+        side = size or self.card.preprocessing.image_size
+        framing = make_framing(self.card, size=side, faces=faces)
+        framed = [framing.frame(as_photo(image)) for image in images]
+        counts = [len(each.tiles) for each in framed]
+        empty = np.empty((0, side, side, 3), np.uint8)
+        tiles_FHWC = np.concatenate([empty, *(each.tiles for each in framed)])
+        labels_FK = None if labels_NK is None else np.repeat(labels_NK, counts, axis=0)
+        results = []
+        for direction, wanted in jobs:
+            translator, strengths = self._translator(direction, size), [strength] * len(wanted)
+            found = translator.translate_prepared(tiles_FHWC, wanted, labels_FK, strengths)
+            if found.source_origin == "zeros" and len(tiles_FHWC):
+                warnings.warn(ZEROS_NOTE, stacklevel=3)
+            results += [_compose(framed, pixels_FHWC) for pixels_FHWC in found.pixels]
+        return results
+
+    def _jobs(self, targets: Sequence[str]) -> list[tuple[str, list[str | Target]]]:
+        """Entry points and the targets to run them with."""
+        labels = self.card.labels
+        if labels.sets:
+            return [(choose_direction(self.card, None), [labels.parse(t) for t in targets])]
+        directions = [choose_direction(self.card, target or None) for target in targets]
+        return [(name, [only_target(labels, name, ()).target]) for name in directions]
+
+    def _labels(
+        self, sources: Labels | Sequence[Labels] | None, num_images: int
+    ) -> FloatArray | None:
+        """Source labels (N, K) by name as rows."""
+        if sources is None:
+            return None
+        own = [sources] * num_images if isinstance(sources, Mapping) else list(sources)
+        if len(own) != num_images:
+            raise UsageError(f"{len(own)} `sources` do not fit {num_images} images")
+        for name in (name for labels in own for name in labels):
+            if name not in self.attributes:
+                raise LabelError(unknown_name("label", name, self.attributes, where="this model"))
+        rows = [[bool(labels.get(name)) for name in self.attributes] for labels in own]
+        return np.array(rows, np.float32).reshape(num_images, len(self.attributes))
 
 
-def load(path: str | Path, *, backend: str = "auto", device: str | None = None) -> Model:
-    """Loads a model for use in Python.
+def _compose(framed: Sequence[Framed], tiles_FHWC: Pixels) -> list[Image.Image]:
+    """The images from the translated tiles of all of them."""
+    ends = np.cumsum([0, *(len(each.tiles) for each in framed)])
+    return [
+        each.compose(tiles_FHWC[start:end])
+        for each, start, end in zip(framed, ends, ends[1:], strict=False)
+    ]
+
+
+def _is_single(image: AnyImage | Sequence[AnyImage]) -> bool:
+    if isinstance(image, np.ndarray):
+        return image.ndim != 4
+    return not isinstance(image, Sequence) or isinstance(image, str)
+
+
+def _listed(
+    image: AnyImage | Sequence[AnyImage],
+) -> tuple[list[AnyImage], Callable[[list[Image.Image]], Any]]:
+    """Images as a list, and a function that gives their results the form of what went in."""
+    if _is_single(image):
+        kept = cast(AnyImage, image)
+        return [kept], lambda results: _like(results[0], kept)
+    images = list(cast(Sequence[AnyImage], image))
+    if isinstance(image, np.ndarray):
+        return images, lambda results: np.stack([*map(np.asarray, results)]) if results else image
+    return images, lambda results: [_like(r, i) for r, i in zip(results, images, strict=True)]
+
+
+def _like(result: Image.Image, image: AnyImage) -> AnyImage:
+    return result if isinstance(image, Image.Image) else np.asarray(result)
+
+
+def load(
+    path: str | Path | None = None,
+    *,
+    backend: str = "auto",
+    device: str | None = None,
+    precision: Precision | None = None,
+    weights: Literal["ema", "raw"] | None = None,
+    batch_size: int | None = None,
+) -> Model:
+    """Load a model for use in Python.
 
         picture = stargan_deploy.load("model.onnx").translate(photo, "Blond_Hair")
 
     Args:
-        path: an exported artefact or a checkpoint of this tool.
-        backend: "auto", "eager" or "onnx".
+        path: an exported artefact, a checkpoint, or a run's folder; None takes the newest run
+            under ./runs, else the demo model in the package.
+        backend: "eager" or "compile" (PyTorch), "onnx", "openvino", "pt2" or "trt"; "auto" takes
+            the fastest that is proven equal to PyTorch on this machine. A checkpoint is exported
+            to the cache first where the backend needs it.
         device: "cpu", "cuda", "cuda:N" or "mps"; None takes a usable GPU, else the CPU.
+        precision: compute precision of a checkpoint: "fp32", "fp16", "bf16" or "int8"; None takes
+            the backend's default.
+        weights: "ema" or "raw", of a checkpoint that holds both; None takes the card's choice.
+        batch_size: fixed size of every call, to which smaller batches are padded, so that results
+            do not depend on how many images came together; None runs images as they come.
 
     Raises:
-        ModelError: no such file, or not a model of this tool.
+        ModelError: no such file, not a model, or an artefact that was not proven.
+        UsageError: options that do not go with the file.
         BackendError: a backend or device that is not usable here.
     """
-    from stargan_deploy.backends.registry import open_runtime
-
-    return Model(open_runtime(Path(path), backend=backend, device=device))
+    request = RuntimeRequest(
+        backend=backend,
+        device=parse_device(device) if device else None,
+        precision=precision,
+        weights=weights,
+        batch_size=batch_size,
+    )
+    return Model(resolve_runtime(find_model(Path(path) if path is not None else None), request))

@@ -17,6 +17,20 @@ RESERVED_STEM = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECAS
 """Names that Windows reserves for devices, with any ending."""
 
 
+MAX_STRENGTH = 1.5
+"""Furthest beyond the target that an image may be translated."""
+
+
+def check_strength(strength: float) -> None:
+    """Refuses a strength out of range.
+
+    Raises:
+        UsageError: it is below 0 or above `MAX_STRENGTH`.
+    """
+    if not 0 <= strength <= MAX_STRENGTH:
+        raise UsageError(f"a strength must be from 0 to {MAX_STRENGTH}, not {strength:g}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class NamedTarget:
     """A target and its folder."""

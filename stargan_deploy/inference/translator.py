@@ -86,7 +86,7 @@ class Translator:
         Raises:
             UsageError: neither a PIL image nor an array that is uint8 RGB (H, W, 3).
         """
-        photo = to_rgb(image) if isinstance(image, Image.Image) else _from_array(image)
+        photo = as_photo(image)
         crop_size = self.card.preprocessing.crop_size
         return np.asarray(prepare_photo(photo, crop_size=crop_size, size=self.image_size))
 
@@ -222,6 +222,15 @@ class Translator:
             {image.name: pixels_NHWC[r % len(pixels_NHWC)], **{spec.name: row for spec in labels}}
             for r, row in enumerate(label_RD)
         ]
+
+
+def as_photo(image: Image.Image | Pixels) -> Image.Image:
+    """An image or array as an RGB image.
+
+    Raises:
+        UsageError: neither a PIL image nor an array that is uint8 RGB (H, W, 3).
+    """
+    return to_rgb(image) if isinstance(image, Image.Image) else _from_array(image)
 
 
 def is_direct(point: EntryPoint) -> bool:

@@ -58,6 +58,8 @@ def create_trainer(
     recipe: Recipe,
     run: Run,
     *,
+    train_source: ImageSource | None = None,
+    sample_source: ImageSource | None = None,
     init_from: Path | None = None,
     ranks: Ranks | None = None,
     report: Report = lambda _: None,
@@ -67,11 +69,13 @@ def create_trainer(
     Args:
         recipe: the resolved settings.
         run: the run folder to write.
+        train_source: images to train on; None opens what the recipe names.
+        sample_source: held-out images for samples; None opens what the recipe names.
         init_from: one of our checkpoints, or an official generator, whose weights to start from.
         ranks: this process among those that train together.
         report: called after each line of metrics.
     """
-    source = open_source(recipe.data, "train")
+    source = train_source or open_source(recipe.data, "train")
     first = load_start(init_from, source.label_space, family=recipe.family) if init_from else None
     objective = build_objective(recipe, source)
     if first:
@@ -81,7 +85,7 @@ def create_trainer(
         recipe,
         objective,
         train_source=source,
-        sample_source=open_source(recipe.data, "test"),
+        sample_source=sample_source or open_source(recipe.data, "test"),
         run=run,
         parents={"initial weights": file_sha256(init_from)} if init_from else {},
         ranks=ranks,

@@ -11,8 +11,9 @@ from stargan_deploy.backends.onnx.exporter import OnnxExporter
 from stargan_deploy.backends.registry import open_runtime, read_card_of
 from stargan_deploy.errors import ModelError, OutputError, ParityError, UsageError
 from stargan_deploy.export import export as exporting
+from stargan_deploy.export.destination import default_name
 from stargan_deploy.export.export import export
-from stargan_deploy.export.plan import ExportOptions, default_name, plan_export
+from stargan_deploy.export.plan import ExportOptions, plan_export
 from stargan_deploy.families.checkpoint import load_checkpoint, save_checkpoint
 from stargan_deploy.files.atomic import file_sha256
 

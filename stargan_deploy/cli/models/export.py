@@ -1,6 +1,5 @@
 """`stargan-deploy export`."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,23 +91,12 @@ def export(
 
 def _plan(checkpoint: Path, out: str | None, options: "ExportOptions") -> "ExportPlan":
     from stargan_deploy.backends.registry import choose_precision, format_spec
-    from stargan_deploy.export.plan import default_name, plan_export
+    from stargan_deploy.export.destination import destination
+    from stargan_deploy.export.plan import plan_export
 
     choose_precision(options.format, options.precision)
-    suffix = format_spec(options.format).suffix
-    path = _destination(out, default_name(checkpoint) + suffix, is_folder=not suffix)
+    path = destination(checkpoint, format_spec(options.format).suffix, out)
     return plan_export(checkpoint, out=path, options=options)
-
-
-def _destination(out: str | None, name: str, *, is_folder: bool) -> Path:
-    """Where the main file goes; of a format that makes folders, the user names their parent."""
-    from stargan_deploy.inference.find import EXPORTS
-
-    if is_folder:
-        return Path(EXPORTS / "triton" if out is None else out) / name
-    if out is None:
-        return EXPORTS / name
-    return Path(out) / name if out.endswith(("/", os.sep)) or Path(out).is_dir() else Path(out)
 
 
 def _carry_out(plan: "ExportPlan", report: Path | None, json_output: bool) -> None:

@@ -1,6 +1,5 @@
 """`stargan-deploy verify`."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,9 +43,10 @@ def verify(
     from stargan_deploy.export.proof.compare import check_passed
     from stargan_deploy.export.proof.verify import find_checkpoint, verify
     from stargan_deploy.export.proof.worst_images import save_worst_images
+    from stargan_deploy.inference.find import possible_checkpoints
 
     _check_is_file(artefact)
-    source = find_checkpoint(read_card_of(artefact), _candidates(artefact, checkpoint))
+    source = find_checkpoint(read_card_of(artefact), possible_checkpoints(artefact, checkpoint))
     say(f"comparing {artefact} with {source}")
     found = verify(artefact, checkpoint=source, device=device, images=images)
     if report is not None:
@@ -60,19 +60,6 @@ def _check_is_file(artefact: Path) -> None:
         raise ModelError(
             f"{artefact} is a folder, not an artefact; a Triton model is proven by its export"
         )
-
-
-def _candidates(artefact: Path, checkpoint: Path | None) -> Iterator[Path]:
-    """Where the checkpoint may be; what the user names is the only candidate."""
-    if checkpoint is not None:
-        if not checkpoint.is_file():
-            raise ModelError(f"no such checkpoint: {checkpoint}")
-        yield checkpoint
-        return
-    from stargan_deploy.inference.find import known_checkpoints
-
-    yield from sorted(artefact.parent.glob("*.safetensors"))
-    yield from known_checkpoints()
 
 
 def _show(artefact: Path, found: "Verification", json_output: bool) -> None:

@@ -1,0 +1,187 @@
+"""The Python API beside `load`: train, export and verify a model.
+
+`stargan_deploy` exports these names and imports this module on first use; `docs/python.md` shows
+them at work.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from stargan_deploy.backends.registry import format_spec, read_card_of
+from stargan_deploy.card.card import Precision, Verdict
+from stargan_deploy.config import merge, read_toml, to_mapping
+from stargan_deploy.data.source import ImageSource
+from stargan_deploy.export.destination import destination
+from stargan_deploy.export.export import ExportResult, export
+from stargan_deploy.export.plan import ExportOptions
+from stargan_deploy.export.proof.verify import find_checkpoint, verify
+from stargan_deploy.inference.find import find_model_path, possible_checkpoints
+from stargan_deploy.training.recipe import Recipe, change_tables, resolve_recipe
+from stargan_deploy.training.runs.recorder import Progress
+from stargan_deploy.training.runs.run import Run, check_new_folder, new_run_folder
+from stargan_deploy.training.session import create_trainer
+
+AnyPath = str | Path
+
+OWN_DATA = "(data given in Python)"
+"""What a recipe names as its folder where the images came from no folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedRun:
+    """What a training left."""
+
+    folder: Path
+    """The run's folder: report, metrics, samples and checkpoints; `load` takes it."""
+    checkpoint: Path
+    """The last checkpoint, from which the training can be resumed."""
+    model: Path
+    """The finished model: weights and card alone."""
+    num_steps: int
+    """Length of the training in steps."""
+
+
+def train_model(
+    recipe: Recipe | Mapping[str, Any] | AnyPath = "demo",
+    data: AnyPath | Sequence[AnyPath] | ImageSource | None = None,
+    *,
+    held_out: ImageSource | None = None,
+    settings: Mapping[str, Any] | None = None,
+    out: AnyPath | None = None,
+    init_from: AnyPath | None = None,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+) -> TrainedRun:
+    """Train a model.
+
+    Args:
+        recipe: a preset's name, a TOML file, tables of settings, or a resolved recipe.
+        data: a folder of images and labels, several to train on jointly, or images of any origin;
+            None takes what the recipe names.
+        held_out: images for samples and evaluation, where `data` is a source; None takes `data`.
+        settings: tables of settings that change the recipe: `{"train": {"steps": 1000}}`.
+        out: folder of the run, which must not hold one; None takes a new one in ./runs.
+        init_from: checkpoint whose weights to start from.
+        on_progress: called with losses and speed after each line of metrics.
+
+    Raises:
+        ConfigError: a recipe or setting that does not fit.
+        DataError: images that cannot be used.
+        TrainingError: the training cannot start or diverged.
+    """
+    source = data if isinstance(data, ImageSource) else None
+    resolved = _resolve(recipe, settings or {}, _roots(data), has_source=source is not None)
+    run = Run(Path(out) if out is not None else new_run_folder(resolved.name))
+    check_new_folder(run.folder, resolved)
+    run.make()
+    with run.removed_on_failure():
+        trainer = create_trainer(
+            resolved,
+            run,
+            train_source=source,
+            sample_source=held_out or source,
+            init_from=Path(init_from) if init_from is not None else None,
+            report=on_progress,
+        )
+    checkpoint = trainer.train()
+    return TrainedRun(
+        folder=run.folder, checkpoint=checkpoint, model=run.model_path, num_steps=trainer.num_steps
+    )
+
+
+def export_model(
+    model: AnyPath | None = None,
+    out: AnyPath | None = None,
+    *,
+    format: str = "onnx",
+    precision: Precision | None = None,
+    options: ExportOptions | None = None,
+) -> ExportResult:
+    """Export a checkpoint, and prove the result equal to PyTorch before it appears.
+
+    Args:
+        model: a checkpoint or a run's folder; None takes the newest run, else the demo model.
+        out: file to write, or a folder if it is one or ends in "/"; None takes ./exports.
+        format: "onnx", "openvino", "pt2", "trt" or "triton".
+        precision: compute precision of the convolutions; None takes the format's default.
+        options: everything else, for example the proof's device and images; its `format` and
+            `precision` are replaced by those above.
+
+    Returns:
+        The files, with their card and verdicts.
+
+    Raises:
+        UsageError: a combination that does not exist, or options that do not go together.
+        ExportError: the model cannot be expressed in the format, or (`ParityError`) does not equal
+            PyTorch; then nothing is written.
+        BackendError: a library that the format needs is missing.
+    """
+    checkpoint = find_model_path(Path(model) if model is not None else None)
+    path = destination(checkpoint, format_spec(format).suffix, out)
+    options = replace(options or ExportOptions(), format=format, precision=precision)
+    return export(checkpoint, out=path, options=options)
+
+
+def verify_model(
+    artefact: AnyPath,
+    checkpoint: AnyPath | None = None,
+    *,
+    device: str | None = None,
+    images: AnyPath | None = None,
+) -> tuple[Verdict, ...]:
+    """Compare an artefact with PyTorch on this machine, and add the verdicts to its card.
+
+    Args:
+        artefact: an exported file.
+        checkpoint: what it was exported from; None looks for it beside the file, in ./runs and in
+            the package.
+        device: where to run both; None takes the best usable one.
+        images: folder of photos to compare on; None takes synthetic faces.
+
+    Returns:
+        A verdict per entry point; `passed` says whether it equals PyTorch.
+
+    Raises:
+        ModelError: not an artefact, or its checkpoint was not found.
+        BackendError: it cannot run here.
+    """
+    path = Path(artefact)
+    given = Path(checkpoint) if checkpoint is not None else None
+    found = find_checkpoint(read_card_of(path), possible_checkpoints(path, given))
+    photos = Path(images) if images is not None else None
+    comparisons = verify(path, checkpoint=found, device=device, images=photos).comparisons
+    return tuple(comparison.verdict for comparison in comparisons)
+
+
+def _roots(data: AnyPath | Sequence[AnyPath] | ImageSource | None) -> list[str]:
+    """The folders that were given, as absolute paths."""
+    if data is None or isinstance(data, ImageSource):
+        return []
+    folders = [data] if isinstance(data, str | Path) else data
+    return [str(Path(folder).resolve()) for folder in folders]
+
+
+def _resolve(
+    recipe: Recipe | Mapping[str, Any] | AnyPath,
+    settings: Mapping[str, Any],
+    roots: list[str],
+    *,
+    has_source: bool,
+) -> Recipe:
+    tables = _tables(recipe)
+    own_data = {"data": {"kind": "auto", "attributes": []}}
+    if has_source:
+        tables = merge(tables, {"data": {**own_data["data"], "root": OWN_DATA}})
+    elif roots and tables.get("preset") == "demo":  # whose faces are synthetic
+        tables = merge(own_data, tables)
+    return resolve_recipe(change_tables(tables, settings, (), roots=roots))
+
+
+def _tables(recipe: Recipe | Mapping[str, Any] | AnyPath) -> dict[str, Any]:
+    if isinstance(recipe, Recipe):
+        return to_mapping(recipe)
+    if isinstance(recipe, Mapping):
+        return dict(recipe)
+    path = Path(recipe)
+    return {"name": path.stem, **read_toml(path)} if path.suffix else {"preset": str(recipe)}
