@@ -213,6 +213,8 @@ def _tell(plan: "Plan", json_output: bool) -> None:
     names = f"; attributes: {', '.join(plan.attributes)}" if plan.attributes else ""
     size = f"{recipe.data.image_size}x{recipe.data.image_size}"
     say(f"{plan.num_images:,} images of {plan.training_data} at {size}{names}")
+    for note in plan.notes:
+        say(note)
     say(f"parameters: {sizes}; {plan.num_steps:,} steps of {recipe.train.batch_size} images")
 
 

@@ -11,7 +11,7 @@ from stargan_deploy.data.layouts.joint import JointSource, Part
 from stargan_deploy.data.registry import LAYOUTS, WITHOUT_FOLDER
 from stargan_deploy.data.source import ImageSource, Split
 from stargan_deploy.errors import ConfigError, DataError
-from stargan_deploy.files.walk import found_at
+from stargan_deploy.files.walk import find_images, found_at
 
 DRAWN = "synthetic"
 """Layout of a recipe that names no data."""
@@ -37,7 +37,10 @@ def open_source(config: DataConfig, split: Split) -> ImageSource:
     root = Path(config.root).expanduser()
     layout = _layout_of(config, root)
     layout.check_attributes(config)
-    return layout.open(config, root, split)
+    source = layout.open(config, root, split)
+    if split == "train" and found_at(root) == "folder" and layout.name not in WITHOUT_FOLDER:
+        source.notes = tuple(filter(None, (find_images(root).note,)))
+    return source
 
 
 def recognise(root: Path, *, automatic: bool) -> DataLayout | None:
@@ -57,7 +60,7 @@ def recognise(root: Path, *, automatic: bool) -> DataLayout | None:
             if root.suffix.lower() in layout.label_suffixes:
                 return layout
     if found != "folder":
-        raise DataError(f"no such data folder, nor a label file (.csv): {root}")
+        raise DataError(f"no such data folder, nor a label file (.csv, .txt): {root}")
     tried = (layout for layout in layouts if layout.is_automatic or not automatic)
     return next((layout for layout in tried if layout.recognises(root)), None)
 
@@ -110,7 +113,10 @@ def _layout_of(config: DataConfig, root: Path) -> DataLayout:
     if config.kind in WITHOUT_FOLDER or not config.root:
         return load_layout(config.kind if config.kind in WITHOUT_FOLDER else DRAWN)
     if config.kind == AUTO:
-        return recognise(root, automatic=True) or load_layout(DEFAULT)
+        layout = recognise(root, automatic=bool(config.attributes)) or load_layout(DEFAULT)
+        if not layout.is_automatic:
+            raise DataError(f"{root} holds {layout.summary}", hint="name the layout to train on it")
+        return layout
     layout = load_layout(config.kind)
     require_root(layout, root)
     return layout
@@ -121,4 +127,6 @@ def _is_drawn(table: Any) -> bool:
 
 
 def _set_name(root: str) -> str:
-    return re.sub(r"[^\w-]+", "_", Path(root).name.removesuffix(".csv"), flags=re.ASCII)
+    return re.sub(
+        r"[^\w-]+", "_", Path(root).name.removesuffix(".csv").removesuffix(".txt"), flags=re.ASCII
+    )

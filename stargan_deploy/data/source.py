@@ -32,6 +32,8 @@ class ImageSource(ABC):
     """The generator's labels (N, D), zeros and ones; those of joint sets include their mask."""
     panels: tuple[str, ...] = ("image",)
     """Names of an item's panels from left to right; one is called "image"."""
+    notes: tuple[str, ...] = ()
+    """Lines for the user about files that were left out."""
     folder: Path | None = None
     """Folder of the files, if the images are files."""
 

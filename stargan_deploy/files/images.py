@@ -24,21 +24,20 @@ Pixels = pixels.Pixels
 
 IMAGE_SUFFIXES = frozenset(
     (
-        ".jpg",
-        ".jpeg",
-        ".jfif",
-        ".png",
-        ".webp",
-        ".avif",
-        ".bmp",
-        ".gif",
-        ".tif",
-        ".tiff",
-        ".ppm",
-        ".pgm",
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".avif", ".gif"),
+        *(".bmp", ".dib", ".ico", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"),
+        *(".jp2", ".j2k", ".tga", ".qoi"),
     )
 )
 """Endings, in lower case, of image files."""
+
+UNREAD_SUFFIXES = frozenset(
+    (
+        *(".heic", ".heif", ".jxl", ".psd", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf"),
+        *(".rw2", ".mp4", ".mov", ".avi", ".mkv", ".webm"),
+    )
+)
+"""Endings, in lower case, of photos and videos that are not read, but named where left out."""
 
 KEPT_FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".jfif": "JPEG", ".png": "PNG", ".webp": "WEBP"}
 """Formats that an output shares with its input, by ending; all others become PNG."""
@@ -168,10 +167,14 @@ def is_beyond_crop(photo: Image.Image, crop_size: int | None) -> bool:
     return crop_size is not None and min(photo.size) > MAX_CROP_RATIO * crop_size
 
 
+def fitting_crop(photo: Image.Image, crop_size: int | None) -> int | None:
+    """The crop size, or None, which takes the largest square, where it would cut a scrap."""
+    return None if is_beyond_crop(photo, crop_size) else crop_size
+
+
 def prepare_photo(photo: Image.Image, *, crop_size: int | None, size: int) -> Image.Image:
     """A photo cropped and resized as for training; the largest square of a far larger one."""
-    crop = None if is_beyond_crop(photo, crop_size) else crop_size
-    return centre_crop_resize(photo, crop_size=crop, size=size)
+    return centre_crop_resize(photo, crop_size=fitting_crop(photo, crop_size), size=size)
 
 
 def centre_crop_resize(image: Image.Image, *, crop_size: int | None, size: int) -> Image.Image:

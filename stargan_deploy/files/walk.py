@@ -6,13 +6,14 @@ links ends; real folders come before links to them.
 """
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from stargan_deploy.errors import DataError
-from stargan_deploy.files.images import IMAGE_SUFFIXES
+from stargan_deploy.files.images import IMAGE_SUFFIXES, UNREAD_SUFFIXES
 
 SYSTEM_FOLDERS = frozenset(
     name.casefold()
@@ -54,15 +55,22 @@ class Found:
     unreadable: tuple[Unreadable, ...] = ()
     left_out: tuple[PurePosixPath, ...] = ()
     """System folders that were skipped."""
+    num_unread: Mapping[str, int] = field(default_factory=dict)
+    """Number of photos and videos that are not read, by their ending."""
 
     @property
     def note(self) -> str:
-        """A line about skipped system folders, or nothing."""
-        if not self.left_out:
-            return ""
-        more = len(self.left_out) - MAX_NAMED
-        named = ", ".join(map(str, self.left_out[:MAX_NAMED]))
-        return f"left out system folders: {named}" + (f" and {more} more" if more > 0 else "")
+        """A line about what was left out, or nothing."""
+        parts = []
+        if self.num_unread:
+            endings = ", ".join(f"{ending} {num}" for ending, num in self.num_unread.items())
+            parts.append(f"left out {sum(self.num_unread.values())} files ({endings})")
+        if self.left_out:
+            more = len(self.left_out) - MAX_NAMED
+            named = ", ".join(map(str, self.left_out[:MAX_NAMED]))
+            rest = f" and {more} more" if more > 0 else ""
+            parts.append(f"left out system folders: {named}{rest}")
+        return "; ".join(parts)
 
 
 def find_images(root: Path, *, skip: Path | None = None) -> Found:
@@ -78,6 +86,7 @@ def find_images(root: Path, *, skip: Path | None = None) -> Found:
         images=images,
         unreadable=tuple(walk.unreadable),
         left_out=tuple(sorted(walk.left_out)),
+        num_unread=dict(walk.num_unread.most_common()),
     )
 
 
@@ -101,8 +110,9 @@ def holds_images(folder: Path) -> bool:
 def subfolders(folder: Path) -> list[Path]:
     """The visible folders in a folder, sorted by name; links to it or above it are left out."""
     above = {_folder_id(place) for place in (folder, *folder.resolve().parents)}
-    paths = (path for path in sorted(folder.iterdir()) if not _is_skipped(path.name))
-    return [path for path in paths if found_at(path) == "folder" and _folder_id(path) not in above]
+    with os.scandir(folder) as entries:
+        names = sorted(e.name for e in entries if not _is_skipped(e.name) and _is_folder(e))
+    return [folder / name for name in names if _folder_id(folder / name) not in above]
 
 
 def found_at(path: Path) -> Literal["folder", "file", "nothing"]:
@@ -122,6 +132,7 @@ class _Walk:
         self._links: list[PurePosixPath] = []
         self.unreadable: list[Unreadable] = []
         self.left_out: list[PurePosixPath] = []
+        self.num_unread: Counter[str] = Counter()
 
     def images(self) -> Iterator[PurePosixPath]:
         """Images of the real folders, then of those that only links lead to."""
@@ -137,6 +148,8 @@ class _Walk:
             for entry in self._entries(folder):
                 place = folder / entry.name
                 if not _is_folder(entry):
+                    suffix = place.suffix.lower()
+                    self.num_unread.update([suffix] if suffix in UNREAD_SUFFIXES else [])
                     if _is_image(entry):
                         yield place
                 elif _is_skipped(entry.name):

@@ -37,6 +37,8 @@ class Plan:
     num_steps: int
     num_parameters: dict[str, int]
     attributes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    """Lines about files of the data set that were left out."""
 
 
 def plan_training(recipe: Recipe) -> Plan:
@@ -200,4 +202,5 @@ def _describe(recipe: Recipe, source: ImageSource, objective: Objective) -> Plan
         num_steps=sum(phase.num_steps for phase in objective.phases),
         num_parameters=sizes,
         attributes=objective.labels.names,
+        notes=source.notes,
     )

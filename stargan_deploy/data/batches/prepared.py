@@ -14,7 +14,7 @@ from PIL import Image
 from stargan_deploy.data.config import DataConfig
 from stargan_deploy.data.source import ImageSource
 from stargan_deploy.errors import DataError, ImageError
-from stargan_deploy.files.images import Pixels, centre_crop_resize
+from stargan_deploy.files.images import Pixels, is_beyond_crop, prepare_photo
 
 MAX_NAMED_FAILURES = 5
 NUM_DECODERS = 4
@@ -40,6 +40,7 @@ class PreparedImages:
         shape = (len(source), len(source.panels), size, size, 3)
         fits = math.prod(shape) <= config.cache_mib * 2**20
         self._cache = np.empty(shape, np.uint8) if fits else None
+        self._beyond_crop: set[int] = set()
         self._broken = self._check_all()
         if self._broken and not config.skip_broken:
             raise DataError(
@@ -58,10 +59,18 @@ class PreparedImages:
 
     @property
     def notice(self) -> str:
-        """A line about images that are left out, or nothing."""
+        """A line about images that are left out or too large for the crop, or nothing."""
         names = [self._source.name(index) for index in self._broken]
-        number = f"{len(names)} of {len(self)} images"
-        return f"left out {number}, which cannot be read: {_named(names)}" if names else ""
+        parts = []
+        if names:
+            number = f"{len(names)} of {len(self)} images"
+            parts.append(f"left out {number}, which cannot be read: {_named(names)}")
+        if self._beyond_crop:
+            parts.append(
+                f"{len(self._beyond_crop)} of {len(self)} images are more than twice as large as "
+                f"data.crop_size={self._config.crop_size}: their largest squares are taken"
+            )
+        return "; ".join(parts)
 
     @property
     def panels(self) -> tuple[str, ...]:
@@ -83,8 +92,11 @@ class PreparedImages:
         return self._prepare(index)
 
     def _prepare(self, index: int) -> Pixels:
+        item, crop_size = self._source.load(index), _crop_size(self._config)
+        if is_beyond_crop(item, crop_size):
+            self._beyond_crop.add(index)
         size = self._config.image_size + self._config.jitter
-        return prepare_item(self._source, index, self._config, size)
+        return _prepared(item, len(self.panels), crop_size, size)
 
     def _check_all(self) -> dict[int, str]:
         """Decodes all images; returns the reason for each that cannot be read."""
@@ -104,10 +116,17 @@ class PreparedImages:
 
 def prepare_item(source: ImageSource, index: int, config: DataConfig, size: int) -> Pixels:
     """An item's panels (P, size, size, 3), each cropped and resized."""
-    # The images of several sets come cropped, each set in its own way.
-    crop_size = None if config.sets else config.crop_size or None
-    panels = _cut_apart(source.load(index), len(source.panels))
-    resized = (centre_crop_resize(panel, crop_size=crop_size, size=size) for panel in panels)
+    return _prepared(source.load(index), len(source.panels), _crop_size(config), size)
+
+
+def _crop_size(config: DataConfig) -> int | None:
+    """Side of the centre crop; the images of several sets come cropped, each set in its own way."""
+    return None if config.sets else config.crop_size or None
+
+
+def _prepared(item: Image.Image, num_panels: int, crop_size: int | None, size: int) -> Pixels:
+    panels = _cut_apart(item, num_panels)
+    resized = (prepare_photo(panel, crop_size=crop_size, size=size) for panel in panels)
     return np.stack([np.asarray(panel) for panel in resized])
 
 

@@ -23,7 +23,7 @@ from stargan_deploy.data.open import DEFAULT, recognise, require_root
 from stargan_deploy.data.registry import WITHOUT_FOLDER
 from stargan_deploy.data.source import ImageSource
 from stargan_deploy.errors import ConfigError, ImageError
-from stargan_deploy.files.walk import image_files
+from stargan_deploy.files.walk import find_images, image_files
 from stargan_deploy.progress import OnProgress
 
 NUM_SIZES = 5
@@ -163,7 +163,11 @@ def _report(root: Path, contents: Contents, tallies: "Sequence[_Tally]") -> Fold
         together=together,
         parts=tuple(parts),
         broken=tuple(whole.broken),
-        remarks=(*contents.remarks, *_maybe_pairs(contents.layout, whole)),
+        remarks=(
+            *contents.remarks,
+            *_maybe_pairs(contents.layout, whole),
+            *((note,) if (note := find_images(root).note) else ()),
+        ),
         problems=tuple(contents.problems),
     )
 

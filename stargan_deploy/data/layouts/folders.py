@@ -1,17 +1,28 @@
 """One folder per domain, as RaFD is laid out for the official code (`train/happy/*.jpg`)."""
 
+from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from stargan_deploy.card.labels import onehot_space
-from stargan_deploy.data.config import DataConfig
+from stargan_deploy.data.config import AUTO, DataConfig
 from stargan_deploy.data.layout import Contents, DataLayout
 from stargan_deploy.data.layouts.table import FileTable
 from stargan_deploy.data.source import SPLITS, Split
 from stargan_deploy.errors import DataError, LabelError, unknown_name
-from stargan_deploy.files.walk import holds_images, image_files, subfolders
+from stargan_deploy.files.walk import find_images, holds_images, image_files, subfolders
+
+SPLIT_NAMES = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation"),
+    "test": ("test", "testing"),
+}
+"""Names of a split's folder in lower case, the usual one first."""
+
+LABEL_WORDS = ("attr", "label", "anno")
+"""Parts of the names of label files."""
 
 
 class FoldersLayout(DataLayout):
@@ -40,6 +51,10 @@ class FoldersLayout(DataLayout):
                 "(file,Attribute1,...), nor at least two folders of images, one for each domain; "
                 f"found folders of images: {', '.join(known) or 'none'}"
             )
+        if not config.attributes:
+            _refuse_splits(trained, known)
+            if config.kind == AUTO:
+                _refuse_labels(root)
         for name in config.attributes:
             if name not in known:
                 raise LabelError(unknown_name("domain", name, known, where=str(trained)))
@@ -66,6 +81,29 @@ class FoldersLayout(DataLayout):
         return found
 
 
+def _refuse_splits(base: Path, domains: Iterable[str]) -> None:
+    """Refuses folders that all hold folders of the same names, which are likely the domains."""
+    inner = [tuple(folder.name for folder in subfolders(base / name)) for name in domains]
+    if len(inner[0]) > 1 and len(set(inner)) == 1:
+        raise DataError(
+            f"the folders in {base} ({', '.join(domains)}) all hold the same folders "
+            f"({', '.join(inner[0])}), so the domains seem to be one level below",
+            hint="call the folder to train on train, or name the domains with `attributes`",
+        )
+
+
+def _refuse_labels(root: Path) -> None:
+    """Refuses domains beside a file that by its name lists labels, but is in no known form."""
+    for path in sorted(root.iterdir()):
+        is_text = path.suffix.lower() in (".txt", ".csv") and not path.name.startswith(".")
+        if is_text and any(word in path.stem.lower() for word in LABEL_WORDS):
+            raise DataError(
+                f"{path} seems to list labels, but is neither CelebA's list nor a CSV "
+                "(file,Attribute1,...)",
+                hint="set data.kind=folders to take each folder for a domain",
+            )
+
+
 def files_by_domain(base: Path) -> dict[str, list[Path]]:
     """The images of each folder that has some."""
     return {folder.name: files for folder in subfolders(base) if (files := image_files(folder))}
@@ -79,9 +117,16 @@ def split_folder(root: Path, split: Split) -> Path:
 
 
 def split_folders(root: Path) -> dict[str, Path]:
-    """The folders `train`, `val` and `test` that there are; none without `train`."""
-    folders = {name: root / name for name in ("train", "val", "test") if (root / name).is_dir()}
-    return folders if "train" in folders else {}
+    """The folders of splits by "train", "val" and "test", in any spelling; none without "train"."""
+    exact_last = sorted(subfolders(root), key=lambda folder: folder.name == folder.name.lower())
+    known = {folder.name.lower(): folder for folder in exact_last}
+    found = {
+        split: known[name]
+        for split, names in SPLIT_NAMES.items()
+        for name in reversed(names)
+        if name in known
+    }
+    return found if "train" in found else {}
 
 
 def required_images(folder: Path) -> list[Path]:
@@ -92,5 +137,6 @@ def required_images(folder: Path) -> list[Path]:
     """
     files = image_files(folder)
     if not files:
-        raise DataError(f"{folder} holds no images")
+        note = find_images(folder).note
+        raise DataError(f"{folder} holds no images{f' ({note})' if note else ''}")
     return files

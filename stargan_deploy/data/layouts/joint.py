@@ -15,7 +15,7 @@ from PIL import Image
 from stargan_deploy.card.labels import LabelSpace
 from stargan_deploy.data.source import ImageSource
 from stargan_deploy.errors import LabelError
-from stargan_deploy.files.images import centre_crop
+from stargan_deploy.files.images import centre_crop, fitting_crop
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +46,7 @@ class JointSource(ImageSource):
         self.label_space = _joined({n: p.source.label_space for n, p in parts.items()})
         embedded = [self.label_space.embed(s.labels, i) for i, s in enumerate(sources)]
         self.labels = np.concatenate(embedded)
+        self.notes = tuple(note for source in sources for note in source.notes)
         self.description = " + ".join(source.description for source in sources)
 
     def __len__(self) -> int:
@@ -59,7 +60,8 @@ class JointSource(ImageSource):
     def load(self, index: int) -> Image.Image:
         """Decodes one image to RGB and cuts its set's centre square out of it."""
         part, own = self._find(index)
-        return centre_crop(self._parts[part].source.load(own), self._parts[part].crop_size)
+        image = self._parts[part].source.load(own)
+        return centre_crop(image, fitting_crop(image, self._parts[part].crop_size))
 
     def name(self, index: int) -> str:
         """The set's name and the image's name in it."""

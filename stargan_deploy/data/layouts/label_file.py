@@ -111,6 +111,17 @@ class LabelFile:
         return ((line, row) for line, row in rows if any(cell.strip() for cell in row))
 
 
+def looks_like_list(path: Path) -> bool:
+    """Whether a text begins like CelebA's list: a number, names, and a file with its values."""
+    try:
+        with open(path, encoding="utf-8-sig", errors="replace") as stream:
+            number, names, row = (stream.readline(1 << 16).split() for _ in range(3))
+    except OSError:
+        return False
+    is_row = len(row) == len(names) + 1 > 1 and set(row[1:]) <= VALUES.keys()
+    return is_row and len(number) == 1 and number[0].isdecimal()
+
+
 def read_lines(path: Path) -> list[str]:
     """The lines of a UTF-8 text.
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 from stargan_deploy.card.labels import multilabel_space
 from stargan_deploy.data.config import DataConfig
 from stargan_deploy.data.layout import Contents, DataLayout
-from stargan_deploy.data.layouts.label_file import LabelFile
+from stargan_deploy.data.layouts.label_file import LabelFile, looks_like_list
 from stargan_deploy.data.layouts.table import FileTable
 from stargan_deploy.data.source import Split
 from stargan_deploy.data.splits import NUM_HELD_OUT, choose_rows
@@ -25,7 +25,7 @@ IMAGE_FOLDERS = ("images", "img_align_celeba", "img_celeba")
 FILE_COLUMNS = frozenset(
     ("file", "filename", "file_name", "image", "image_id", "image_name", "img", "name", "path")
 )
-"""Names, in lower case, of a first column by which a CSV is recognised as a table of images."""
+"""Names, in lower case, of a first column of files; a column that names a file is one too."""
 
 NUM_PROBED = 20
 """Number of files that are looked for to find their folder."""
@@ -111,19 +111,28 @@ class ListedLayout(DataLayout):
 
 
 class CelebALayout(ListedLayout):
-    """A folder of images and `list_attr_celeba.txt`, in the folder or the one below it."""
+    """A folder of images and `list_attr_celeba.txt`, in the folder or the one below it.
+
+    A list by another name is recognised by its first lines, as CelebAMask-HQ's is.
+    """
 
     name = "celeba"
     summary = "CelebA's layout (images and an attribute list)"
+    label_suffixes = (".txt",)
 
     def find(self, root: Path) -> Path | None:
         """The attribute list, or None."""
         patterns = ("list_attr*.txt", "*/list_attr*.txt")
-        return next((path for p in patterns for path in sorted(root.glob(p))), None)
+        named = next((path for p in patterns for path in sorted(root.glob(p))), None)
+        if named is not None or not root.is_dir():
+            return named
+        texts = sorted(path for path in root.glob("*.txt") if not path.name.startswith("."))
+        lists = [path for path in texts[:NUM_PROBED] if looks_like_list(path)]
+        return lists[0] if len(lists) == 1 else None
 
     def label_file(self, root: Path) -> LabelFile:
         """Opens the attribute list."""
-        path = self.find(root)
+        path = root if found_at(root) == "file" else self.find(root)
         if path is None:
             raise DataError(f"{root} holds no list_attr_*.txt, so it is not in CelebA's layout")
         file = LabelFile(path)
@@ -184,11 +193,13 @@ def _csv_files(folder: Path) -> list[Path]:
 def _names_files(path: Path) -> bool:
     try:
         with open(path, encoding="utf-8-sig", errors="replace") as stream:
-            header = stream.readline(1 << 16)
+            cells = [stream.readline(1 << 16).partition(",") for _ in range(2)]
     except OSError:
         return False
-    first, comma, _ = header.partition(",")
-    return bool(comma) and first.strip().strip('"').lower() in FILE_COLUMNS
+    name, file = (cell.strip().strip('"') for cell, _, _ in cells)
+    folders = (path.parent, *subfolders(path.parent))
+    is_file = any(found_at(folder / file) == "file" for folder in folders)
+    return bool(cells[0][1]) and (name.lower() in FILE_COLUMNS or is_file)
 
 
 def image_folder(file: LabelFile, names: Sequence[str]) -> Path:
