@@ -47,9 +47,7 @@ def test_a_csv_with_a_column_of_files_by_another_name_is_recognised(tmp_path, wr
 
 def test_labels_in_no_known_form_are_not_passed_over_for_domains(tmp_path, write_images):
     write_masks(tmp_path, write_images, "attributes.txt", "0.jpg: male, young\n")
-    with pytest.raises(
-        DataError, match=r"attributes\.txt seems to list labels.*kind=folders"
-    ):
+    with pytest.raises(DataError, match=r"attributes\.txt seems to list labels.*kind=folders"):
         opened("auto", tmp_path)
     assert len(opened("folders", tmp_path)) == 10
 
