@@ -1,8 +1,8 @@
 """The same batch on a Ray cluster: each worker is an actor that holds the runtime.
 
 The driver gives each worker one block of photos after another, so that no memory grows with the
-number of photos. The ends of photos come back one by one; workers write the pictures themselves.
-What a worker that died had in hand is done by the others and by one that takes its place.
+number of photos. Outcomes come back one by one; workers write the images themselves.
+The photos that a dead worker was given go to the others and to its replacement.
 """
 
 import logging
@@ -23,7 +23,7 @@ from stargan_deploy.batch.outcome import Outcome
 from stargan_deploy.batch.pipeline import Pipeline
 from stargan_deploy.batch.plan import BatchJob, Photo
 from stargan_deploy.batch.ray.connection import connected, load_ray
-from stargan_deploy.batch.ray.cpu_affinity import stay_on_cores
+from stargan_deploy.batch.ray.cpu_affinity import pin_to_free_cores
 from stargan_deploy.batch.session import open_session
 from stargan_deploy.batch.settings import Settings, differences
 from stargan_deploy.devices import CPU
@@ -32,19 +32,19 @@ from stargan_deploy.files.atomic import remove_temporaries
 from stargan_deploy.inference.choose import ChosenModel
 from stargan_deploy.version import __version__
 
-CALLS_A_BLOCK = 4
-"""Full calls of the engine in a block, which is what a worker is given at a time."""
+CALLS_PER_BLOCK = 4
+"""Full calls of the runtime in a block, which is what a worker is given at a time."""
 
 MAX_DEATHS = 3
-"""Workers that one block may cost before it is held to be what kills them."""
+"""Workers that may die on one block before it is taken for the cause."""
 
-MAX_WORKERS_A_MACHINE = 16
-"""Without GPUs. Each holds PyTorch and the model; where there are more cores, it has several."""
+MAX_WORKERS_PER_MACHINE = 16
+"""Limit without GPUs. Each holds the model; on machines with more cores, each has several."""
 
-GO_ON = "continue with `resume`"
+CONTINUE = "continue with `resume`"
 
 PAUSE_S = 0.5
-"""After which the caller is asked whether to continue, where no photo ended."""
+"""Seconds after which the caller is asked whether to continue, where no photo ended."""
 
 _log = logging.getLogger(__name__)
 
@@ -52,36 +52,36 @@ _log = logging.getLogger(__name__)
 @contextmanager
 def ray_work(
     address: str,
-    spec: ChosenModel,
+    model: ChosenModel,
     job: BatchJob,
     *,
     disk_wait_s: float,
     settings: Settings | None = None,
 ) -> Iterator[Work]:
-    """Joins a Ray cluster, or starts one on this machine, and does photos there.
+    """Join a Ray cluster, or start one on this machine, to translate photos there.
 
     Args:
-        address: "local" starts a cluster on this machine for the time of the block; "auto" joins
-            the one that this machine is in, "HOST:PORT" that with its head there.
-        spec: what each worker opens.
-        job: what to make of every photo; its paths mean the same files on all machines.
+        address: "local" starts a cluster on this machine for the duration of the block; "auto"
+            joins the one that this machine is in, "HOST:PORT" the one with its head there.
+        model: opened by each worker.
+        job: the batch; its paths mean the same files on all machines.
         disk_wait_s: how long a worker repeats a write that a full disk stops, in seconds.
-        settings: what the manifest says of the pictures; workers that differ refuse.
+        settings: those in the manifest; workers that differ refuse.
 
     Yields:
-        What does photos.
+        A function that translates photos.
 
     Raises:
         UsageError: no cluster is at that address, or workers have no such device.
         BackendError: Ray is not installed, or cannot be started or joined.
     """
-    if spec.device is not None and spec.device.index:
-        raise UsageError(f"--ray gives each worker a GPU of its own: not {spec.device}, but cuda")
+    if model.device is not None and model.device.index:
+        raise UsageError(f"`ray` gives each worker a GPU of its own: not {model.device}, but cuda")
     ray = load_ray()
     with connected(ray, address):
-        is_for_cpu = spec.device == CPU or runs_on_cpu_only(spec.path)
+        is_for_cpu = model.device == CPU or runs_on_cpu_only(model.path)
         config = _WorkerConfig(
-            spec=spec,
+            model=model,
             job=job,
             settings=settings,
             folder=Path.cwd(),
@@ -94,24 +94,24 @@ def ray_work(
         except ray.exceptions.RayTaskError:  # a bug of ours, with its traceback
             raise
         except ray.exceptions.RayError as error:
-            raise _given_up(error) from error
+            raise _ray_failed(error) from error
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Share:
-    """What each of some equal workers takes of a cluster."""
+    """The resources of a cluster that each of its equal workers takes."""
 
     num_workers: int
     num_cpus: int = 0
-    """Cores to stay on; 0 leaves them to the system."""
+    """Cores to pin a worker to; 0 leaves them to the system."""
     num_gpus: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class _WorkerConfig:
-    """What a worker is told when it starts."""
+    """Everything a worker needs to start."""
 
-    spec: ChosenModel
+    model: ChosenModel
     job: BatchJob
     settings: Settings | None
     folder: Path
@@ -119,38 +119,38 @@ class _WorkerConfig:
     disk_wait_s: float
     share: _Share
     version: str
-    """Of this package, at the driver."""
+    """Version of this package at the driver."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _PhotoResult:
-    """What comes back from a worker for one photo."""
+    """A worker's message about one photo."""
 
     machine: str
     outcome: Outcome | None = None
     error: StarganDeployError | None = None
-    """What ended the work on its block, and is to end the run."""
+    """Error that ended the block and is to end the run."""
 
 
 class _Worker:
-    """A Ray actor: a process with an engine, which is opened for the first photo.
+    """A Ray actor: a process with a runtime, which is opened for the first photo.
 
-    Errors of ours travel as values, since Ray would wrap them in tracebacks.
+    Errors travel as values, because Ray would wrap them in tracebacks.
     """
 
     def __init__(self, config: _WorkerConfig) -> None:
         self._config = config
-        self._engine = ExitStack()
+        self._session = ExitStack()
         self._pipeline: Pipeline | None = None
 
     def work(self, photos: Sequence[Photo], *, again: bool) -> Iterator[_PhotoResult]:
-        """Does photos, over what a worker that died may have left of them."""
+        """Translate photos; `again` if a dead worker may have left half of them."""
         machine = platform.node()
         try:
             if again:
                 remove_temporaries(path for photo in photos for path in photo.outputs)
             if photos and self._pipeline is None:
-                self._pipeline = _open_pipeline(self._config, self._engine)
+                self._pipeline = _open_pipeline(self._config, self._session)
             for outcome in self._pipeline.work(photos) if self._pipeline else ():
                 yield _PhotoResult(machine=machine, outcome=outcome)
         except StarganDeployError as error:
@@ -158,44 +158,44 @@ class _Worker:
 
 
 def _open_pipeline(config: _WorkerConfig, stack: ExitStack) -> Pipeline:
-    """Makes this process a worker.
+    """Turn this process into a worker.
 
     Raises:
         BackendError: this machine is not set up as the driver's is.
-        StarganDeployError: the engine cannot be opened.
+        StarganDeployError: the model cannot be opened.
     """
     if config.version != __version__:
         raise BackendError(
-            f"stargan-deploy is {__version__} there and {config.version} here; "
-            "install the same on all machines"
+            f"stargan-deploy is {__version__} there and {config.version} here",
+            hint="install the same on all machines",
         )
     try:
         os.chdir(config.folder)
     except OSError as error:
         raise BackendError(f"all machines must have {config.folder}: {error.strerror}") from error
-    stay_on_cores(config.share.num_cpus)
+    pin_to_free_cores(config.share.num_cpus)
     wait = DiskWait(config.job.output, wait_s=config.disk_wait_s, say=_log.warning)
-    engine = stack.enter_context(open_session(config.spec, config.job, write=wait.write_bytes))
-    wanted, found = config.settings or engine.settings, engine.settings
+    session = stack.enter_context(open_session(config.model, config.job, write=wait.write_bytes))
+    wanted, found = config.settings or session.settings, session.settings
     different = "; ".join(differences(wanted.to_mapping(), found.to_mapping()))
     if different:
         raise BackendError(
-            f"a worker would not make the pictures that the manifest tells of ({different}); start "
-            "the run on a machine like the workers', or set `device` to cpu"
+            f"a worker would not make the images of this run's settings ({different})",
+            hint="start the run on a machine like the workers', or set `device` to cpu",
         )
-    return engine.pipeline
+    return session.pipeline
 
 
 def _outcomes(
     ray: Any, config: _WorkerConfig, photos: Iterator[Photo]
 ) -> Generator[Outcome | None, None, None]:
-    """Has photos done, and takes no more of them than workers are given.
+    """Have photos translated, and take no more of them than workers are given.
 
     Yields:
-        The end of a photo, or None after a pause.
+        The outcome of a photo, or None after a pause.
 
     Raises:
-        StarganDeployError: what a worker ended with.
+        StarganDeployError: a worker's error.
         BackendError: Ray cannot continue.
     """
     here = platform.node()
@@ -203,8 +203,8 @@ def _outcomes(
     with closing(_Workers(ray, config, photos)) as workers:
         for result in workers.results():
             if result is not None and result.error is not None:
-                where = "" if result.machine == here else f" (on {result.machine})"
-                result.error.message += where
+                if result.machine != here:
+                    result.error.message += f" (on {result.machine})"
                 raise result.error
             if result is not None and result.machine not in known_machines:
                 _check_shared(result)
@@ -214,17 +214,17 @@ def _outcomes(
 
 @dataclass(eq=False, kw_only=True)
 class _Block:
-    """Photos that a worker is given and that have not ended."""
+    """Photos given to a worker that have not ended."""
 
     photos: list[Photo] = field(default_factory=list)
     num_deaths: int = 0
-    """Of workers that had it in hand."""
+    """Deaths of workers that had the block."""
 
 
 class _Workers:
-    """The actors of a run, and what they have in hand.
+    """The actors of a run and their blocks.
 
-    The first block of each is empty: its end tells that the process is there.
+    The first block of each is empty: its end shows that the process has started.
     """
 
     def __init__(self, ray: Any, config: _WorkerConfig, photos: Iterator[Photo]) -> None:
@@ -239,7 +239,7 @@ class _Workers:
         self._waiting: deque[_Block] = deque()
 
     def results(self) -> Iterator[_PhotoResult | None]:
-        """What comes in from the workers until all photos have ended; None after a pause."""
+        """Yield messages from the workers until all photos have ended; None after a pause."""
         blocks = (self._next_block() for _ in range(self._config.share.num_workers))
         self._waiting.extend([block for block in blocks if block])
         for _ in self._waiting:
@@ -253,18 +253,18 @@ class _Workers:
                 yield None
 
     def close(self) -> None:
-        """Ends the workers at once, whatever they have in hand."""
+        """End the workers at once, whatever they are doing."""
         for actor in (*self._idle, *(actor for actor, _ in self._calls.values())):
             self._ray.kill(actor)
 
     def _next_block(self) -> _Block | None:
         if self._waiting:
             return self._waiting.popleft()
-        photos = list(islice(self._photos, CALLS_A_BLOCK * (self._config.spec.batch_size or 1)))
+        photos = list(islice(self._photos, CALLS_PER_BLOCK * (self._config.model.batch_size or 1)))
         return _Block(photos=photos) if photos else None
 
     def _hand_out(self) -> bool:
-        """Gives blocks to the workers that have none; tells whether any has not ended."""
+        """Give blocks to idle workers; return whether any block has not ended."""
         while self._idle and (block := self._next_block()):
             self._give(self._idle.pop(), block)
         return bool(self._waiting) or any(block.photos for _, block in self._calls.values())
@@ -283,7 +283,7 @@ class _Workers:
             result: _PhotoResult = self._ray.get(next(stream))
         except StopIteration:
             if block.photos:
-                raise BackendError(f"Ray lost {len(block.photos)} photos; {GO_ON}") from None
+                raise BackendError(f"Ray lost {len(block.photos)} photos", hint=CONTINUE) from None
             self._idle.append(actor)
             return None
         except self._ray.exceptions.RayError as error:
@@ -298,58 +298,58 @@ class _Workers:
         return result
 
     def _replace(self, actor: Any, block: _Block, error: Exception) -> None:
-        """Starts a worker in the place of one that died, and keeps what that had in hand.
+        """Start a replacement for a worker that died, and keep its block.
 
         Raises:
             RayTaskError: a bug of ours, with its traceback.
-            BackendError: the block, or starting, has cost too many workers.
+            BackendError: too many workers died on the block, or at their start.
         """
         if isinstance(error, self._ray.exceptions.RayTaskError):
             raise error
-        self._ray.kill(actor)  # it may only have been out of reach
+        self._ray.kill(actor)  # it may only have been unreachable
         block.num_deaths += 1
         if block.num_deaths == MAX_DEATHS:
-            raise _deadly(block.photos) if block.photos else _given_up(error)
+            raise _block_failed(block.photos) if block.photos else _ray_failed(error)
         if block.photos:
-            _log.warning("a worker of the cluster died; what it had in hand is done again")
+            _log.warning("a worker of the cluster died; its photos are translated again")
             self._waiting.append(block)
             block = _Block()
         self._start(block)
 
 
-def _deadly(photos: Sequence[Photo]) -> BackendError:
+def _block_failed(photos: Sequence[Photo]) -> BackendError:
     return BackendError(
-        f"{MAX_DEATHS} workers died on the photos from {photos[0].name} to {photos[-1].name}; look "
-        f"whether memory ran out, and {GO_ON}"
+        f"{MAX_DEATHS} workers died on the photos from {photos[0].name} to {photos[-1].name}",
+        hint=f"check whether memory ran out, and {CONTINUE}",
     )
 
 
-def _given_up(error: Exception) -> BackendError:
+def _ray_failed(error: Exception) -> BackendError:
     *_, reason = str(error).strip().splitlines()  # the others are tracebacks
-    return BackendError(f"Ray gave up: {brief(RuntimeError(reason))}; {GO_ON}")
+    return BackendError(f"Ray gave up: {brief(RuntimeError(reason))}", hint=CONTINUE)
 
 
 def _check_shared(result: _PhotoResult) -> None:
-    """Looks here for what another machine wrote.
+    """Look on this machine for a file that another one wrote.
 
     Raises:
         OutputError: it is not here.
     """
     written = [image.path for image in result.outcome.images] if result.outcome else []
     for path in written[:1]:
-        # Asked for the file itself, a network file system may answer as it did before.
+        # Asked for the file itself, a network file system may give a cached answer.
         if not path.parent.is_dir() or path not in path.parent.iterdir():
             raise OutputError(
-                f"{path} was written on {result.machine} and is not here; all machines must see "
-                "the same files"
+                f"{path} was written on {result.machine} and is not here",
+                hint="all machines must see the same files",
             )
 
 
 def _share_of(machines: Sequence[Mapping[str, Any]], *, wants_gpu: bool) -> _Share:
-    """What workers get of a cluster's machines, as `ray.nodes` lists them.
+    """Divide a cluster's machines, as `ray.nodes` lists them, among workers.
 
     Raises:
-        BackendError: there is nothing to get.
+        BackendError: they offer no processors.
     """
     resources = [machine["Resources"] for machine in machines if machine["Alive"]]
     num_gpus = sum(int(resource.get("GPU", 0)) for resource in resources)
@@ -358,5 +358,5 @@ def _share_of(machines: Sequence[Mapping[str, Any]], *, wants_gpu: bool) -> _Sha
     cores = [int(resource["CPU"]) for resource in resources if resource.get("CPU", 0) >= 1]
     if not cores:
         raise BackendError("the machines of this Ray cluster offer no CPUs")
-    num_each = max(1, min(cores) // MAX_WORKERS_A_MACHINE)
+    num_each = max(1, min(cores) // MAX_WORKERS_PER_MACHINE)
     return _Share(num_workers=sum(num // num_each for num in cores), num_cpus=num_each)

@@ -16,7 +16,7 @@ REACHABLE_S = 10.0
 """How long an address may take to answer, in seconds."""
 
 STORE_BYTES = 100 << 20
-"""Ray's shared memory on this machine; what goes through it is some 500 bytes a photo."""
+"""Ray's shared memory on this machine; what goes through it is some 500 bytes per photo."""
 
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -26,11 +26,11 @@ QUIET = {
 """No telemetry, and nothing on stdout or stderr."""
 
 JOIN = {"RAY_gcs_server_port_wait_time_s": "1"}
-"""Attempts, of some 45 s, to talk to what answers at an address; Ray would make 20."""
+"""Attempts of about 45 s to talk to whatever answers at an address; Ray would make 20."""
 
 
 def load_ray() -> Any:
-    """Imports Ray.
+    """Import Ray.
 
     Raises:
         BackendError: it is not installed.
@@ -39,17 +39,17 @@ def load_ray() -> Any:
         with _environment(QUIET):
             return importlib.import_module("ray")
     except ImportError as error:
-        raise BackendError(f"cannot use ray: {brief(error)}; {INSTALL}") from error
+        raise BackendError(f"cannot use ray: {brief(error)}", hint=INSTALL) from error
 
 
 @contextmanager
 def connected(ray: Any, address: str) -> Iterator[None]:
-    """Joins or starts a cluster; leaves or ends it at the end of the block.
+    """Join or start a cluster; leaves or ends it at the end of the block.
 
     Args:
         ray: the module.
         address: "local" starts one on this machine, "auto" joins the one that this machine is in,
-            "HOST:PORT" that with its head there.
+            "HOST:PORT" the one with its head there.
 
     Raises:
         UsageError: no cluster is at that address.
@@ -62,14 +62,14 @@ def connected(ray: Any, address: str) -> Iterator[None]:
     else:
         _check_reachable(address)
     try:
-        # On stderr it would tell which log level it was given.
+        # On stderr it would print its own log level.
         with _environment(QUIET if is_local else QUIET | JOIN), _stderr_off():
             ray.init(address, **options)
     except Exception as error:  # Ray's own, and many of Python's
         ray.shutdown()
         raise BackendError(
-            f"cannot {'start' if is_local else 'join'} Ray ({address}): {brief(error)}; look at "
-            "its version and RAY_AUTH_MODE, which must be the same on all machines"
+            f"cannot {'start' if is_local else 'join'} Ray ({address}): {brief(error)}",
+            hint="check its version and RAY_AUTH_MODE, which must be the same on all machines",
         ) from error
     try:
         yield
@@ -78,21 +78,22 @@ def connected(ray: Any, address: str) -> Iterator[None]:
 
 
 def _check_reachable(address: str) -> None:
-    """Tries an address, which Ray would do for minutes.
+    """Try an address, which Ray would do for minutes.
 
     Raises:
-        UsageError: nothing answers, or it is none.
+        UsageError: nothing answers, or it is not an address.
     """
     if address == "auto":
         return
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or "/" in host:
-        raise UsageError(f"--ray takes local, auto or HOST:PORT of a cluster, not {address!r}")
+        raise UsageError(f"`ray` takes local, auto or HOST:PORT of a cluster, not {address!r}")
     try:
         socket.create_connection((host, int(port)), timeout=REACHABLE_S).close()
     except (OSError, OverflowError) as error:
         raise UsageError(
-            f"no Ray cluster answers at {address} ({brief(error)}); --ray local starts one here"
+            f"no Ray cluster answers at {address} ({brief(error)})",
+            hint="`ray` local starts one here",
         ) from error
 
 

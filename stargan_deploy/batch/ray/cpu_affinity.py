@@ -1,4 +1,4 @@
-"""Cores of this machine for workers that know nothing of each other, each on its own."""
+"""Separate cores of this machine for workers that do not know one another."""
 
 import os
 import socket
@@ -12,10 +12,10 @@ CORE_NAME = "\0stargan-deploy/core/{}"
 _claims: list[socket.socket] = []
 
 
-def stay_on_cores(number: int) -> None:
-    """Keeps this process on cores that no other worker has, where the system can.
+def pin_to_free_cores(number: int) -> None:
+    """Keep this process on cores that no other worker has, where the system can.
 
-    Engines start as many threads as they see cores. Where too few are left, all are used.
+    Runtimes start as many threads as they see cores. Where too few are left, all are used.
     """
     if number == 0 or not hasattr(os, "sched_setaffinity"):
         return

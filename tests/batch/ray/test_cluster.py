@@ -27,7 +27,7 @@ from stargan_deploy.batch.execute import BatchContext, execute_plan
 from stargan_deploy.batch.outcome import Outcome, WrittenImage
 from stargan_deploy.batch.plan import BatchJob, Photo, plan_batch
 from stargan_deploy.batch.ray import cluster
-from stargan_deploy.batch.ray.cluster import CALLS_A_BLOCK, ray_work
+from stargan_deploy.batch.ray.cluster import CALLS_PER_BLOCK, ray_work
 from stargan_deploy.batch.report import BatchReport
 from stargan_deploy.batch.resume import ResumePolicy
 from stargan_deploy.batch.session import open_session
@@ -217,11 +217,11 @@ def test_photos_are_taken_as_blocks_end_and_work_can_stop_and_begin_again(
 ):
     plan = plan_batch(studio.job(tmp_path / "out"))
     taken = []
-    at_once = CALLS_A_BLOCK * BATCH_SIZE * 2
+    at_once = CALLS_PER_BLOCK * BATCH_SIZE * 2
     with ray_work(two_workers.address, studio.spec, plan.job, disk_wait_s=0) as work:
         outcomes = work(photo for photo in plan.photos if not taken.append(photo))
         for num_ended, _ in enumerate(islice(filter(None, outcomes), 30)):
-            assert len(taken) <= num_ended + at_once + CALLS_A_BLOCK
+            assert len(taken) <= num_ended + at_once + CALLS_PER_BLOCK
         outcomes.close()
         wait_until(lambda: not two_workers.workers())
         assert len(taken) < len(plan.photos)
@@ -285,7 +285,7 @@ def test_killed_workers_cost_only_what_they_had_in_hand(
     assert tree(tmp_path) == local
     assert not [path for path in tmp_path.rglob("*") if path.name.endswith(".tmp")]
     assert {record.message for record in caplog.records} == {
-        "a worker of the cluster died; what it had in hand is done again"
+        "a worker of the cluster died; its photos are translated again"
     }
     assert capfd.readouterr().out == ""
 
@@ -330,7 +330,7 @@ def test_no_cluster_at_an_address(studio, tmp_path, address):
         closed = f"127.0.0.1:{server.getsockname()[1]}"
     job = studio.job(tmp_path)
     with (
-        pytest.raises(UsageError, match="--ray") as end,
+        pytest.raises(UsageError, match="`ray`") as end,
         ray_work(address or closed, studio.spec, job, disk_wait_s=0),
     ):
         pass
@@ -385,7 +385,7 @@ import os, sys
 from stargan_deploy.batch.ray import cpu_affinity as cores
 cores.CORE_NAME = "\\0" + sys.argv[1] + "{}"
 os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
-cores.stay_on_cores(1)
+cores.pin_to_free_cores(1)
 print(*sorted(os.sched_getaffinity(0)), flush=True)
 sys.stdin.read()
 """
@@ -420,7 +420,7 @@ def test_each_worker_has_cores_of_its_own_and_leaves_them_when_killed():
 
 def config(studio: Studio, output: Path, **changes) -> cluster._WorkerConfig:
     usual = cluster._WorkerConfig(
-        spec=studio.spec,
+        model=studio.spec,
         job=studio.job(output),
         settings=studio.context.settings,
         folder=Path.cwd(),
