@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from stargan_deploy.backends.base import FileRuntime, OpenOptions, Runtime
     from stargan_deploy.backends.exporter import Exporter
     from stargan_deploy.card.card import ModelCard, Precision
+    from stargan_deploy.families.base import Checkpoint
 
 SPECS = {spec.name: spec for spec in (EAGER, COMPILE, ONNX, OPENVINO, PT2, TRT, TRITON)}
 """The backends by name; `register` adds one."""
@@ -178,6 +179,31 @@ def open_runtime(
         if backend == AUTO:
             check_proven(path, runtime.card, name)
     return runtime
+
+
+def open_reference(
+    checkpoint: Path,
+    *,
+    device: str | None,
+    weights: Literal["ema", "raw"],
+    content: "Checkpoint | None" = None,
+) -> "Runtime":
+    """Makes the runtime that artefacts are compared with: the checkpoint in eager FP32.
+
+    Args:
+        checkpoint: a checkpoint.
+        device: as for `open_runtime`.
+        weights: which weights of a checkpoint with both kinds.
+        content: what the checkpoint holds, if it was loaded already.
+
+    Raises:
+        ModelError: not a checkpoint.
+    """
+    from stargan_deploy.backends.base import OpenOptions
+    from stargan_deploy.backends.eager.runtime import EagerRuntime
+
+    options = OpenOptions(device=device, weights=weights)
+    return EagerRuntime(checkpoint, options, content=content)
 
 
 def read_card_of(path: Path) -> "ModelCard":

@@ -1,11 +1,9 @@
-"""Artefacts that are made once for a checkpoint and kept in the user's cache.
+"""Artefacts that are made once per checkpoint and kept in the user's cache.
 
-A folder is named after the checkpoint's content and what was made of it, so that a changed
-checkpoint, another version of this tool, or other options never meet an old artefact. Where the
-folder outgrows its limit, what was not used for longest goes first.
+A folder is named after the checkpoint's content, the version and the options, so that none of them
+ever meets an old artefact. If the cache exceeds its limit, the least recently used go first.
 """
 
-import functools
 import os
 import shutil
 from pathlib import Path
@@ -18,10 +16,9 @@ from stargan_deploy.backends.registry import (
     read_card_of,
 )
 from stargan_deploy.card.card import Precision
-from stargan_deploy.errors import ModelError, StarganDeployError, UsageError
+from stargan_deploy.errors import StarganDeployError, UsageError
 from stargan_deploy.export.export import export
-from stargan_deploy.export.plan import ExportOptions
-from stargan_deploy.files.atomic import file_sha256
+from stargan_deploy.export.plan import ExportOptions, checkpoint_sha256
 from stargan_deploy.files.cache import cache_folder
 from stargan_deploy.version import __version__
 
@@ -31,13 +28,13 @@ LIMIT_BYTES = 4_000_000_000
 LIMIT_VARIABLE = "STARGAN_DEPLOY_CACHE_BYTES"
 
 NAME = "model"
-"""What artefacts in the cache are called."""
+"""Name of the artefacts in the cache."""
 
 Weights = Literal["ema", "raw"]
 
 
 def cached_artefacts(checkpoint: Path, *, weights: Weights | None = None) -> list[Path]:
-    """The main files of all whole artefacts in the cache that were made from a checkpoint."""
+    """The main files of all complete artefacts in the cache that were made from a checkpoint."""
     folder = _checkpoint_folder(checkpoint, weights)
     files = (path for path in folder.glob(f"*/{NAME}.*") if path.stem == NAME and _is_whole(path))
     return sorted(files)
@@ -50,7 +47,7 @@ def cached_path(
     *,
     weights: Weights | None = None,
 ) -> Path:
-    """Where an artefact stands in the cache, or would stand.
+    """Path of an artefact in the cache, whether it exists or not.
 
     Raises:
         UsageError: no such format, or the format does not exist at the precision.
@@ -62,7 +59,7 @@ def cached_path(
 
 
 def is_cached(path: Path) -> bool:
-    """Whether a whole artefact stands at a path in the cache."""
+    """Whether there is a complete artefact at a path in the cache."""
     return path.is_file() and _is_whole(path)
 
 
@@ -74,7 +71,7 @@ def make_cached(
     weights: Weights | None = None,
     device: str | None = None,
 ) -> Path:
-    """An artefact from the cache, which is made and proven where it is not there.
+    """An artefact from the cache; made and proven if it is not there.
 
     Returns:
         Its main file.
@@ -93,26 +90,8 @@ def make_cached(
     return path
 
 
-def checkpoint_sha256(checkpoint: Path) -> str:
-    """SHA-256 of a checkpoint, which is read once as long as it does not change.
-
-    Raises:
-        ModelError: no such file.
-    """
-    try:
-        status = checkpoint.stat()
-    except OSError as error:
-        raise ModelError(f"no such checkpoint: {checkpoint}") from error
-    return _sha256_of_state(checkpoint, status.st_ino, status.st_size, status.st_mtime_ns)
-
-
-@functools.lru_cache(maxsize=8)
-def _sha256_of_state(checkpoint: Path, *_state: int) -> str:
-    return file_sha256(checkpoint)
-
-
 def prune_cache(limit_bytes: int, *, keep: Path) -> None:
-    """Removes what was not used for longest until the rest fits; never `keep`."""
+    """Removes the least recently used artefacts until the rest fits; never `keep`."""
     folders = [f for f in _artefacts_folder().glob("*/*") if f.is_dir() and f != keep]
     total = artefact_bytes(keep) + sum(map(artefact_bytes, folders))
     for folder in sorted(folders, key=lambda folder: folder.stat().st_mtime):
@@ -144,5 +123,5 @@ def _is_whole(path: Path) -> bool:
 def _limit_bytes() -> int:
     text = os.environ.get(LIMIT_VARIABLE, str(LIMIT_BYTES))
     if not text.isdecimal():
-        raise UsageError(f"{LIMIT_VARIABLE} is {text!r}; give a number of bytes")
+        raise UsageError(f"{LIMIT_VARIABLE} is {text!r}", hint="give a number of bytes")
     return int(text)

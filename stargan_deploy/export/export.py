@@ -23,7 +23,7 @@ from stargan_deploy.families.registry import load_family
 from stargan_deploy.files.atomic import make_folder
 
 SOURCE_FOLDER = "source"
-"""Where, inside the hidden folder, the ONNX graph stands that other formats are made from."""
+"""Folder, inside the hidden one, of the ONNX graphs that other formats are made from."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class ExportResult:
     files: tuple[Path, ...]
     """The main file of each entry point, the main one's first."""
     verdicts: tuple[Verdict, ...]
-    """All passed; of the source graph, where the card says why the artefact is unverified."""
+    """All passed; those of the source graph, if the card says why the artefact is unverified."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,22 +58,22 @@ def export(
 ) -> ExportResult:
     """Exports a checkpoint and proves the result against eager FP32 PyTorch.
 
-    Args, Raises: as `plan_export` and `carry_out`.
+    Args, Raises: as `plan_export` and `run_export`.
     """
-    return carry_out(
+    return run_export(
         plan_export(checkpoint, out=out, options=options), tolerance=tolerance, report=report
     )
 
 
-def carry_out(
+def run_export(
     plan: ExportPlan, *, tolerance: Tolerance | None = None, report: Path | None = None
 ) -> ExportResult:
-    """Writes the files under the final names in a hidden folder, proves them, and moves them out.
+    """Writes the files in a hidden folder, proves them there, and moves them to their place.
 
     Args:
-        plan: what `plan_export` settled.
-        tolerance: how far the result may be from PyTorch's; None takes the precision's.
-        report: folder for the worst picture beside its difference, saved also on failure.
+        plan: a plan from `plan_export`.
+        tolerance: greatest difference from PyTorch; None takes the precision's.
+        report: folder for the worst images with their differences, saved also on failure.
 
     Raises:
         ExportError: the model cannot be expressed in the format.
@@ -149,19 +149,20 @@ def _request(plan: ExportPlan, task: _Task, name: str, point: EntryPoint) -> Gra
 
 @contextmanager
 def _staging(main: Path) -> Iterator[Path]:
-    """A hidden folder beside the destination, on the same file system, gone afterwards."""
+    """A hidden folder next to the destination, on the same file system, removed afterwards."""
     make_folder(main.parent)
     try:
         folder = Path(tempfile.mkdtemp(prefix=f".{main.stem[:80]}.", dir=main.parent))
     except OSError as error:
         raise OutputError(
-            f"cannot write to {main.parent}: {error.strerror}; choose another folder with --out"
+            f"cannot write to {main.parent}: {error.strerror}", hint="choose another `out`"
         ) from error
     try:
         yield folder
     except OSError as error:
         raise OutputError(
-            f"cannot write {main}: {error.strerror or error}; free space or choose another folder"
+            f"cannot write {main}: {error.strerror or error}",
+            hint="free space or choose another folder",
         ) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,6 +1,7 @@
-"""Settles an export before anything is written: names, card, and that all of it can be."""
+"""Settles an export before anything is written: names, card, and whether it can succeed."""
 
 import dataclasses
+import functools
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,48 +22,51 @@ from stargan_deploy.card.tensors import ROWS_PER_CALL, PixelIO
 from stargan_deploy.devices import is_cuda_usable
 from stargan_deploy.errors import ModelError, OutputError, UsageError
 from stargan_deploy.export.proof.images import Faces, photo_faces, synthetic_face
+from stargan_deploy.families.base import Checkpoint
 from stargan_deploy.families.checkpoint import build_model, load_checkpoint
 from stargan_deploy.files.atomic import file_sha256
 
 COMPANION_NAMES = {"classify": "classifier"}
-"""What is put into the file names of other entry points, where it is not their own name."""
+"""Names of other entry points in file names, where they differ from the entry point's."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExportOptions:
-    """What a user can say of an export, besides where it comes from and where it goes."""
+    """Options of an export, besides its source and its destination."""
 
     format: str = SOURCE
     """Name of a format."""
     precision: str | None = None
-    """What the convolutions compute in; None takes the format's default."""
+    """Precision of the convolutions; None takes the format's default."""
     weights: Literal["ema", "raw"] | None = None
     """Moving average or last weights; None takes the card's choice."""
     io: PixelIO = "uint8"
-    """What the graph takes and gives as images, see `backends.pixel_graph`."""
+    """Form of the images at the ends of the graph; see `card.tensors.PixelIO`."""
     device: str | None = None
-    """Where to prove the result, and what to compile for; None takes all that are usable."""
+    """Device to prove the result on and to compile for; None takes all that are usable."""
     max_batch: int | None = None
     """Greatest batch that the graph must take; None leaves it open, except in an engine."""
     max_size: int | None = None
-    """Greatest height and width in pixels; None leaves them open; an engine's are then fixed at
-    the size of training."""
+    """Greatest height and width in pixels; None leaves them open, or fixes an engine's at the size
+    of training."""
     calibration: Path | None = None
     """Folder of photos to quantise with; None takes synthetic faces."""
     images: Path | None = None
-    """Folder of photos to prove the result on; None takes those of `calibration` that are not
-    quantised with, or synthetic faces."""
+    """Folder of photos to prove the result on; None takes those photos of `calibration` that are
+    not used to quantise, or synthetic faces."""
     stochastic: bool = False
-    """Whether entry points that take the masks of dropout are exported, instead of the others."""
+    """Whether to export the entry points that take dropout masks, instead of the others."""
     engine: EngineOptions = dataclasses.field(default_factory=EngineOptions)
-    """For TensorRT."""
+    """Settings of TensorRT's builder."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExportPlan:
-    """An export that can be made: the checkpoint is loaded and the names are settled."""
+    """An export that can be made: the checkpoint is loaded, once, and the names are settled."""
 
     checkpoint: Path
+    content: Checkpoint
+    """What the checkpoint holds."""
     options: ExportOptions
     precision: Precision
     files: Mapping[str, Path]
@@ -70,6 +74,7 @@ class ExportPlan:
     card: ModelCard
     """The artefact's card, still without hashes and verdicts."""
     networks: Mapping[str, nn.Module]
+    """The checkpoint's networks, by role."""
     points: Mapping[str, EntryPoint]
     """The checkpoint's own entry points, as its networks take and give images."""
     proof_faces: Faces
@@ -82,13 +87,13 @@ class ExportPlan:
 
 
 def plan_export(checkpoint: Path, *, out: Path, options: ExportOptions | None = None) -> ExportPlan:
-    """Loads what is to be exported and settles the files' names; writes nothing.
+    """Loads a checkpoint and settles the names of its export's files; writes nothing.
 
     Args:
         checkpoint: a file that `save_checkpoint` wrote.
         out: the main file (or folder, of a format that makes folders); those of the other entry
             points come beside it.
-        options: what is wished.
+        options: None takes all defaults.
 
     Raises:
         UsageError: an unknown format or one that does not exist at the precision, options that do
@@ -105,7 +110,7 @@ def plan_export(checkpoint: Path, *, out: Path, options: ExportOptions | None = 
     _check_options(options, exporter, precision)
     suffix = format_spec(options.format).suffix
     if out.suffix.lower() != suffix and suffix:
-        raise UsageError(f"--out {out} must end in {suffix}, or in / where it is a folder")
+        raise UsageError(f"`out` {out} must end in {suffix}, or in / where it is a folder")
     _check_is_checkpoint(checkpoint)
     content = load_checkpoint(checkpoint)
     card = _with_wanted_points(content.card, options)
@@ -115,6 +120,7 @@ def plan_export(checkpoint: Path, *, out: Path, options: ExportOptions | None = 
     proof_faces, calibration_faces = _faces(options, card)
     return ExportPlan(
         checkpoint=checkpoint,
+        content=content,
         options=options,
         precision=precision,
         files=files,
@@ -131,14 +137,14 @@ def _with_wanted_points(card: ModelCard, options: ExportOptions) -> ModelCard:
     points = card.entry_points.items()
     wanted = {name: p for name, p in points if p.is_stochastic == options.stochastic}
     if not wanted:
-        raise UsageError("this model drops nothing at inference, so --stochastic does nothing here")
+        raise UsageError("this model has no dropout at inference", hint="leave out `stochastic`")
     if options.max_size is not None:
         _check_size_is_open(wanted)
     return dataclasses.replace(card, entry_points=wanted)
 
 
 def _check_size_is_open(points: Mapping[str, EntryPoint]) -> None:
-    """Refuses a limit to the sizes of a model that has but one.
+    """Refuses a limit to the sizes of a model that has only one.
 
     Raises:
         UsageError: its sizes are fixed.
@@ -147,9 +153,27 @@ def _check_size_is_open(points: Mapping[str, EntryPoint]) -> None:
     if not any(dim.is_free for size in sizes for dim in size):
         fixed = " and ".join(dict.fromkeys("x".join(str(d.least) for d in size) for size in sizes))
         raise UsageError(
-            f"--max-size limits sizes that are open, and this model's is fixed at {fixed}; "
-            "leave it out"
+            f"`max_size` limits open sizes, and this model's is fixed at {fixed}",
+            hint="leave it out",
         )
+
+
+def checkpoint_sha256(checkpoint: Path) -> str:
+    """SHA-256 of a checkpoint; an unchanged file is hashed once per process.
+
+    Raises:
+        ModelError: no such file.
+    """
+    try:
+        status = checkpoint.stat()
+    except OSError as error:
+        raise ModelError(f"no such checkpoint: {checkpoint}") from error
+    return _sha256_of_state(checkpoint, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=8)
+def _sha256_of_state(checkpoint: Path, *_state: int) -> str:
+    return file_sha256(checkpoint)
 
 
 def _with_device(options: ExportOptions, exporter: Exporter) -> ExportOptions:
@@ -163,20 +187,22 @@ def _check_options(options: ExportOptions, exporter: Exporter, precision: Precis
     """Refuses options that would have no effect."""
     if options.calibration is not None and precision != "int8":
         raise UsageError(
-            f"--calibration is for --precision int8; {precision} is not calibrated (to prove the "
-            "export on these photos: --images)"
+            f"`calibration` is for int8, and {precision} is not calibrated",
+            hint="to prove the export on these photos, give them as `images`",
         )
     exporter.check_options(options.engine)
     if options.max_batch is not None and options.max_batch < 1:
-        raise UsageError(f"--max-batch {options.max_batch} is no batch; give 1 or more")
+        raise UsageError(
+            f"`max_batch` {options.max_batch} is not a valid batch size", hint="give 1 or more"
+        )
 
 
 def _check_is_checkpoint(path: Path) -> None:
     if path.suffix.lower() != CHECKPOINT_SUFFIX and path.is_file():
         raise ModelError(
-            f"{path} is not a checkpoint (*{CHECKPOINT_SUFFIX}), and only these can be exported: "
-            "give the one that an artefact was made from; an official .ckpt becomes one with: "
-            "stargan-deploy convert"
+            f"{path} is not a checkpoint (*{CHECKPOINT_SUFFIX}), and only these can be exported",
+            hint="give the one that an artefact was made from; an official .ckpt becomes one with: "
+            "stargan-deploy convert",
         )
 
 
@@ -195,19 +221,19 @@ def _check_destinations(
 ) -> None:
     for path in files.values():
         if path.is_dir() and not is_folder:
-            raise UsageError(f"{path} is a folder; write {path}/ to export into it")
+            raise UsageError(f"{path} is a folder", hint=f"write {path}/ to export into it")
         if is_folder:
             exporter.check_replaceable(path)
         if path.exists() and path.samefile(checkpoint):
-            raise UsageError(f"{path} is the checkpoint itself; choose another --out")
+            raise UsageError(f"{path} is the checkpoint itself", hint="choose another `out`")
     folder = next(iter(files.values())).absolute().parent
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK):
-        raise OutputError(f"{existing} is not a folder one can write to; choose another --out")
+        raise OutputError(f"{existing} is not writable", hint="choose another `out`")
 
 
 def _faces(options: ExportOptions, card: ModelCard) -> tuple[Faces, Faces]:
-    """What to prove with and what to quantise with: never the same photos."""
+    """Faces to prove with, and faces to quantise with: never the same photos."""
     faces: Faces = synthetic_face
     if options.calibration is not None:
         faces = photo_faces(options.calibration, card.preprocessing)
@@ -237,7 +263,7 @@ def _artefact_card(
         card,
         weights=options.weights or card.weights,
         entry_points=points,
-        parents={"checkpoint": file_sha256(checkpoint)},
+        parents={"checkpoint": checkpoint_sha256(checkpoint)},
         precision={},
         verdicts=(),
         unverified="not compared yet",

@@ -235,7 +235,8 @@ def _earlier(model: ModelFile, request: RuntimeRequest) -> ChosenModel | None:
 
 def _present(model: ModelFile, request: RuntimeRequest) -> Iterator[ModelFile]:
     """The checkpoint's artefacts in the cache and in ./exports."""
-    from stargan_deploy.export.cache import cached_artefacts, checkpoint_sha256
+    from stargan_deploy.export.cache import cached_artefacts
+    from stargan_deploy.export.plan import checkpoint_sha256
 
     yield from map(read_model, cached_artefacts(model.path, weights=request.weights))
     yield from exports_of(checkpoint_sha256(model.path), request.weights or model.card.weights)

@@ -11,6 +11,7 @@ from stargan_deploy.backends.onnx.exporter import OnnxExporter
 from stargan_deploy.backends.registry import open_runtime, read_card_of
 from stargan_deploy.errors import ModelError, OutputError, ParityError, UsageError
 from stargan_deploy.export import export as exporting
+from stargan_deploy.export.cache import make_cached
 from stargan_deploy.export.destination import default_name
 from stargan_deploy.export.export import export
 from stargan_deploy.export.plan import ExportOptions, plan_export
@@ -159,8 +160,8 @@ def test_the_checkpoint_itself_is_never_overwritten(checkpoint, tmp_path):
     [
         ("model", UsageError, "must end in .onnx, or in /"),
         ("folder.onnx", UsageError, "is a folder"),
-        ("file/tiny.onnx", OutputError, "not a folder one can write to"),
-        ("file/deep/tiny.onnx", OutputError, "not a folder one can write to"),
+        ("file/tiny.onnx", OutputError, "is not writable"),
+        ("file/deep/tiny.onnx", OutputError, "is not writable"),
     ],
 )
 def test_outputs_that_cannot_be_are_refused(checkpoint, tmp_path, out, kind, complaint):
@@ -207,3 +208,24 @@ def test_a_greatest_batch_is_kept_by_the_graph_and_by_the_runtime(checkpoint, tm
         too_large = np.zeros((1, 44, 40, 3), np.uint8)
         with pytest.raises(UsageError, match="'image' must be uint8"):
             runtime.run({"image": too_large, "label": label[:1]})
+
+
+@pytest.mark.parametrize("format_", ["onnx", "openvino"])
+def test_a_checkpoint_is_loaded_and_hashed_once(checkpoint, tmp_path, format_, monkeypatch):
+    """Not again for the hash in the card, for each device of the proof, or for the cache."""
+    pytest.importorskip(format_)
+    copy = tmp_path / "copy.safetensors"
+    copy.write_bytes(checkpoint.read_bytes())
+    loads, hashes = [], []
+
+    def counted(function, calls):
+        return lambda path: calls.append(path) or function(path)
+
+    for module in ("export.plan", "backends.eager.runtime"):
+        name = f"stargan_deploy.{module}.load_checkpoint"
+        monkeypatch.setattr(name, counted(load_checkpoint, loads))
+    monkeypatch.setattr("stargan_deploy.export.plan.file_sha256", counted(file_sha256, hashes))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    make_cached(copy, format_, "fp32", device="cpu")
+    assert loads == [copy]
+    assert hashes == [copy]

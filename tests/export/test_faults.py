@@ -7,7 +7,7 @@ import pytest
 
 from stargan_deploy.backends.registry import format_spec, load_exporter
 from stargan_deploy.errors import OutputError
-from stargan_deploy.export.export import carry_out, export
+from stargan_deploy.export.export import export, run_export
 from stargan_deploy.export.plan import ExportOptions, plan_export
 
 FORMATS = ["onnx", "openvino", "trt", "triton"]
@@ -40,7 +40,7 @@ def test_a_full_disk_leaves_nothing(plan, tmp_path, monkeypatch, name, after):
     settled = plan(name)
     break_fsync(monkeypatch, after)
     with pytest.raises(OutputError, match="No space left on device; free space or choose another"):
-        carry_out(settled)
+        run_export(settled)
     assert not list((tmp_path / "out").iterdir())
 
 
@@ -59,7 +59,7 @@ def test_ctrl_c_in_the_middle_of_a_build_leaves_nothing(plan, tmp_path, monkeypa
 
     monkeypatch.setattr(target, "write_graph", write_graph)
     with pytest.raises(KeyboardInterrupt):
-        carry_out(settled)
+        run_export(settled)
     assert built
     assert not list((tmp_path / "out").iterdir())
 

@@ -71,7 +71,7 @@ def test_a_failure_is_written_too(unproven, checkpoint, tmp_path):
 def test_the_checkpoint_is_found_by_content(exported, checkpoint, tmp_path):
     wrong = make_checkpoint(tmp_path / "wrong.safetensors", discriminator=False)
     assert find_checkpoint(exported.card, [wrong, checkpoint]) == checkpoint
-    with pytest.raises(ModelError, match="name it with --checkpoint"):
+    with pytest.raises(ModelError, match="name it with `checkpoint`"):
         find_checkpoint(exported.card, [wrong])
     with pytest.raises(ModelError, match="was not made from"):
         verify(exported.files[0], checkpoint=wrong)

@@ -16,6 +16,7 @@ from stargan_deploy.backends.trial import check_trial, trial_devices, trial_inpu
 from stargan_deploy.card.card import ModelCard
 from stargan_deploy.devices import pick_device
 from stargan_deploy.errors import BackendError, UsageError
+from stargan_deploy.families.base import Checkpoint
 from stargan_deploy.families.checkpoint import build_model, load_checkpoint, read_card
 from stargan_deploy.families.registry import load_family
 
@@ -36,6 +37,7 @@ class EagerRuntime(FileRuntime):
         path: a checkpoint, as `save_checkpoint` writes it; only its card is read until entered.
         options: without a device it takes a usable GPU, else the CPU; the precision can be fp32
             only.
+        content: what the checkpoint holds, if it was loaded already.
 
     Raises:
         ModelError: not a checkpoint of ours; on entry: damaged weights.
@@ -46,8 +48,11 @@ class EagerRuntime(FileRuntime):
     backend = SPEC.name
     precisions = SPEC.precisions
 
-    def __init__(self, path: Path, options: OpenOptions | None = None) -> None:
+    def __init__(
+        self, path: Path, options: OpenOptions | None = None, *, content: Checkpoint | None = None
+    ) -> None:
         options = options or OpenOptions()
+        self._content = content
         self.precision = options.precision or self.precisions[0]
         if self.precision not in self.precisions:
             raise self._no_such_precision()
@@ -92,7 +97,8 @@ class EagerRuntime(FileRuntime):
 
     def _open(self) -> None:
         self._device = pick_device(self._wanted_device)
-        networks = build_model(load_checkpoint(self._path), weights=self.card.weights)
+        content = self._content or load_checkpoint(self._path)
+        networks = build_model(content, weights=self.card.weights)
         family = load_family(self.card.family)
         modules = {
             name: self._lowered(family.entry_module(networks, name)).to(self._device)

@@ -100,10 +100,10 @@ def _plan(checkpoint: Path, out: str | None, options: "ExportOptions") -> "Expor
 
 
 def _carry_out(plan: "ExportPlan", report: Path | None, json_output: bool) -> None:
-    from stargan_deploy.export.export import carry_out
+    from stargan_deploy.export.export import run_export
 
     replaced = {path for path in plan.files.values() if path.exists()}
-    result = carry_out(plan, report=report)
+    result = run_export(plan, report=report)
     if json_output:
         show_json({**_facts(plan), **_outcome(plan, result)})
     else:

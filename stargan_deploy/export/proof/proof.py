@@ -1,4 +1,4 @@
-"""Proves an artefact on every device of its backend here; where there is none, its source graph."""
+"""Proves an artefact on every usable device of its backend; without one, its source graph."""
 
 import dataclasses
 import logging
@@ -7,10 +7,10 @@ from pathlib import Path
 
 from stargan_deploy.backends.difference import Tolerance
 from stargan_deploy.backends.registry import (
-    REFERENCE,
     SOURCE,
     format_spec,
     load_exporter,
+    open_reference,
     open_runtime,
 )
 from stargan_deploy.backends.spec import BackendSpec
@@ -24,11 +24,11 @@ _log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Proof:
-    """What comparing showed, passed or not."""
+    """Result of comparing, passed or not."""
 
     comparisons: tuple[Comparison, ...]
     unverified: str | None = None
-    """Why the artefact itself could not be run here; the comparisons are its source graph's."""
+    """Why the artefact itself cannot run here; the comparisons are then its source graph's."""
 
 
 def prove_artefact(
@@ -37,12 +37,12 @@ def prove_artefact(
     source: Mapping[str, Path],
     tolerance: Tolerance,
 ) -> Proof:
-    """Compares an export with PyTorch where it can run, and says where it cannot.
+    """Compares an export with PyTorch where it can run, and reports where it cannot.
 
     Args:
-        plan: what was exported.
+        plan: the export.
         files: the files of each entry point, the main one first.
-        source: the ONNX files that they were made from; empty where there are none.
+        source: the ONNX files that they were made from; empty if there are none.
         tolerance: the limits.
 
     Raises:
@@ -79,7 +79,7 @@ def _compare(
     plan: ExportPlan, path: Path, backend: str, device: str, tolerance: Tolerance
 ) -> tuple[Comparison, ...]:
     candidate = open_runtime(path, backend=backend, device=device)
-    weights = plan.card.weights
-    expected = open_runtime(plan.checkpoint, backend=REFERENCE, device=device, weights=weights)
+    weights, content = plan.card.weights, plan.content
+    expected = open_reference(plan.checkpoint, device=device, weights=weights, content=content)
     with candidate, expected as reference:
         return compare(reference, candidate, tolerance, plan.proof_faces)

@@ -6,28 +6,28 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from stargan_deploy.backends.registry import (
-    REFERENCE,
     backends_for,
     load_exporter,
+    open_reference,
     open_runtime,
     read_card_of,
 )
 from stargan_deploy.backends.spec import CHECKPOINT_SUFFIX
 from stargan_deploy.card.card import ModelCard, Verdict
 from stargan_deploy.errors import ModelError, StarganDeployError, UsageError
+from stargan_deploy.export.plan import checkpoint_sha256
 from stargan_deploy.export.proof.compare import Comparison, compare, tolerance_for
 from stargan_deploy.export.proof.images import Faces, photo_faces, synthetic_face
-from stargan_deploy.files.atomic import file_sha256
 
 _log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Verification:
-    """What comparing an artefact with its checkpoint showed, passed or not."""
+    """Result of comparing an artefact with its checkpoint, passed or not."""
 
     card: ModelCard
-    """With the new verdicts, as it now stands in the artefact."""
+    """The artefact's card, with the new verdicts."""
     comparisons: tuple[Comparison, ...]
     checkpoint: Path
 
@@ -43,16 +43,16 @@ def verify(
 
     Args:
         path: the artefact, of any format.
-        checkpoint: what it was made from; see `find_checkpoint`.
+        checkpoint: its source; see `find_checkpoint`.
         device: where to run both; None takes the best usable one.
         images: folder of photos to compare on; None takes synthetic faces.
 
     Returns:
-        The findings; a verdict that did not pass is written too.
+        The result; a verdict that did not pass is written too.
 
     Raises:
         UsageError: the file is a checkpoint.
-        ModelError: not an artefact of this tool, changed, or made from another checkpoint.
+        ModelError: not one of our artefacts, changed, or made from another checkpoint.
         BackendError: it cannot run here. The artefact is then as it was.
         OutputError: its files cannot be written.
     """
@@ -60,7 +60,7 @@ def verify(
     if (path.parent.parent / "config.pbtxt").is_file():
         raise UsageError(f"{path} is part of a Triton model, which its export has proven")
     if path.suffix.lower() == CHECKPOINT_SUFFIX:
-        raise UsageError(f"{path} is a checkpoint, which artefacts are compared with; name one")
+        raise UsageError(f"{path} is a checkpoint", hint="give the exported artefact to verify")
     _check_parent(path, card, checkpoint)
     faces = photo_faces(images, card.preprocessing) if images else synthetic_face
     comparisons = _compare(path, card, checkpoint, device, faces)
@@ -72,23 +72,24 @@ def verify(
 
 
 def find_checkpoint(card: ModelCard, candidates: Iterable[Path]) -> Path:
-    """The checkpoint that an artefact was made from, told by its content.
+    """The checkpoint that an artefact was made from, identified by hash.
 
     Raises:
         ModelError: none of the candidates is it.
     """
     wanted = card.parents.get("checkpoint")
-    found = next((path for path in candidates if file_sha256(path) == wanted), None)
+    found = next((path for path in candidates if checkpoint_sha256(path) == wanted), None)
     if found is None:
         raise ModelError(
             "the checkpoint that this artefact was made from is not here (its SHA-256 starts with "
-            f"{(wanted or 'unknown')[:12]}); name it with --checkpoint"
+            f"{(wanted or 'unknown')[:12]})",
+            hint="name it with `checkpoint`",
         )
     return found
 
 
 def _check_parent(path: Path, card: ModelCard, checkpoint: Path) -> None:
-    if file_sha256(checkpoint) != card.parents.get("checkpoint"):
+    if checkpoint_sha256(checkpoint) != card.parents.get("checkpoint"):
         raise ModelError(f"{path} was not made from {checkpoint}: the card names another content")
 
 
@@ -96,15 +97,13 @@ def _compare(
     path: Path, card: ModelCard, checkpoint: Path, device: str | None, faces: Faces
 ) -> tuple[Comparison, ...]:
     with open_runtime(path, backend=backends_for(path)[0], device=device) as candidate:
-        expected = open_runtime(
-            checkpoint, backend=REFERENCE, device=candidate.device, weights=card.weights
-        )
+        expected = open_reference(checkpoint, device=candidate.device, weights=card.weights)
         with expected as reference:
             return compare(reference, candidate, tolerance_for(card.precision), faces)
 
 
 def _with_verdicts(card: ModelCard, verdicts: Sequence[Verdict]) -> ModelCard:
-    """A card in which new verdicts stand in place of those of the same kind."""
+    """A card in which new verdicts replace those of the same kind."""
     replaced = {_kind(verdict) for verdict in verdicts}
     kept = tuple(verdict for verdict in card.verdicts if _kind(verdict) not in replaced)
     return dataclasses.replace(card, verdicts=(*kept, *verdicts), unverified=None)
@@ -115,14 +114,14 @@ def _kind(verdict: Verdict) -> tuple[str, str, str, str]:
 
 
 def _files_of(path: Path, card: ModelCard) -> list[Path]:
-    """The artefact's files that are there: the one given, which may be renamed, comes last."""
+    """The artefact's existing files; the one given, which may be renamed, comes last."""
     named = {path.parent / Path(point.file).name for point in card.entry_points.values()}
     others = sorted(file for file in named if file.is_file() and file != path)
     return [*(file for file in others if _is_of(file, card)), path]
 
 
 def _is_of(file: Path, card: ModelCard) -> bool:
-    """Whether a file beside belongs to the artefact, and not to another of the same name."""
+    """Whether a file next to it belongs to the artefact, and not to another of the same name."""
     try:
         return read_card_of(file).entry_points == card.entry_points
     except StarganDeployError as error:
