@@ -90,7 +90,7 @@ class BarChart:
         axes.set_xlim(0, high)
         axes.set_ylim(len(self.bars) - 0.5, -0.5)
         ticks = round_steps(0, high, 4)
-        drawing.x_ticks(ticks, tick_texts(ticks, is_share=self.is_share))
+        drawing.ticks("x", ticks, tick_texts(ticks, is_share=self.is_share))
         axes.set_yticks([])
         drawing.axes_names(self.axis)
         if self.line is not None:
@@ -107,7 +107,7 @@ class BarChart:
             )
             _draw_bar(bar, place, drawing)
             _draw_marks(bar, place, drawing)
-            drawing.row_band(place, bar.tooltip or bar.name)
+            drawing.band(place + 0.5, place - 0.5, bar.tooltip or bar.name, is_row=True)
         return drawing.svg(f"{self.title}: {self.axis}")
 
 

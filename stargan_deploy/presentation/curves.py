@@ -102,9 +102,9 @@ class LineChart:
         drawing.axes.set_xlim(0, last_step)
         drawing.axes.set_ylim(low, high)
         ticks = round_steps(low, high, 6)
-        drawing.y_ticks(ticks, tick_texts(ticks, is_share=self.is_share))
+        drawing.ticks("y", ticks, tick_texts(ticks, is_share=self.is_share))
         steps = [step for step in round_steps(0, last_step, 6) if step == round(step)]
-        drawing.x_ticks(steps, [EngFormatter(sep="")(step) for step in steps], has_grid=False)
+        drawing.ticks("x", steps, [EngFormatter(sep="")(step) for step in steps], visible=False)
         for index in reversed(range(len(self.lines))):  # the first, which matters most, lies on top
             self._add_line(self.lines[index], index, drawing)
         self._add_bands(drawing)
@@ -130,7 +130,7 @@ class LineChart:
         steps = np.array(evenly(longest.tolist(), NUM_BANDS))
         edges = np.concatenate([steps[:1], (steps[1:] + steps[:-1]) / 2, steps[-1:]]).tolist()
         for step, low, high in zip(steps, edges, edges[1:], strict=False):
-            drawing.column_band(low, high, self._tooltip(step))
+            drawing.band(low, high, self._tooltip(step))
 
     def _tooltip(self, step: float) -> str:
         words = percent if self.is_share else digits

@@ -31,6 +31,15 @@ WIDTH = 360
 
 FONT_SIZE, AXIS_FONT_SIZE = 11.0, 10.5
 
+DIRECTIONS = ("east", "west", "north", "south", "northeast", "northwest", "southeast", "southwest")
+"""Where the name of a mark stands, the places that read best first."""
+
+PLACING: dict[str, Any] = {"direction": list(DIRECTIONS), "parse_math": False} | {
+    **{"margin": 0.004, "min_distance": 0.023, "max_distance": 0.3, "plot_kwargs": {"alpha": 0.45}},
+    **{"avoid_label_lines_overlap": True, "avoid_crossing_label_lines": True},
+}
+"""How names find their places; distances are shares of the plot's sides."""
+
 MARKERS = {
     "circle": ("o", 8.0),
     "square": ("s", 7.2),
@@ -77,7 +86,6 @@ class Drawing:
         self.axes.set_axisbelow(True)
         self.left, self.right = left, right
         self._tips: dict[str, tuple[str, str]] = {}
-        self._bands: list[tuple[float, float, float, float, str]] = []
 
     def line(self, xs: Floats, ys: Floats, name: str, *, tip: str = "", **look: Any) -> None:
         """Draws a line in one of the page's colours; NaN makes a gap."""
@@ -99,6 +107,19 @@ class Drawing:
         look: dict[str, Any] = {"mfc": face, "mec": edge, "mew": width, "ms": size, "ls": "none"}
         self._add(Line2D([x], [y], marker=marker, clip_on=False, zorder=4, **look), tip, "mark")
 
+    def band(self, low: float, high: float, tip: str, *, is_row: bool = False) -> None:
+        """Shows a text while the pointer is in a part of the drawing, upright or across."""
+        if is_row:
+            ends = -self.left / self.axes.bbox.width, 1 + self.right / self.axes.bbox.width
+            box = Rectangle((ends[0], low), ends[1] - ends[0], high - low)
+            box.set_transform(self.axes.get_yaxis_transform())
+        else:
+            least = (self.axes.get_xlim()[1] - self.axes.get_xlim()[0]) / self.axes.bbox.width
+            box = Rectangle((low, 0), max(high - low, least), 1)
+            box.set_transform(self.axes.get_xaxis_transform())
+        box.set(fc=colour("soft"), zorder=5)
+        self._add(box, tip, "band")
+
     def _add(self, artist: Artist, tip: str = "", style: str = "") -> None:
         """Adds an artist, which shows a text while the pointer is on it."""
         if tip:
@@ -106,41 +127,19 @@ class Drawing:
             self._tips[f"{len(self._tips)}"] = (style, tip)
         self.axes.add_artist(artist)
 
-    def column_band(self, low: float, high: float, tip: str) -> None:
-        """Shows a text while the pointer is between two places of the horizontal axis."""
-        (left, bottom), (right, top) = self.axes.transData.transform(
-            [(low, self.axes.get_ylim()[0]), (high, self.axes.get_ylim()[1])]
-        )
-        self._bands.append((left, bottom, max(right - left, 1.0), top - bottom, tip))
-
-    def row_band(self, row: int, tip: str) -> None:
-        """Shows a text while the pointer is on a row, from one edge of the drawing to the other."""
-        (_, top), (_, bottom) = self.axes.transData.transform([(0, row - 0.5), (0, row + 0.5)])
-        self._bands.append((0.0, bottom, float(WIDTH), top - bottom, tip))
-
-    def x_ticks(
-        self, places: Sequence[float], texts: Sequence[str], *, has_grid: bool = True
+    def ticks(
+        self, axis: Literal["x", "y"], places: Sequence[float], texts: Sequence[str], **grid: Any
     ) -> None:
-        """Writes texts below, with grid lines from top to bottom unless they are not wanted."""
-        low, high = self.axes.get_xlim()
-        self.axes.set_xticks(places, texts)
-        self.axes.set_xticks([], minor=True)
-        self.axes.set_xlim(low, high)
-        self._style("x", pad=5)
-        self.axes.grid(visible=has_grid, axis="x")
-
-    def y_ticks(self, places: Sequence[float], texts: Sequence[str]) -> None:
-        """Draws grid lines from left to right with texts before them."""
-        low, high = self.axes.get_ylim()
-        self.axes.set_yticks(places, texts)
-        self.axes.set_ylim(low, high)
-        self._style("y", pad=6)
-        self.axes.grid(visible=True, axis="y")
-
-    def _style(self, axis: Literal["x", "y"], *, pad: float) -> None:
-        look: dict[str, Any] = {"labelsize": FONT_SIZE, "labelcolor": colour("soft"), "pad": pad}
-        look |= {"grid_color": colour("line"), "grid_linewidth": 1}
-        self.axes.tick_params(axis=axis, length=0, **look)
+        """Writes texts along an axis, with grid lines unless they are not wanted."""
+        low, high = self.axes.get_xlim() if axis == "x" else self.axes.get_ylim()
+        lines = self.axes.xaxis if axis == "x" else self.axes.yaxis
+        lines.set_ticks(places, texts)
+        lines.set_ticks([], minor=True)
+        lines.set_view_interval(low, high, ignore=True)
+        look: dict[str, Any] = {"labelsize": FONT_SIZE, "labelcolor": colour("soft"), "length": 0}
+        look |= {"grid_color": colour("line"), "grid_linewidth": 1, "pad": 6}
+        lines.set_tick_params(**look)
+        lines.grid(**{"visible": True} | grid)
 
     def axes_names(self, horizontal: str, upright: str = "") -> None:
         """Writes what the axes measure: below at the right, and above at the left."""
@@ -152,45 +151,20 @@ class Drawing:
         self, text: str, xy: tuple[float, float], shift: tuple[float, float], side: str, **look: Any
     ) -> Text:
         """Writes a text near a place, shifted by so much."""
-        style: dict[str, Any] = {
-            "color": colour("text"),
-            "fontsize": FONT_SIZE,
-            "annotation_clip": False,
-        } | look
-        return self.axes.annotate(
-            single_spaced(text),
-            xy,
-            shift,
-            textcoords="offset points",
-            ha=side,
-            va="center_baseline",
-            parse_math=False,
-            **style,
-        )
+        style: dict[str, Any] = {"color": colour("text"), "fontsize": FONT_SIZE} | look
+        style |= {"ha": side, "va": "center_baseline", "textcoords": "offset points"}
+        style |= {"annotation_clip": False, "parse_math": False}
+        return self.axes.annotate(single_spaced(text), xy, shift, **style)
 
     def name_places(self, places: Places, names: Sequence[str], colours: Sequence[str]) -> None:
         """Writes a name near each place, on no other name or place, with a line where it is far."""
         from textalloc import allocate
 
         xs, ys = (list(numbers) for numbers in zip(*places, strict=True))
-        _, _, texts, _ = allocate(
-            self.axes,
-            xs,
-            ys,
-            [measurable(name) for name in names],
-            x_scatter=xs,
-            y_scatter=ys,
-            textsize=FONT_SIZE,
-            textcolor=colour("text"),
-            linecolor=[colour(name) for name in colours],
-            margin=0.008,
-            min_distance=0.02,
-            max_distance=0.3,
-            avoid_label_lines_overlap=True,
-            avoid_crossing_label_lines=True,
-            parse_math=False,
-            plot_kwargs={"alpha": 0.45},
-        )
+        ink, inks = colour("text"), [colour(name) for name in colours]
+        look: dict[str, Any] = {"x_scatter": xs, "y_scatter": ys, "textsize": FONT_SIZE} | PLACING
+        look |= {"scatter_sizes": [4.0] * len(xs), "textcolor": ink, "linecolor": inks}
+        _, _, texts, _ = allocate(self.axes, xs, ys, [measurable(name) for name in names], **look)
         for text, name in zip(texts, names, strict=True):
             cast(Text, text).set_text(single_spaced(name))
 
@@ -203,8 +177,6 @@ class Drawing:
         width, height = (self.figure.get_size_inches() * 72).tolist()
         renderer = SvgRenderer(width, height, self._tips)
         self.figure.draw(renderer)
-        for band in self._bands:
-            renderer.draw_band(*band)
         view = Markup('<svg viewBox="0 0 {:g} {:g}" role="img" aria-label="{}">\n').format(
             width, height, single_spaced(label)
         )

@@ -99,11 +99,11 @@ class PointChart:
 
         marks = round_steps(*self.y_range, 5)
         marks = [mark for mark in marks if mark < min(self.y_names, default=math.inf) - 5]
-        drawing.y_ticks([*marks, *self.y_names], [*tick_texts(marks), *self.y_names.values()])
+        drawing.ticks("y", [*marks, *self.y_names], [*tick_texts(marks), *self.y_names.values()])
         steps = round_steps(*self.x_range, 6)
         texts = [f"{text}{self.x_unit}" for text in tick_texts(steps)]
         names = self.x_names or dict(zip(steps, texts, strict=True))
-        drawing.x_ticks([*names], [*names.values()])
+        drawing.ticks("x", [*names], [*names.values()])
 
     def _add_path(self, path: Path, drawing: "Drawing") -> None:
         if len(path.points) > 1:
@@ -128,10 +128,12 @@ class PointChart:
 
     def _name_marks(self, names: Sequence[str], drawing: "Drawing") -> None:
         """Writes a name near each mark, so that it overlaps neither marks nor other names."""
+        paths = zip(self.paths, names, strict=True)
+        named = sorted(paths, key=lambda pair: -pair[0].points[0].x)  # room is free on the right
         drawing.name_places(
-            [(path.points[0].x, path.points[0].y) for path in self.paths],
-            names,
-            [path.colour for path in self.paths],
+            [(path.points[0].x, path.points[0].y) for path, _ in named],
+            [name for _, name in named],
+            [path.colour for path, _ in named],
         )
 
 

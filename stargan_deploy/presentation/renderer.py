@@ -68,20 +68,13 @@ class SvgRenderer(RendererBase):
     def open_group(self, s: str, gid: str | None = None) -> None:
         if gid is not None:
             style, tip = self._tips[gid]
-            self.parts.append(Markup('<g class="{}">{}').format(style, _title(tip)))
+            lines = "\n".join(map(single_spaced, tip.split("\n")))
+            self.parts.append(Markup('<g class="{}"><title>{}</title>').format(style, lines))
         self._is_tip.append(gid is not None)
 
     def close_group(self, s: str) -> None:
         if self._is_tip.pop():
             self.parts.append(Markup("</g>"))
-
-    def draw_band(self, x: float, y: float, width: float, height: float, tip: str) -> None:
-        """Adds a rectangle that is seen, with its text, while the pointer is on it."""
-        top = self._size[1] - y - height
-        band = Markup(
-            '<rect class="band" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}">{}</rect>'
-        )
-        self.parts.append(band.format(x, top, width, height, _title(tip)))
 
     def draw_path(
         self, gc: GraphicsContextBase, path: Path, transform: Transform, rgbFace: Any = None
@@ -121,11 +114,6 @@ class SvgRenderer(RendererBase):
         style = f"fill:{_page_colour(gc.get_rgb())};font-size:{prop.get_size():g}px{bold}"
         element = Markup('<text x="{:.1f}" y="{:.1f}" text-anchor="{}" style="{}">{}</text>')
         self.parts.append(element.format(x, y, anchor, style, s))
-
-
-def _title(tip: str) -> Markup:
-    lines = [single_spaced(line) for line in tip.split("\n")]
-    return Markup("<title>{}</title>").format("\n".join(lines))
 
 
 def _fill(face: Any, gc: GraphicsContextBase) -> str:
