@@ -1,5 +1,6 @@
 """Line charts over the steps of a training."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,8 @@ NUM_COLOURS = 8
 MAX_NARROW = 10
 """Charts of more lines are wide, for their legends."""
 
+STYLES: dict[str, dict[str, Any]] = {"strong": {"lw": 3.25}, "dashed": {"dashes": (3, 3)}}
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -39,7 +42,7 @@ class Line:
     """NaN makes a gap."""
     raw: tuple[Floats, Floats] | None = None
     """Steps and values drawn faintly below a smoothed line."""
-    latest: str = ""
+    latest: float = math.nan
     """The last value, for the legend."""
     style: str = ""
     """"strong", "dashed", or plain."""
@@ -113,16 +116,12 @@ class LineChart:
     def _add_line(self, line: Line, index: int, drawing: "Drawing") -> None:
         name = f"c{index % NUM_COLOURS}"
         is_dotted = len(line.steps) <= (1 if line.raw else MAX_DOTTED)
-        look: dict[str, Any] = {
-            "lw": 3.25 if line.style == "strong" else 1.75,
-            "marker": "o" if is_dotted else "",
-        }
-        alpha = 0.6 if self.is_wide and not line.style else 1.0
-        if line.style == "dashed":
-            look["dashes"] = (3, 3)
+        look: dict[str, Any] = {"marker": "o" if is_dotted else "", "ms": 4.4}
+        look["alpha"] = 0.6 if self.is_wide and not line.style else 1.0
+        look |= STYLES.get(line.style, {})
         if line.raw:
             drawing.line(*line.raw, name, lw=1, alpha=0.28)
-        drawing.line(line.steps, line.values, name, ms=4.4, alpha=alpha, **look)
+        drawing.line(line.steps, line.values, name, **{"lw": 1.75} | look)
 
     def _add_bands(self, drawing: "Drawing") -> None:
         """Adds upright strips that show the values there."""
@@ -132,7 +131,10 @@ class LineChart:
         for step, low, high in zip(steps, edges, edges[1:], strict=False):
             drawing.band(low, high, self._tooltip(step))
 
+    def in_words(self, value: float) -> str:
+        """A value as the chart writes it."""
+        return percent(value) if self.is_share else digits(value)
+
     def _tooltip(self, step: float) -> str:
-        words = percent if self.is_share else digits
-        values = [f"{line.name}  {words(line.value_at(step))}" for line in self.lines]
+        values = [f"{line.name} {self.in_words(line.value_at(step))}" for line in self.lines]
         return "\n".join((f"step {step:,.0f}", *values))

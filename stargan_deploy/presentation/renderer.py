@@ -21,7 +21,8 @@ from matplotlib.transforms import Affine2D, Transform
 from stargan_deploy.presentation.text import single_spaced
 
 _COLOURS = ("text", "soft", "line", "card", *(f"{kind}{i}" for kind in "bc" for i in range(16)))
-"""Colours of the page. matplotlib draws with numbers that stand for them."""
+"""Colours of the page: backends have `b0` and so on, curves `c0` and so on. matplotlib draws with
+numbers that stand for them."""
 
 _ANCHORS = {"left": ("start", 0.0), "center": ("middle", 0.5), "right": ("end", 1.0)}
 """SVG's word for where a text's place is, and how much of the text lies before it."""

@@ -203,7 +203,7 @@ def test_lines_have_their_names_at_their_ends():
 def curve(values, **look):
     steps = np.arange(float(len(values)))
     return Line(
-        **{"name": "a", "steps": steps, "values": np.array(values, float), "latest": "1"} | look
+        **{"name": "a", "steps": steps, "values": np.array(values, float), "latest": 1.0} | look
     )
 
 

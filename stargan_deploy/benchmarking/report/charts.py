@@ -40,22 +40,14 @@ Figure = Callable[[Row], float | None]
 def latency_chart(group: Group) -> BarChart:
     """Medians of a call as bars with a line to p90 and p99, the shortest first."""
     pairs = _ranked(main_p50_ms, group)
+    bars = [
+        _bar(row, group, latency_words(row), p50_ms, digits(p50_ms), whisker=_whisker(row, p50_ms))
+        for row, p50_ms in pairs
+    ]
+    limit = MAX_WHISKERS * max((p50_ms for _, p50_ms in pairs), default=0.0)
+    axis = "ms a call: median, line to p90 and p99"
     return BarChart(
-        title=group.title,
-        axis="ms a call: median, line to p90 and p99",
-        bars=tuple(
-            _bar(
-                row,
-                group,
-                latency_words(row),
-                parts=(p50_ms,),
-                whisker=_whisker(row, p50_ms),
-                value=digits(p50_ms),
-            )
-            for row, p50_ms in pairs
-        ),
-        line=_baseline(pairs),
-        limit=MAX_WHISKERS * max((p50_ms for _, p50_ms in pairs), default=0.0),
+        title=group.title, axis=axis, bars=tuple(bars), line=_baseline(pairs), limit=limit
     )
 
 
@@ -73,10 +65,7 @@ def paths_chart(group: Group) -> BarChart:
 def speed_chart(group: Group) -> BarChart:
     """Images/s as bars, for groups of one batch size; the most first."""
     pairs = _ranked(images_per_s, group)[::-1]
-    bars = [
-        _bar(row, group, latency_words(row), parts=(speed,), value=digits(speed))
-        for row, speed in pairs
-    ]
+    bars = [_bar(row, group, latency_words(row), speed, digits(speed)) for row, speed in pairs]
     return BarChart(title=group.title, axis="images/s", bars=tuple(bars), line=_baseline(pairs))
 
 
@@ -98,7 +87,7 @@ def roofline_chart(group: Group) -> BarChart:
     for row, share in _ranked(roofline_share, group)[::-1]:
         limit = f"limit: {row.roofline.bound}\n{row.roofline.note}" if row.roofline else ""
         words = (f"{percent(share)} of the roof", *limit.splitlines())
-        bars.append(_bar(row, group, words, parts=(share,), value=percent(share)))
+        bars.append(_bar(row, group, words, share, percent(share)))
     axis = "share of the roofline; the line is the roof"
     return BarChart(title=group.title, axis=axis, bars=tuple(bars), line=1.0, is_share=True)
 
@@ -131,21 +120,21 @@ def throughput_chart(group: Group) -> PointChart:
     for row, speed in sorted(pairs, key=lambda pair: pair[0].batch_size):
         lines.setdefault(name_among(row, group.rows), []).append((row, speed))
     batches = sorted({row.batch_size for row, _ in pairs}) or [1]
+    paths = [
+        Path(
+            name=name,
+            colour=colour(line[0][0].backend),
+            points=tuple(
+                _point(row, row.batch_size, speed, name, latency_words(row)) for row, speed in line
+            ),
+        )
+        for name, line in lines.items()
+    ]
     return PointChart(
         title=group.title,
         x_axis="images in a batch",
         y_axis="images/s",
-        paths=tuple(
-            Path(
-                name=name,
-                colour=colour(line[0][0].backend),
-                points=tuple(
-                    _point(row, row.batch_size, speed, name, latency_words(row))
-                    for row, speed in line
-                ),
-            )
-            for name, line in lines.items()
-        ),
+        paths=tuple(paths),
         x_range=(batches[0] / 1.15, batches[-1] * 1.15),
         y_range=(0.0, max(1.05 * max((speed for _, speed in pairs), default=0.0), LEAST)),
         x_names={batch: f"{batch}" for batch in batches},
@@ -184,8 +173,11 @@ def latency_words(row: Row) -> list[str]:
     ]
 
 
-def _bar(row: Row, group: Group, words: Sequence[str], **look: Any) -> Bar:
+def _bar(
+    row: Row, group: Group, words: Sequence[str], length: float = 0.0, value: str = "", **look: Any
+) -> Bar:
     name = name_among(row, group.rows)
+    look = {"parts": (length,) if value else (), "value": value} | look
     return Bar(name=name, colour=colour(row.backend), tooltip="\n".join((name, *words)), **look)
 
 

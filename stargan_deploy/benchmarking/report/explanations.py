@@ -1,4 +1,4 @@
-"""What a reader of benchmark results must know: the method, the columns, and what went wrong."""
+"""What makes the figures of a benchmark less certain than they look."""
 
 from collections.abc import Sequence
 from statistics import fmean
@@ -18,52 +18,6 @@ FALLEN_CLOCK = 0.85
 
 BUSY_LOAD = 0.5
 """Load average for each core from which a machine counts as busy before a run."""
-
-METHOD = (
-    "Each backend is warmed up until its calls have become alike. Then the backends take turns in "
-    "rounds, so that drift of the machine hits all alike, until the medians of three windows of "
-    f"each one's samples agree within {AGREEMENT:.0%} or a limit is reached; the tables say which. "
-    "Inputs are pictures that change from call to call, never zeros. Times are wall clock; on a "
-    "GPU its own events are kept beside it. Every sample is in results.json."
-)
-
-HOW_TO_READ = (
-    (
-        "Three paths",
-        "Device only is the network on data that is already there. Host to host takes and gives "
-        "8-bit arrays in the host's memory, as a program that calls the model sees it. End to end "
-        "takes JPEG files and writes JPEG files. Where nothing else is said, a figure is host to "
-        "host.",
-    ),
-    (
-        "Latency",
-        "p50 is the median of the time of a call, p90 what 90% of the calls keep (MLPerf's "
-        "single-stream figure), p99 what 99% keep. A call is a whole batch.",
-    ),
-    (
-        "Scenarios",
-        "As in MLPerf. Single stream: one call after the other. Offline: all images are there at "
-        "the start. Server: images arrive one by one, at random times (Poisson), and the figure is "
-        "the greatest rate tried at which 99% are answered within the bound.",
-    ),
-    (
-        "Speed-up",
-        "Over eager PyTorch at FP32, at the same entry point, batch and size on the same device, "
-        "by the medians host to host. Compare speed-ups between machines, not times.",
-    ),
-    (
-        "Picture error",
-        "Against eager FP32 on the same images, in 8-bit levels. PSNR is that of the worst "
-        "picture: the more dB, the nearer; \N{LEFT DOUBLE QUOTATION MARK}equal"
-        "\N{RIGHT DOUBLE QUOTATION MARK} means that not one value differs.",
-    ),
-    (
-        "Share of the roofline",
-        "The time that the counted multiplications and bytes would take at the limits measured in "
-        "the same run, divided by the measured time: 100% is all that this machine can do.",
-    ),
-)
-"""Words and what they mean."""
 
 
 def cautions(results: Results) -> list[str]:

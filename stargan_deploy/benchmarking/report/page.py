@@ -3,12 +3,12 @@
 The page is made from the results alone and needs no network and no script.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from stargan_deploy.benchmarking.measure.timing import AGREEMENT
 from stargan_deploy.benchmarking.report import charts, columns, environment
-from stargan_deploy.benchmarking.report.explanations import HOW_TO_READ, METHOD, cautions
+from stargan_deploy.benchmarking.report.explanations import cautions
 from stargan_deploy.benchmarking.report.format import (
     Group,
     device_names,
@@ -18,7 +18,7 @@ from stargan_deploy.benchmarking.report.format import (
     versions,
 )
 from stargan_deploy.benchmarking.report.headlines import headlines
-from stargan_deploy.benchmarking.report.palette import SHAPE_WORDS, colours
+from stargan_deploy.benchmarking.report.palette import colours
 from stargan_deploy.benchmarking.results import Results, Row
 from stargan_deploy.presentation.bars import BarChart
 from stargan_deploy.presentation.page import write_page
@@ -30,13 +30,7 @@ MERGED = ("device", "size", "bound ms", "remark")
 """Columns that go into the title where they say the same in all lines: phones are narrow."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Topic:
-    """Charts that belong together."""
-
-    heading: str
-    note: str
-    charts: Sequence[BarChart | PointChart]
+Chart = BarChart | PointChart
 
 
 def write_report(results: Results, path: Path) -> None:
@@ -47,22 +41,18 @@ def write_report(results: Results, path: Path) -> None:
     """
     rows = results.rows
     tables = [
-        columns.batch_table(results).merged("batch", *MERGED),
-        *(
-            table.merged(*MERGED)
-            for table in (
-                columns.main_table(rows),
-                columns.paths_table(rows),
-                columns.start_up_table(rows),
-                columns.quality_table(rows),
-                columns.statistics_table(rows),
-                environment.roofs_table(results),
-                environment.unusable_table(results),
-                environment.sensors_table(results),
-                environment.machine_table(results),
-            )
-        ),
+        columns.main_table(rows),
+        columns.paths_table(rows),
+        columns.start_up_table(rows),
+        columns.quality_table(rows),
+        columns.statistics_table(rows),
+        environment.roofs_table(results),
+        environment.unusable_table(results),
+        environment.sensors_table(results),
+        environment.machine_table(results),
     ]
+    shown = [table.merged(*MERGED) for table in tables if table.lines]
+    batch = columns.batch_table(results).merged("batch", *MERGED)
     write_page(
         path,
         "benchmark.html",
@@ -70,11 +60,11 @@ def write_report(results: Results, path: Path) -> None:
         facts=_facts(results),
         tiles=headlines(rows),
         cautions=cautions(results),
-        topics=_paired([topic for topic in _topics(rows) if topic.charts]),
+        charts=_charts(rows),
         training=columns.training_table(results).merged("batch", *MERGED),
         training_chart=charts.training_chart(results.training),
-        tables=[table for table in tables if table.lines],
-        how_to_read=(*HOW_TO_READ, ("Method", METHOD)),
+        tables=[*([batch] if batch.lines else []), *shown],
+        agreement=f"{AGREEMENT:.0%}",
         colours=colours(),
     )
 
@@ -93,58 +83,21 @@ def _facts(results: Results) -> list[str]:
     ]
 
 
-def _paired(topics: Sequence[Topic]) -> Iterator[tuple[Topic, bool]]:
-    """The topics, with whether each shares a line: two that follow and have one chart each."""
-    place = 0
-    while place < len(topics):
-        pair = topics[place : place + 2]
-        is_pair = [len(topic.charts) for topic in pair] == [1, 1]
-        yield from ((topic, is_pair) for topic in (pair if is_pair else pair[:1]))
-        place += 2 if is_pair else 1
-
-
-def _topics(rows: Sequence[Row]) -> list[Topic]:
+def _charts(rows: Sequence[Row]) -> dict[str, list[Chart]]:
+    """The charts by their topics; those without figures are left out."""
     calls, sizes = groups(rows), groups(rows, by_batch=False)
-    places = {(g.entry_point, g.device, g.height, g.width): g for g in reversed(calls)}
-    first = list(places.values())[::-1]
+    first = {(g.entry_point, g.device, g.height, g.width): g for g in reversed(calls)}
     many = len({row.batch_size for row in rows}) > 1
-    return [
-        Topic(
-            heading="Latency",
-            note="Host to host: 8-bit pictures in, 8-bit pictures out. Dashed: eager FP32.",
-            charts=_charts(charts.latency_chart, calls),
-        ),
-        Topic(
-            heading="Speed against picture error",
-            note=f"Up is nearer to eager FP32's pictures, right is faster. {SHAPE_WORDS}",
-            charts=_charts(charts.quality_chart, calls),
-        ),
-        Topic(
-            heading="Throughput over batch size" if many else "Throughput",
-            note=f"Host to host, one call after the other. {SHAPE_WORDS}" if many else "",
-            charts=_charts(charts.throughput_chart if many else charts.speed_chart, sizes),
-        ),
-        Topic(
-            heading="Start-up",
-            note="Full colour: build; faint: load; half: first call.",
-            charts=_charts(charts.start_up_chart, first),
-        ),
-        Topic(
-            heading="Share of the roofline",
-            note="How much of what this machine can do, as measured in the same run.",
-            charts=_charts(charts.roofline_chart, calls),
-        ),
-        Topic(
-            heading="Where the time goes",
-            note="\N{WHITE CIRCLE}\N{NO-BREAK SPACE}device only, "
-            "\N{BLACK CIRCLE}\N{NO-BREAK SPACE}host to host, "
-            "\N{BLACK SQUARE}\N{NO-BREAK SPACE}end to end, from JPEG to JPEG.",
-            charts=_charts(charts.paths_chart, calls),
-        ),
-    ]
-
-
-def _charts(
-    draw: Callable[[Group], BarChart | PointChart], groups: Sequence[Group]
-) -> list[BarChart | PointChart]:
-    return [chart for chart in map(draw, groups) if not chart.is_empty]
+    topics: dict[str, tuple[Callable[[Group], Chart], Sequence[Group]]] = {
+        "latency": (charts.latency_chart, calls),
+        "quality": (charts.quality_chart, calls),
+        "throughput": (charts.throughput_chart, sizes if many else ()),
+        "speed": (charts.speed_chart, () if many else sizes),
+        "start_up": (charts.start_up_chart, list(first.values())[::-1]),
+        "roofline": (charts.roofline_chart, calls),
+        "paths": (charts.paths_chart, calls),
+    }
+    return {
+        topic: [chart for chart in map(draw, chosen) if not chart.is_empty]
+        for topic, (draw, chosen) in topics.items()
+    }

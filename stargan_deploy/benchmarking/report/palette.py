@@ -10,13 +10,6 @@ OTHERS = (("#14abd7", "#03c4fe"), ("#8a8f98", "#6f747d"))
 
 SHAPES = {"int8": "diamond", "float16": "triangle", "bfloat16": "square"}
 
-SHAPE_WORDS = (
-    "\N{BLACK CIRCLE}\N{NO-BREAK SPACE}FP32, "
-    "\N{BLACK UP-POINTING TRIANGLE}\N{NO-BREAK SPACE}FP16, "
-    "\N{BLACK SQUARE}\N{NO-BREAK SPACE}BF16, \N{BLACK DIAMOND}\N{NO-BREAK SPACE}INT8."
-)
-"""What the shapes mean, for the note above a chart."""
-
 
 def colours() -> tuple[tuple[str, str], ...]:
     """Colours on light and on dark paper; the page has them as `--b0`, `--b1` and so on."""

@@ -5,8 +5,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from stargan_deploy.benchmarking.measure.timing import AGREEMENT
 from stargan_deploy.benchmarking.report import columns, environment
-from stargan_deploy.benchmarking.report.explanations import HOW_TO_READ, METHOD, cautions
+from stargan_deploy.benchmarking.report.explanations import cautions
 from stargan_deploy.benchmarking.report.format import (
     device_names,
     drawable,
@@ -80,8 +81,7 @@ def write_markdown(results: Results, path: Path) -> None:
         headline=headline_table(results),
         cautions=cautions(results),
         tables=[table for table in tables if table.lines],
-        how_to_read=HOW_TO_READ,
-        method=METHOD,
+        agreement=f"{AGREEMENT:.0%}",
     )
 
 

@@ -69,6 +69,20 @@ TILES: tuple[tuple[str, str, str, Callable[[float], str]], ...] = (
 """Metrics to look at first, with how to read and write them."""
 
 
+Looks = Mapping[str, tuple[str, str]]
+"""Metrics with their names in the legend and the styles of their lines."""
+
+EVALUATION_LINES: tuple[Looks, Looks, Looks] = (
+    {"accuracy_mean": ("mean", "strong"), "accuracy_real": ("real images", "dashed")},
+    {
+        "change_levels": ("after a translation", ""),
+        "reconstruction_levels": ("there and back", ""),
+    },
+    {"diversity": ("mean", ""), "diversity_min": ("least of the attributes", "")},
+)
+"""Lines of the charts of accuracy, change and diversity."""
+
+
 class Sample(NamedTuple):
     """A grid of images at one step."""
 
@@ -185,11 +199,11 @@ def _shrunk(path: Path, mtime_ns: int) -> tuple[str, int, int]:  # noqa: ARG001 
 
 def _chart_groups(run: RunRecord) -> dict[str, list[LineChart]]:
     """Headings with their charts: evaluation, losses, and how the training goes."""
-    rates = {name: name.removeprefix("lr_") for name in run.curves if name.startswith("lr_")}
+    rates = {name: (name.removeprefix("lr_"), "") for name in run.curves if name.startswith("lr_")}
     speeds = [name for name in run.curves if name.endswith("_per_s")]
     others = {*rates, *speeds}
     losses = [n for n in run.curves if n not in others and not n.startswith(EVALUATION_PREFIX)]
-    rate = _chart(run, "learning rates", _lines(run, rates), bounds=(0.0, 0.0))
+    rate = _chart(run, "learning rates", rates, bounds=(0.0, 0.0))
     return {
         "Evaluation on held-out images": _evaluation_charts(run),
         "Losses": [_smoothed(run, name) for name in losses],
@@ -199,21 +213,16 @@ def _chart_groups(run: RunRecord) -> dict[str, list[LineChart]]:
 
 def _evaluation_charts(run: RunRecord) -> list[LineChart]:
     start = f"{EVALUATION_PREFIX}accuracy/"
-    by_label = {name: name.removeprefix(start) for name in run.curves if name.startswith(start)}
-    accuracies = (
-        *_evaluated(run, is_share=True, style="strong", accuracy_mean="mean"),
-        *_evaluated(run, is_share=True, style="dashed", accuracy_real="real images"),
-        *_lines(run, by_label, is_share=True),
+    labels = {n: (n.removeprefix(start), "") for n in run.curves if n.startswith(start)}
+    accuracy, change, diversity = (
+        {f"{EVALUATION_PREFIX}{name}": look for name, look in lines.items()}
+        for lines in EVALUATION_LINES
     )
-    changes = _evaluated(
-        run, change_levels="after a translation", reconstruction_levels="there and back"
-    )
-    diversities = _evaluated(run, diversity="mean", diversity_min="least of the attributes")
     return [
         _chart(
             run,
             "accuracy",
-            accuracies,
+            accuracy | labels,
             note="share of images that carry the attribute after a translation to it",
             bounds=(0.0, 1.0),
             is_share=True,
@@ -221,60 +230,48 @@ def _evaluation_charts(run: RunRecord) -> list[LineChart]:
         _chart(
             run,
             "change and reconstruction",
-            changes,
+            change,
             note="mean difference from the photo in 8-bit levels",
             bounds=(0.0, 0.0),
         ),
         _chart(
             run,
             "diversity",
-            diversities,
+            diversity,
             note="differences among translations over those among photos; near 0: mode collapse",
             bounds=(0.0, 1.0),
         ),
     ]
 
 
-def _chart(run: RunRecord, title: str, lines: tuple[Line, ...], **look: Any) -> LineChart:
-    return LineChart(title=title, lines=lines, last_step=run.step, **look)
+def _chart(run: RunRecord, title: str, looks: Looks, **settings: Any) -> LineChart:
+    """A chart of the metrics that there are, with their names in the legend and styles."""
+    lines = [
+        line_of(run.curves[metric], name, style=style)
+        for metric, (name, style) in looks.items()
+        if metric in run.curves
+    ]
+    return LineChart(title=title, lines=tuple(lines), last_step=run.step, **settings)
 
 
-def _evaluated(
-    run: RunRecord, *, is_share: bool = False, style: str = "", **words: str
-) -> tuple[Line, ...]:
-    """Lines of evaluation metrics, by the words of the legend."""
-    names = {f"{EVALUATION_PREFIX}{name}": word for name, word in words.items()}
-    return _lines(run, names, is_share=is_share, style=style)
+def _smoothed(run: RunRecord, name: str) -> LineChart:
+    line = line_of(run.curves[name], name, is_smoothed=True)
+    return LineChart(title=name, lines=(line,), last_step=run.step)
 
 
-def _lines(
-    run: RunRecord, words: Mapping[str, str], *, is_share: bool = False, style: str = ""
-) -> tuple[Line, ...]:
-    """Lines of the metrics that there are, by the words of the legend."""
-    kept = {word: run.curves[name] for name, word in words.items() if name in run.curves}
-    return tuple(
-        line_of(word, curve, is_share=is_share, style=style) for word, curve in kept.items()
-    )
-
-
-def line_of(
-    name: str, curve: Curve, *, is_smoothed: bool = False, is_share: bool = False, style: str = ""
-) -> Line:
+def line_of(curve: Curve, name: str, *, style: str = "", is_smoothed: bool = False) -> Line:
     """A curve as the line of a chart: thinned, or its moving average over faint raw values."""
     thin = curve.thinned(MAX_POINTS)
     shown = curve.smoothed(MAX_POINTS) if is_smoothed else thin
+    raw = (thin.steps, thin.values) if is_smoothed else None
     return Line(
         name=name,
         steps=shown.steps,
         values=shown.values,
-        raw=(thin.steps, thin.values) if is_smoothed else None,
-        latest=(percent if is_share else digits)(curve.latest),
+        raw=raw,
+        latest=curve.latest,
         style=style,
     )
-
-
-def _smoothed(run: RunRecord, name: str) -> LineChart:
-    return _chart(run, name, (line_of(name, run.curves[name], is_smoothed=True),))
 
 
 def _settings(run: RunRecord) -> dict[str, list[tuple[str, str]]]:
