@@ -1,7 +1,9 @@
 """Data sets as the trainer sees them: images in a fixed order, with labels or without."""
 
 from abc import ABC, abstractmethod
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Literal
 
@@ -66,6 +68,37 @@ class ImageSource(ABC):
     def set_sizes(self) -> tuple[int, ...]:
         """Number of items of each joined set, in their order."""
         return (len(self),)
+
+
+class ChainedSources(ImageSource):
+    """The images of several sources, one after another."""
+
+    def __init__(self, sources: Sequence[ImageSource]) -> None:
+        self.sources = list(sources)
+        self._starts = [0, *accumulate(map(len, sources))]
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    def load(self, index: int) -> Image.Image:
+        """Decodes one image to RGB."""
+        number, own = self._find(index)
+        return self.sources[number].load(own)
+
+    def name(self, index: int) -> str:
+        """Name of an image in its source."""
+        number, own = self._find(index)
+        return self.sources[number].name(own)
+
+    def location(self, index: int) -> str:
+        """Path of an image."""
+        number, own = self._find(index)
+        return self.sources[number].location(own)
+
+    def _find(self, index: int) -> tuple[int, int]:
+        """Number of an image's source, and its index there."""
+        number = bisect_right(self._starts, index) - 1
+        return number, index - self._starts[number]
 
 
 class SequenceSource(ImageSource):

@@ -4,16 +4,14 @@ Each image belongs to one set, whose labels are known for it; a mask at the end 
 which set that is (see `LabelSpace`).
 """
 
-from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import accumulate
 
 import numpy as np
 from PIL import Image
 
 from stargan_deploy.card.labels import LabelSpace
-from stargan_deploy.data.source import ImageSource
+from stargan_deploy.data.source import ChainedSources, ImageSource
 from stargan_deploy.errors import LabelError
 from stargan_deploy.files.images import centre_crop, fitting_crop
 
@@ -27,7 +25,7 @@ class Part:
     """Side of its images' centre crop in pixels; None takes the largest square that fits."""
 
 
-class JointSource(ImageSource):
+class JointSource(ChainedSources):
     """The images of all sets, one set after another.
 
     Args:
@@ -38,44 +36,28 @@ class JointSource(ImageSource):
     """
 
     def __init__(self, parts: Mapping[str, Part]) -> None:
+        super().__init__([part.source for part in parts.values()])
         self._names = list(parts)
-        self._parts = list(parts.values())
-        sources = [part.source for part in self._parts]
-        self._sizes = tuple(len(source) for source in sources)
-        self._starts = [0, *accumulate(self._sizes)]
+        self._crop_sizes = [part.crop_size for part in parts.values()]
         self.label_space = _joined({n: p.source.label_space for n, p in parts.items()})
-        embedded = [self.label_space.embed(s.labels, i) for i, s in enumerate(sources)]
+        embedded = [self.label_space.embed(s.labels, i) for i, s in enumerate(self.sources)]
         self.labels = np.concatenate(embedded)
-        self.notes = tuple(note for source in sources for note in source.notes)
-        self.description = " + ".join(source.description for source in sources)
-
-    def __len__(self) -> int:
-        return self._starts[-1]
+        self.notes = tuple(note for source in self.sources for note in source.notes)
+        self.description = " + ".join(source.description for source in self.sources)
 
     @property
     def set_sizes(self) -> tuple[int, ...]:
         """Number of images of each set."""
-        return self._sizes
+        return tuple(map(len, self.sources))
 
     def load(self, index: int) -> Image.Image:
         """Decodes one image to RGB and cuts its set's centre square out of it."""
-        part, own = self._find(index)
-        image = self._parts[part].source.load(own)
-        return centre_crop(image, fitting_crop(image, self._parts[part].crop_size))
+        image = super().load(index)
+        return centre_crop(image, fitting_crop(image, self._crop_sizes[self._find(index)[0]]))
 
     def name(self, index: int) -> str:
         """The set's name and the image's name in it."""
-        part, own = self._find(index)
-        return f"{self._names[part]}/{self._parts[part].source.name(own)}"
-
-    def location(self, index: int) -> str:
-        """Path of an image."""
-        part, own = self._find(index)
-        return self._parts[part].source.location(own)
-
-    def _find(self, index: int) -> tuple[int, int]:
-        part = bisect_right(self._starts, index) - 1
-        return part, index - self._starts[part]
+        return f"{self._names[self._find(index)[0]]}/{super().name(index)}"
 
 
 def _joined(spaces: Mapping[str, LabelSpace]) -> LabelSpace:

@@ -5,13 +5,12 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from stargan_deploy.data.config import DataConfig
 from stargan_deploy.data.layout import SERVE_BOTH, Contents, DataLayout
 from stargan_deploy.data.layouts.folders import files_by_domain, split_folder
 from stargan_deploy.data.layouts.table import FileTable
-from stargan_deploy.data.source import SPLITS, ImageSource, Split
+from stargan_deploy.data.source import SPLITS, ChainedSources, ImageSource, Split
 from stargan_deploy.errors import DataError, LabelError, unknown_name
 from stargan_deploy.files.walk import found_at, image_files
 
@@ -23,7 +22,7 @@ LETTERS = {"trainA": "A", "trainB": "B"}
 HOW_TO_NAME = "name A and B with `attributes`"
 
 
-class UnpairedDomains(ImageSource):
+class UnpairedDomains(ChainedSources):
     """Domains A and B, each in an order of its own.
 
     As one source it is all images of A, then all of B; batches are made of its `domains`.
@@ -42,40 +41,15 @@ class UnpairedDomains(ImageSource):
 
     def __init__(self, root: Path, *, domains: Sequence[str] = (), split: Split = "train") -> None:
         folders = domain_folders(Path(root), domains, split)
-        self._domains: dict[str, ImageSource] = {
-            f"image_{letter}": open_domain(folder)
-            for letter, folder in zip("ab", folders, strict=True)
-        }
+        super().__init__([open_domain(folder) for folder in folders])
         self.labels = np.zeros((len(self), 0), np.float32)
         names = " and ".join(folder.name for folder in folders)
         self.description = f"{Path(root).resolve().name} ({names})"
 
-    def __len__(self) -> int:
-        return sum(len(source) for source in self._domains.values())
-
     @property
     def domains(self) -> Mapping[str, ImageSource]:
         """Both domains, by the names of their images in a batch."""
-        return self._domains
-
-    def load(self, index: int) -> Image.Image:
-        """Decodes one image to RGB."""
-        source, own = self._find(index)
-        return source.load(own)
-
-    def name(self, index: int) -> str:
-        """The image's name in its domain."""
-        source, own = self._find(index)
-        return source.name(own)
-
-    def location(self, index: int) -> str:
-        """Path of an image."""
-        source, own = self._find(index)
-        return source.location(own)
-
-    def _find(self, index: int) -> tuple[ImageSource, int]:
-        first, second = self._domains.values()
-        return (first, index) if index < len(first) else (second, index - len(first))
+        return dict(zip(("image_a", "image_b"), self.sources, strict=True))
 
 
 class UnpairedLayout(DataLayout):
