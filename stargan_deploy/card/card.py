@@ -137,9 +137,9 @@ class ModelCard:
 
     schema_version: int = SCHEMA_VERSION
     family: str
-    """Name of the model family, such as "stargan"."""
+    """Name of the model family: "stargan"."""
     network: dict[str, Any]
-    """What rebuilds the networks: the family's own configuration."""
+    """The family's own configuration, which rebuilds the networks."""
     weights: Literal["raw", "ema"]
     """The weights that an artefact holds; in a checkpoint with both, those to be exported."""
     step: int
@@ -153,7 +153,7 @@ class ModelCard:
     """Precision as measured, by kind of layer."""
     verdicts: tuple[Verdict, ...] = ()
     unverified: str | None = None
-    """Why there is no verdict, where there is none."""
+    """Reason for the lack of a verdict; None if there is one."""
     notes: tuple[str, ...] = ()
     """Remarks of the family and of the exporter, for example on layers in higher precision."""
     training_data: str = ""
@@ -174,7 +174,7 @@ class ModelCard:
 
     @property
     def main_entry_point(self) -> str:
-        """What the model is made for: images, from as few inputs as possible; then by name."""
+        """The one that makes images from the fewest inputs; the first by name among equals."""
 
         def rank(name: str) -> tuple[bool, int, str]:
             point = self.entry_points[name]

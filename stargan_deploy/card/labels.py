@@ -1,7 +1,7 @@
 """The meaning of label vectors, and how words like `Blond_Hair,-Male` become one.
 
 A label space is one or more label sets, or none for a model that takes no labels. A set is either
-*multilabel* (independent attributes, of which groups may exclude one another, such as hair
+*multilabel* (independent attributes, of which groups may exclude one another, like hair
 colours) or *onehot* (exactly one domain at a time). With several sets, training is joint (StarGAN
 section 3.2): the generator's label is
 

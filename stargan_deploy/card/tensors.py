@@ -48,7 +48,7 @@ class Dim:
 
     @property
     def greatest_steps(self) -> int | None:
-        """The greatest allowed size, in multiples; None where there is no limit."""
+        """The greatest allowed size, in multiples; None without a limit."""
         return None if self.max is None else self.max // self.multiple
 
     @property
@@ -58,7 +58,7 @@ class Dim:
 
     @property
     def greatest(self) -> int | None:
-        """The greatest allowed size; None where there is no limit."""
+        """The greatest allowed size; None without a limit."""
         return None if self.greatest_steps is None else self.greatest_steps * self.multiple
 
     @property

@@ -66,7 +66,7 @@ class ExportPlan:
 
     checkpoint: Path
     content: Checkpoint
-    """What the checkpoint holds."""
+    """The content of the checkpoint."""
     options: ExportOptions
     precision: Precision
     files: Mapping[str, Path]
@@ -92,7 +92,7 @@ def plan_export(checkpoint: Path, *, out: Path, options: ExportOptions | None = 
     Args:
         checkpoint: a file that `save_checkpoint` wrote.
         out: the main file (or folder, of a format that makes folders); those of the other entry
-            points come beside it.
+            points go next to it.
         options: None takes all defaults.
 
     Raises:

@@ -268,7 +268,7 @@ _ROWS_HINT = "give them by rows, with `Translator.translate_rows`"
 
 
 def _needs(point: EntryPoint) -> str:
-    """What keeps an entry point from translating images with nothing but a label."""
+    """Why an entry point cannot translate images given only a label, as a predicate."""
     if not point.makes_images:
         return f"makes no images but {point.outputs[0].kind}"
     if not point.inputs_of("image"):

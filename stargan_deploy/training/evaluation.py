@@ -27,12 +27,11 @@ import torch
 from torch import Tensor, nn
 
 from stargan_deploy.card.labels import FloatArray, LabelSpace, Target
+from stargan_deploy.card.pixels import HALF_RANGE
 from stargan_deploy.data.batches.loading import Batch, to_model_range
+from stargan_deploy.families.blocks.image_to_image import levels_between
 from stargan_deploy.families.objectives.base import LabelTranslation
 from stargan_deploy.training.metrics import EVALUATION_PREFIX
-
-LEVELS = 127.5
-"""8-bit levels in a unit of the model's range [-1, 1]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +117,7 @@ class _Evaluator:
         seen_NK = self._predicted(translated_NCHW)
         return _Outcome(
             accuracy=float((seen_NK[:, column] == wanted_ND[rows, column]).mean()),
-            change_levels=_distance_levels(source_NCHW, translated_NCHW),
+            change_levels=levels_between(source_NCHW, translated_NCHW),
             diversity=_relative_spread(source_NCHW, translated_NCHW),
         )
 
@@ -140,7 +139,7 @@ class _Evaluator:
         for index, target in enumerate(targets):
             wanted_ND[index :: len(targets)] = self._wanted(target)[index :: len(targets)]
         rebuilt = self._translate(self._translate(self._image_NCHW, wanted_ND), self._label_ND)
-        return _distance_levels(self._image_NCHW, rebuilt)
+        return levels_between(self._image_NCHW, rebuilt)
 
     def _wanted(self, target: Target) -> FloatArray:
         own_NK = self._label_ND[:, : self._labels.num_labels]
@@ -180,7 +179,7 @@ def score(values: Mapping[str, float]) -> float | None:
     reconstruction = values.get("eval/reconstruction_levels")
     if accuracy is None or reconstruction is None:
         return None
-    return accuracy - reconstruction / 127.5
+    return accuracy - reconstruction / HALF_RANGE
 
 
 def _summary(outcomes: list[_Outcome]) -> dict[str, float]:
@@ -201,12 +200,8 @@ def _name(target: Target) -> str:
     return name
 
 
-def _distance_levels(a_NCHW: Tensor, b_NCHW: Tensor) -> float:
-    return float((a_NCHW - b_NCHW).abs().mean()) * LEVELS
-
-
 def _relative_spread(source_NCHW: Tensor, translated_NCHW: Tensor) -> float | None:
     """Mean distance of consecutive images after translation, relative to that before."""
-    before = _distance_levels(source_NCHW, source_NCHW.roll(1, 0))
-    after = _distance_levels(translated_NCHW, translated_NCHW.roll(1, 0))
+    before = levels_between(source_NCHW, source_NCHW.roll(1, 0))
+    after = levels_between(translated_NCHW, translated_NCHW.roll(1, 0))
     return after / before if before > 0 else None

@@ -86,7 +86,7 @@ def export(
     if dry_run:
         _show_plan(plan, json_output)
     else:
-        _carry_out(plan, report, json_output)
+        _run_export(plan, report, json_output)
 
 
 def _plan(checkpoint: Path, out: str | None, options: "ExportOptions") -> "ExportPlan":
@@ -99,7 +99,7 @@ def _plan(checkpoint: Path, out: str | None, options: "ExportOptions") -> "Expor
     return plan_export(checkpoint, out=path, options=options)
 
 
-def _carry_out(plan: "ExportPlan", report: Path | None, json_output: bool) -> None:
+def _run_export(plan: "ExportPlan", report: Path | None, json_output: bool) -> None:
     from stargan_deploy.export.export import run_export
 
     replaced = {path for path in plan.files.values() if path.exists()}
