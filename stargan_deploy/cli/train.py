@@ -1,6 +1,5 @@
 """`stargan-deploy train`."""
 
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,10 +11,9 @@ from stargan_deploy.cli.options import Device, DryRun, Json, Quiet
 
 if TYPE_CHECKING:
     from stargan_deploy.distributed import Ranks
-    from stargan_deploy.training.recipe import Recipe
     from stargan_deploy.training.runs.recorder import Progress
-    from stargan_deploy.training.runs.run import Run
     from stargan_deploy.training.session import Plan
+    from stargan_deploy.training.start import TrainingRequest
     from stargan_deploy.training.trainer import Trainer
 
 
@@ -53,144 +51,49 @@ def train(
     quiet: Quiet = False,  # noqa: ARG001 - its callback silences
 ) -> None:
     """Trains a model: images and labels in, checkpoints out."""
-    from stargan_deploy.errors import UsageError
-
-    if resume and init_from:
-        raise UsageError("--resume goes on with a run and --init-from starts one: give one of them")
     from stargan_deploy.distributed import joined
-    from stargan_deploy.training.session import Plan
+    from stargan_deploy.training.start import TrainingRequest
 
+    request = TrainingRequest(
+        recipe_path=recipe,
+        changes=_changes(attrs, skip_broken, device),
+        assignments=set_ or [],
+        roots=[str(root.resolve()) for root in data or []],
+        out=out,
+        resume=resume,
+        init_from=init_from,
+    )
     with joined() as ranks:
         if not ranks.is_writer:
             set_quiet(True)
-        request = _Request(
-            recipe_path=recipe,
-            changes=_changes(attrs, skip_broken, device),
-            assignments=set_ or [],
-            roots=[str(root.resolve()) for root in data or []],
-            out=out,
-            init_from=init_from,
-            dry_run=dry_run,
-            ranks=ranks,
-        )
-        prepared = _prepare_resumed(request) if resume else _prepare(request)
-        if isinstance(prepared, Plan):
-            _tell(prepared, json_output)
+        if dry_run:
+            _tell(_plan(request, ranks), json_output)
         else:
-            say(f"device: {prepared.device}; reading and checking the images ...")
-            _tell_result(prepared, prepared.train(), json_output)
+            trainer = _open(request, ranks)
+            say(f"device: {trainer.device}; reading and checking the images ...")
+            _tell_result(trainer, trainer.train(), json_output)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Request:
-    """What the user typed, and the processes that train together."""
-
-    recipe_path: Path | None
-    changes: dict[str, Any]
-    assignments: list[str]
-    roots: list[str]
-    out: Path | None
-    init_from: Path | None
-    dry_run: bool
-    ranks: "Ranks"
-
-
-def _prepare(request: _Request) -> "Trainer | Plan":
-    """Everything up to the first step; on a dry run the plan alone."""
-    from stargan_deploy.training.recipe import read_recipe
-    from stargan_deploy.training.runs.run import new_run_folder
-
-    recipe = read_recipe(
-        request.recipe_path, request.changes, request.assignments, roots=request.roots
-    )
-    if request.recipe_path is None:
-        say('recipe: the preset "demo" (give a recipe or --set to change it)')
-    return _prepare_in(request.out or new_run_folder(recipe.name), recipe, request)
-
-
-def _prepare_in(wanted: Path, recipe: "Recipe", request: _Request) -> "Trainer | Plan":
-    """The same, of a recipe in a folder of which rank 0 decides."""
+def _plan(request: "TrainingRequest", ranks: "Ranks") -> "Plan":
     from stargan_deploy.files.atomic import check_folder
-    from stargan_deploy.training.runs.run import Run, check_new_folder
-    from stargan_deploy.training.session import plan_of, plan_training
+    from stargan_deploy.training.session import plan_training
+    from stargan_deploy.training.start import resolve_start
 
-    folder = Path(request.ranks.broadcast(str(wanted)))
-    check_new_folder(folder, recipe)
-    say(f"run: {folder}")
-    if request.dry_run:
-        check_folder(folder)
-        return plan_training(recipe)
-    trainer = _new_trainer(recipe, Run(folder), request)
-    _tell(plan_of(trainer), json_output=False)
+    start = resolve_start(request, ranks)
+    if start.checkpoint is None:
+        check_folder(start.folder)
+    return plan_training(start.recipe)
+
+
+def _open(request: "TrainingRequest", ranks: "Ranks") -> "Trainer":
+    from stargan_deploy.training.session import plan_of
+    from stargan_deploy.training.start import open_training, resolve_start
+
+    start = resolve_start(request, ranks)
+    trainer = open_training(start, ranks=ranks, report=_report)
+    if start.checkpoint is None:
+        _tell(plan_of(trainer), json_output=False)
     return trainer
-
-
-def _new_trainer(recipe: "Recipe", run: "Run", request: _Request) -> "Trainer":
-    """A trainer whose run folder is there, so that one that cannot be made is refused at once."""
-    from stargan_deploy.training.session import create_trainer
-
-    if request.ranks.is_writer:
-        run.make()
-    with run.removed_on_failure():
-        return create_trainer(
-            recipe,
-            run,
-            init_from=request.init_from,
-            ranks=request.ranks,
-            report=_report,
-        )
-
-
-def _prepare_resumed(request: _Request) -> "Trainer | Plan":
-    """A trainer at the newest whole checkpoint; a new one where there is none yet."""
-    from stargan_deploy.training.runs.run import Run, run_folders
-    from stargan_deploy.training.session import plan_training, resume_trainer
-
-    folder = request.out or next(iter(run_folders()), None)
-    newest = Run(folder).newest_checkpoint() if folder else None
-    found = request.ranks.broadcast(str(newest or ""))
-    if folder is None or not found:
-        return _prepare_begun(folder, request)
-    checkpoint = Path(found)
-    say(f"resuming {checkpoint}")
-    recipe = _resumed_recipe(checkpoint, request)
-    if request.dry_run:
-        return plan_training(recipe)
-    run = Run(checkpoint.parent.parent)
-    return resume_trainer(checkpoint, run, recipe=recipe, ranks=request.ranks, report=_report)
-
-
-def _prepare_begun(folder: Path | None, request: _Request) -> "Trainer | Plan":
-    """A new trainer for a run without a checkpoint: with its own recipe, or else with a given one.
-
-    Raises:
-        TrainingError: there is neither, or weights are missing that the run started from.
-    """
-    from stargan_deploy.training.recipe import read_recipe
-    from stargan_deploy.training.runs.run import Run, check_is_run
-
-    run = Run(folder) if folder else None
-    if run is None or not run.recipe_path.is_file():
-        if request.recipe_path is None and not request.roots:
-            check_is_run(folder)
-        say(f"nothing to resume in {folder or './runs'}: starting anew")
-        return _prepare(request)
-    run.check_can_begin_again()
-    say(f"{run.folder} has no checkpoint yet: starting anew with its own recipe.toml")
-    path = request.recipe_path or run.recipe_path
-    recipe = read_recipe(path, request.changes, request.assignments, roots=request.roots)
-    return _prepare_in(run.folder, recipe, request)
-
-
-def _resumed_recipe(checkpoint: Path, request: _Request) -> "Recipe":
-    """The recipe given, else the saved one; in both cases with the changes asked for."""
-    from stargan_deploy.families.checkpoint import read_recipe_of
-    from stargan_deploy.training.recipe import change_tables, read_recipe, resolve_recipe
-
-    changes = (request.changes, request.assignments)
-    if request.recipe_path is not None:
-        return read_recipe(request.recipe_path, *changes, roots=request.roots)
-    return resolve_recipe(change_tables(read_recipe_of(checkpoint), *changes, roots=request.roots))
 
 
 def _changes(attrs: str | None, skip_broken: bool, device: str | None) -> dict[str, Any]:

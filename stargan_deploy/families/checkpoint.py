@@ -23,6 +23,7 @@ from stargan_deploy.errors import CardError, ModelError, StarganDeployError, Usa
 from stargan_deploy.families.base import Checkpoint
 from stargan_deploy.families.registry import load_family
 from stargan_deploy.files.atomic import atomic_path
+from stargan_deploy.files.runs import run_folders
 
 EMA_PREFIX = "ema."
 STATE_PREFIXES = ("optimizer.", "objective.")
@@ -231,3 +232,14 @@ def is_whole(path: Path) -> bool:
 def newest_whole(paths: Iterable[Path]) -> Path | None:
     """The last whole checkpoint by name; None if there is none."""
     return next((path for path in sorted(paths, reverse=True) if is_whole(path)), None)
+
+
+def newest_run() -> Path | None:
+    """The newest run folder under ./runs with a whole checkpoint; None if there is none."""
+    found = (folder for folder in run_folders() if newest_of_run(folder))
+    return next(found, None)
+
+
+def newest_of_run(folder: Path) -> Path | None:
+    """The newest whole checkpoint in a run folder; None if there is none."""
+    return newest_whole(folder.glob("checkpoints/*.safetensors"))

@@ -10,8 +10,8 @@ from stargan_deploy.backends.spec import CHECKPOINT_SUFFIX
 from stargan_deploy.card.card import ModelCard
 from stargan_deploy.errors import ModelError, StarganDeployError
 from stargan_deploy.export.destination import EXPORTS
+from stargan_deploy.files.runs import RUNS, run_folders
 
-RUNS = Path("runs")
 DEMO_MODEL = Path(__file__).parent.parent / "assets" / "demo.safetensors"
 
 _log = logging.getLogger(__name__)
@@ -86,8 +86,8 @@ def is_demo_model(model: Path) -> bool:
 
 def known_checkpoints() -> Iterator[Path]:
     """The checkpoints of all runs under ./runs, the newest first, and the demo model."""
-    for folder in _run_folders():
-        yield from sorted(folder.glob("*.safetensors"), reverse=True)
+    for folder in run_folders():
+        yield from sorted(folder.glob("checkpoints/*.safetensors"), reverse=True)
     yield DEMO_MODEL
 
 
@@ -121,27 +121,17 @@ def exports_of(checkpoint_sha256: str, weights: str) -> Iterator[ModelFile]:
             yield found
 
 
-def _run_folders() -> list[Path]:
-    """The folders of checkpoints under ./runs, the newest first."""
-    if not RUNS.is_dir():
-        return []
-    folders = RUNS.glob("*/checkpoints")
-    return sorted(folders, key=lambda folder: folder.stat().st_mtime, reverse=True)
-
-
 def _newest_in_runs() -> Path | None:
-    from stargan_deploy.families.checkpoint import newest_whole
+    from stargan_deploy.families.checkpoint import newest_of_run, newest_run
 
-    found = (newest_whole(folder.glob("*.safetensors")) for folder in _run_folders())
-    return next((path for path in found if path), None)
+    folder = newest_run()
+    return newest_of_run(folder) if folder else None
 
 
 def _newest_in(folder: Path) -> Path:
-    from stargan_deploy.families.checkpoint import newest_whole
+    from stargan_deploy.families.checkpoint import newest_of_run, newest_whole
 
-    found = newest_whole(folder.glob("checkpoints/*.safetensors")) or newest_whole(
-        folder.glob("*.safetensors")
-    )
+    found = newest_of_run(folder) or newest_whole(folder.glob("*.safetensors"))
     if found is None:
         raise ModelError(f"{folder} holds no whole checkpoint")
     return found

@@ -35,12 +35,9 @@ from stargan_deploy.files.atomic import (
 )
 from stargan_deploy.files.images import save_image
 from stargan_deploy.files.revision import git_revision
-from stargan_deploy.training.recipe import Recipe, differences, read_recipe
+from stargan_deploy.files.runs import RUNS
+from stargan_deploy.training.recipe import Recipe
 from stargan_deploy.training.runs.report import write_report
-
-RUNS = Path("runs")
-
-MAX_SHOWN_RUNS = 8
 
 
 class Run:
@@ -144,15 +141,15 @@ class Run:
         return newest_whole(self.checkpoints.glob("step-*.safetensors"))
 
     def check_can_begin_again(self) -> None:
-        """Refuses to begin a run that holds no whole checkpoint, if more than its recipe is needed.
+        """Refuse to begin again a run that needs more for it than its recipe.
 
         Raises:
-            TrainingError: there are damaged checkpoints, or weights that it started from.
+            TrainingError: there are damaged checkpoints, or weights that the run started from.
         """
         if damaged := sorted(self.checkpoints.glob("step-*.safetensors")):
             raise TrainingError(
-                f"no checkpoint in {self.checkpoints} is whole; delete them to begin this run "
-                f"again (the newest: {damaged[-1].name})"
+                f"no checkpoint in {self.checkpoints} is whole",
+                hint=f"delete them to begin this run again (the newest: {damaged[-1].name})",
             )
         try:
             parents = json.loads(self._environment.read_text(encoding="utf-8"))["parents"]
@@ -160,8 +157,8 @@ class Run:
             parents = {}
         if parents:
             raise TrainingError(
-                f"{self.folder} has no checkpoint yet, and began with `init_from`; start it again "
-                "with the same `init_from` and without `resume`"
+                f"{self.folder} has no checkpoint yet, and began with `init_from`",
+                hint="start it again with the same `init_from` and without `resume`",
             )
 
     def drop_old_checkpoints(self, keep: int) -> None:
@@ -225,53 +222,6 @@ def new_run_folder(name: str) -> Path:
     stem = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
     candidates = (RUNS / f"{stem}{suffix}" for suffix in ("", *(f"-{i}" for i in range(2, 1000))))
     return next(path for path in candidates if not path.exists())
-
-
-def run_folders() -> list[Path]:
-    """The folders under `runs`, the one that was written last first."""
-    folders = [path.parent for path in RUNS.glob("*/recipe.toml")]
-    return sorted(folders, key=lambda folder: folder.stat().st_mtime, reverse=True)
-
-
-def check_is_run(folder: Path | None) -> None:
-    """Refuses to resume a folder that is not a run.
-
-    Raises:
-        TrainingError: there is no recipe in the folder, or no folder.
-    """
-    if folder is not None and Run(folder).recipe_path.is_file():
-        return
-    missing = f"no run to resume in ./{RUNS}"
-    if folder is not None:
-        what = "holds no recipe.toml" if folder.is_dir() else "does not exist"
-        missing = f"{folder} {what}, so there is no run to resume"
-    found = ", ".join(map(str, run_folders()[:MAX_SHOWN_RUNS]))
-    raise TrainingError(
-        f"{missing}; {f'runs here: {found}' if found else 'name a recipe or `data` to start one'}"
-    )
-
-
-def check_new_folder(folder: Path, recipe: Recipe) -> None:
-    """Refuses a folder that already holds another run, or checkpoints.
-
-    Args:
-        folder: where to start a run.
-        recipe: of the new run.
-
-    Raises:
-        TrainingError: it does.
-    """
-    path = Run(folder).recipe_path
-    changed = differences(read_recipe(path, {}, []), recipe) if path.is_file() else []
-    if changed:
-        raise TrainingError(
-            f"{folder} already holds a run with another recipe ({'; '.join(changed[:3])}); choose "
-            "another `out`"
-        )
-    if any(folder.glob("checkpoints/step-*.safetensors")):
-        raise TrainingError(
-            f"{folder} already holds a run; continue it with `resume`, or choose another `out`"
-        )
 
 
 def _board_writer(folder: Path, first_step: int) -> Any:
