@@ -20,8 +20,7 @@ from stargan_deploy.export.proof.verify import find_checkpoint, verify
 from stargan_deploy.inference.find import find_model_path, possible_checkpoints
 from stargan_deploy.training.recipe import Recipe, change_tables, resolve_recipe
 from stargan_deploy.training.runs.recorder import Progress
-from stargan_deploy.training.runs.run import Run, check_new_folder, new_run_folder
-from stargan_deploy.training.session import create_trainer
+from stargan_deploy.training.start import open_training, start_run
 
 AnyPath = str | Path
 
@@ -72,21 +71,20 @@ def train_model(
     """
     source = data if isinstance(data, ImageSource) else None
     resolved = _resolve(recipe, settings or {}, _roots(data), has_source=source is not None)
-    run = Run(Path(out) if out is not None else new_run_folder(resolved.name))
-    check_new_folder(run.folder, resolved)
-    run.make()
-    with run.removed_on_failure():
-        trainer = create_trainer(
-            resolved,
-            run,
-            train_source=source,
-            sample_source=held_out or source,
-            init_from=Path(init_from) if init_from is not None else None,
-            report=on_progress,
-        )
+    start = start_run(
+        resolved,
+        out=Path(out) if out is not None else None,
+        init_from=Path(init_from) if init_from is not None else None,
+    )
+    trainer = open_training(
+        start, train_source=source, sample_source=held_out or source, report=on_progress
+    )
     checkpoint = trainer.train()
     return TrainedRun(
-        folder=run.folder, checkpoint=checkpoint, model=run.model_path, num_steps=trainer.num_steps
+        folder=start.folder,
+        checkpoint=checkpoint,
+        model=trainer.run.model_path,
+        num_steps=trainer.num_steps,
     )
 
 

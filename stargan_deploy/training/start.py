@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from stargan_deploy.data.source import ImageSource
 from stargan_deploy.distributed import Ranks
 from stargan_deploy.errors import TrainingError, UsageError
 from stargan_deploy.families.checkpoint import newest_run, read_recipe_of
@@ -85,13 +86,44 @@ def resolve_start(request: TrainingRequest, ranks: Ranks | None = None) -> Train
     return TrainingStart(recipe=recipe, folder=checkpoint.parent.parent, checkpoint=checkpoint)
 
 
+def start_run(
+    recipe: Recipe,
+    *,
+    out: Path | None = None,
+    init_from: Path | None = None,
+    ranks: Ranks | None = None,
+) -> TrainingStart:
+    """Decide on the folder of a new run.
+
+    Args:
+        recipe: the resolved settings.
+        out: the run folder; None takes a new one in ./runs.
+        init_from: checkpoint whose weights to start from.
+        ranks: this process among those that train together; rank 0 decides.
+
+    Raises:
+        TrainingError: the folder holds another run, or checkpoints.
+    """
+    folder = Path((ranks or Ranks()).broadcast(str(out or new_run_folder(recipe.name))))
+    _check_new_folder(folder, recipe)
+    _log.info("run: %s", folder)
+    return TrainingStart(recipe=recipe, folder=folder, init_from=init_from)
+
+
 def open_training(
-    start: TrainingStart, *, ranks: Ranks | None = None, report: Report = lambda _: None
+    start: TrainingStart,
+    *,
+    train_source: ImageSource | None = None,
+    sample_source: ImageSource | None = None,
+    ranks: Ranks | None = None,
+    report: Report = lambda _: None,
 ) -> Trainer:
     """Build the trainer of a training; a new run's folder is made first, to fail early.
 
     Args:
         start: the training.
+        train_source: a new run's images to train on; None opens what the recipe names.
+        sample_source: a new run's held-out images; None opens what the recipe names.
         ranks: this process among those that train together.
         report: called after each line of metrics.
 
@@ -107,7 +139,13 @@ def open_training(
         run.make()
     with run.removed_on_failure():
         return create_trainer(
-            start.recipe, run, init_from=start.init_from, ranks=ranks, report=report
+            start.recipe,
+            run,
+            train_source=train_source,
+            sample_source=sample_source,
+            init_from=start.init_from,
+            ranks=ranks,
+            report=report,
         )
 
 
@@ -115,14 +153,7 @@ def _new_run(request: TrainingRequest, ranks: Ranks) -> TrainingStart:
     recipe = _read_recipe(request.recipe_path, request)
     if request.recipe_path is None:
         _log.info('recipe: the preset "demo" (give a recipe or `set` to change it)')
-    return _run_in(request.out or new_run_folder(recipe.name), recipe, request, ranks)
-
-
-def _run_in(wanted: Path, recipe: Recipe, request: TrainingRequest, ranks: Ranks) -> TrainingStart:
-    folder = Path(ranks.broadcast(str(wanted)))
-    _check_new_folder(folder, recipe)
-    _log.info("run: %s", folder)
-    return TrainingStart(recipe=recipe, folder=folder, init_from=request.init_from)
+    return start_run(recipe, out=request.out, init_from=request.init_from, ranks=ranks)
 
 
 def _begin_again(folder: Path | None, request: TrainingRequest, ranks: Ranks) -> TrainingStart:
@@ -140,7 +171,7 @@ def _begin_again(folder: Path | None, request: TrainingRequest, ranks: Ranks) ->
     run.check_can_begin_again()
     _log.info("%s has no checkpoint yet: starting anew with its own recipe.toml", run.folder)
     recipe = _read_recipe(request.recipe_path or run.recipe_path, request)
-    return _run_in(run.folder, recipe, request, ranks)
+    return start_run(recipe, out=run.folder, ranks=ranks)
 
 
 def _resumed_recipe(checkpoint: Path, request: TrainingRequest) -> Recipe:
