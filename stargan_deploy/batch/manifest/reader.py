@@ -28,6 +28,9 @@ _SHARD_NAME = re.compile(r"manifest\.([0-9]{1,7})-of-([0-9]{1,7})\.jsonl")
 Rank = tuple[int, str]
 """Rank of a run, see `RunRecord.rank`."""
 
+Stamp = tuple[int, int, int, int]
+"""Device, inode, size in bytes and time in ns of a file, by which a change is noticed."""
+
 BEFORE_ALL: Rank = (0, "")
 """Rank of a run whose first line was lost."""
 
@@ -58,8 +61,8 @@ class Manifests:
     """Photos started after their latest record, with the files that may have appeared."""
     sizes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """All sizes in bytes that a file was ever written with, by path below the output."""
-    stamps: frozenset["Stamp"] = frozenset()
-    """Of the files when they were read, to see whether they have changed since."""
+    stamps: frozenset[Stamp] = frozenset()
+    """Stamps of the files that hold anything, taken before they were read."""
 
     @property
     def next_order(self) -> int:
@@ -110,7 +113,7 @@ def read_manifests(folder: Path, known: Manifests | None = None) -> Manifests:
         OutputError: a manifest that cannot be read.
     """
     paths = manifest_paths(folder)
-    stamps = frozenset(stamp for path in paths if (stamp := _stamp(path)).size_bytes)
+    stamps = frozenset(stamp for stamp in map(_stamp, paths) if stamp[2])
     if known is not None and known.stamps == stamps:
         return known
     merging = _Merging()
@@ -126,7 +129,7 @@ class _Merging:
         self._started: dict[str, tuple[Rank, tuple[str, ...]]] = {}
         self._sizes: dict[str, tuple[int, ...]] = {}
 
-    def result(self, files: tuple[ManifestFile, ...], stamps: frozenset["Stamp"]) -> Manifests:
+    def result(self, files: tuple[ManifestFile, ...], stamps: frozenset[Stamp]) -> Manifests:
         """Return everything that was read."""
         return Manifests(
             files=files,
@@ -194,21 +197,12 @@ class _Merging:
         return self._runs[run].rank if run in self._runs else BEFORE_ALL
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
-    """The identity and the state of a file, by which a change is noticed."""
-
-    inode: tuple[int, int]
-    size_bytes: int
-    modified_ns: int
-
-
 def _stamp(path: Path) -> Stamp:
     try:
         status = path.stat()
     except OSError as error:
         raise OutputError(f"cannot read {path}: {error.strerror or error}") from error
-    return Stamp((status.st_dev, status.st_ino), status.st_size, status.st_mtime_ns)
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _lines(path: Path) -> Iterator[bytes]:

@@ -1,7 +1,7 @@
 """`stargan-deploy batch`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stargan_deploy.cli.batch import options
 from stargan_deploy.cli.batch.show import show_outcome, show_plan, show_report
@@ -11,7 +11,9 @@ from stargan_deploy.cli.progress import progress
 from stargan_deploy.errors import UsageError
 
 if TYPE_CHECKING:
+    from stargan_deploy.batch.plan import ImageOptions
     from stargan_deploy.batch.run import BatchRequest
+    from stargan_deploy.inference.choose import RuntimeRequest
 
 
 def batch(
@@ -51,15 +53,38 @@ def batch(
     JPEG, PNG and WebP files keep their format, others become PNG. A broken file is reported and
     does not stop the rest; the exit code is 0 only if all succeeded, else 10.
     """
-    from stargan_deploy.batch.plan import ImageOptions, make_job
+    from stargan_deploy.batch.plan import make_job
     from stargan_deploy.batch.resume import ResumePolicy
     from stargan_deploy.batch.run import BatchRequest, Pages
-    from stargan_deploy.devices import parse_device
-    from stargan_deploy.inference.choose import RuntimeRequest
     from stargan_deploy.inference.find import find_model
 
     found = find_model(model)
-    images = ImageOptions(
+    images = _image_options(fit, size, faces, without_face, strength, keep)
+    places: dict[str, Any] = {"input": input_, "output": output, "naming": name, "shard": shard}
+    words: dict[str, Any] = {"targets": attrs or [], "direction": direction, "source": source}
+    request = BatchRequest(
+        job=make_job(found.card, **places, **words, options=images),
+        model=found,
+        runtime=_runtime_request(backend, device, precision, weights, batch_size, dry_run),
+        policy=ResumePolicy(resume=resume or watch, changed=changed, overwrite=overwrite),
+        disk_wait_s=disk_wait,
+        ray=ray,
+        pages=Pages(grid=grid, gallery=gallery),
+    )
+    (_watch if watch else _run)(request, dry_run=dry_run, json_output=json_output)
+
+
+def _image_options(
+    fit: options.FitOption,
+    size: options.Size,
+    faces: options.Faces,
+    without_face: options.WithoutFace,
+    strength: str,
+    keep: str,
+) -> "ImageOptions":
+    from stargan_deploy.batch.plan import ImageOptions
+
+    return ImageOptions(
         fit=fit,
         size=size,
         faces=faces,
@@ -67,33 +92,27 @@ def batch(
         strengths=_strengths(strength),
         keep=frozenset(word.strip() for word in keep.split(",") if word.strip()),
     )
-    request = BatchRequest(
-        job=make_job(
-            found.card,
-            input=input_,
-            output=output,
-            targets=attrs or [],
-            direction=direction,
-            source=source,
-            options=images,
-            naming=name,
-            shard=shard,
-        ),
-        model=found,
-        runtime=RuntimeRequest(
-            backend=backend,
-            device=parse_device(device) if device else None,
-            precision=precision,
-            weights=weights,
-            batch_size=batch_size,
-            dry_run=dry_run,
-        ),
-        policy=ResumePolicy(resume=resume or watch, changed=changed, overwrite=overwrite),
-        disk_wait_s=disk_wait,
-        ray=ray,
-        pages=Pages(grid=grid, gallery=gallery),
+
+
+def _runtime_request(
+    backend: str,
+    device: Device,
+    precision: options.Precision,
+    weights: Weights,
+    batch_size: int,
+    dry_run: bool,
+) -> "RuntimeRequest":
+    from stargan_deploy.devices import parse_device
+    from stargan_deploy.inference.choose import RuntimeRequest
+
+    return RuntimeRequest(
+        backend=backend,
+        device=parse_device(device) if device else None,
+        precision=precision,
+        weights=weights,
+        batch_size=batch_size,
+        dry_run=dry_run,
     )
-    (_watch if watch else _run)(request, dry_run=dry_run, json_output=json_output)
 
 
 def _run(request: "BatchRequest", *, dry_run: bool, json_output: bool) -> None:
