@@ -6,15 +6,15 @@ another are alike (clocks, other programs), so resampling single calls would pre
 knowledge than there is; blocks of a sixth of the run keep that likeness (circular block bootstrap:
 Politis and Romano, "A Circular Block-Resampling Procedure for Stationary Data", 1992). Six blocks
 are few, so the interval is the bootstrap's standard error times Student's t, in the logarithm of
-the ratio. Likeness that lasts longer than the run is in no interval: long runs tell more.
+the ratio. No interval covers correlation that lasts longer than the run: long runs tell more.
 
-What no run can tell from its own samples is how far it lies from the next one: processes find the
-machine's clocks, caches and neighbours otherwise. So the interval is widened by 3 % on both sides.
+No run shows in its own samples how far it lies from the next one: processes find the machine's
+clocks, caches and neighbours otherwise. So the interval is widened by 3 % on both sides.
 
 A row is *noise* where the interval holds 1, or where the ratio is nearer to 1 than the thirds of a
 run were to one another: at least 5 %, what a measurement may differ from itself and still be called
-stable (see `timing`). It is a *regression* where besides all of the interval is beyond the share
-that was given.
+stable (see `timing`). It is a *regression* where, in addition, the whole interval is beyond the
+share that was given.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ from typing import Literal
 import numpy as np
 
 from stargan_deploy.benchmarking.measure.timing import AGREEMENT, window_spread
-from stargan_deploy.benchmarking.report import format as wording
+from stargan_deploy.benchmarking.report.format import has_one_point
 from stargan_deploy.benchmarking.results import Machine, Results, Row, Timing, TrainingRow
 
 Verdict = Literal["faster", "slower", "regression", "noise", "too few samples"]
@@ -41,7 +41,7 @@ STUDENT_T = 2.571
 NUM_RESAMPLES = 500
 
 SEED = 5
-"""Of the resampling: the same files give the same verdicts."""
+"""Seed of the resampling: the same files give the same verdicts."""
 
 ROOF_DRIFT = 0.1
 """Share by which the machine's measured limit may differ without a remark."""
@@ -56,7 +56,7 @@ class RowComparison:
     name: str
     """Backend, precision, device, entry point, batch and size, or the setting of a training."""
     path: str
-    """What a call covers, or "training step"."""
+    """Path that a call covers, or "training step"."""
     a_ms: float
     b_ms: float
     """Medians of the samples."""
@@ -69,7 +69,7 @@ class RowComparison:
     """Difference, as a share, up to which the row is noise."""
     verdict: Verdict
     notes: tuple[str, ...] = ()
-    """What else changed, or makes the row doubtful."""
+    """Other changes, and reasons to doubt the row."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +84,7 @@ class Comparison:
     only_in_a: tuple[str, ...] = ()
     only_in_b: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
-    """What a reader must know besides the rows."""
+    """Remarks on the comparison as a whole."""
 
     @property
     def regressions(self) -> tuple[RowComparison, ...]:
@@ -111,10 +111,10 @@ def compare(a: Results, b: Results, fail_over: float = 0.05) -> Comparison:
     Args:
         a: what to compare with.
         b: what is judged.
-        fail_over: share of A's time, such as 0.05, beyond which a slower row is a regression.
+        fail_over: share of A's time, for example 0.05, beyond which a slower row is a regression.
     """
-    has_one_point = wording.has_one_point((*a.rows, *b.rows))
-    of_a, of_b = ({(s.name, s.path): s for s in _sides(run, has_one_point)} for run in (a, b))
+    is_one_point = has_one_point((*a.rows, *b.rows))
+    of_a, of_b = ({(s.name, s.path): s for s in _sides(run, is_one_point)} for run in (a, b))
     machines = _machine_remarks(a.machine, b.machine)
     rows = tuple(
         _compare_row(side, of_b[key], fail_over) for key, side in of_a.items() if key in of_b
@@ -185,17 +185,17 @@ def _judge(ratio: float, low: float, high: float, noise: float, fail_over: float
     return "slower" if ratio > 1 else "faster"
 
 
-def _sides(run: Results, has_one_point: bool) -> Iterator[_Side]:
+def _sides(run: Results, is_one_point: bool) -> Iterator[_Side]:
     """All that can be compared: every path of every row, and the trainings."""
-    sides = [_side(row, timing, has_one_point) for row in run.rows for timing in row.timings]
+    sides = [_side(row, timing, is_one_point) for row in run.rows for timing in row.timings]
     sides += [_training_side(row) for row in run.training]
-    # A file is text that anybody may have edited: no figure that a median cannot be taken of.
+    # A file may have been edited: skip samples that have no median.
     return (s for s in sides if s.samples_ms and all(0 < ms < np.inf for ms in s.samples_ms))
 
 
-def _side(row: Row, timing: Timing, has_one_point: bool) -> _Side:
+def _side(row: Row, timing: Timing, is_one_point: bool) -> _Side:
     backend, kind, precision, entry_point, batch_size, height, width = row.key
-    point = "" if has_one_point else f"{entry_point}, "
+    point = "" if is_one_point else f"{entry_point}, "
     return _Side(
         name=f"{backend} {precision} {kind}, {point}batch {batch_size}, {width}x{height}",
         path=timing.path,
@@ -262,7 +262,7 @@ def _run_remarks(a: Results, b: Results) -> Iterator[str]:
 
 
 def _roof_remarks(a: Results, b: Results) -> Iterator[str]:
-    """The limits of the machine, measured in either run, tell its speed without the software's."""
+    """The machine's limits, measured in both runs, show its speed without the software's."""
     before = {(roof.precision, roof.gemm_library): roof.gemm_gmacs_per_s for roof in a.roofs}
     for roof in b.roofs:
         speed = before.get((roof.precision, roof.gemm_library), 0.0)

@@ -14,7 +14,7 @@ from stargan_deploy.files.atomic import write_text
 CSV_NAME = "results.csv"
 
 BATCH_PATH = "batch job"
-"""What stands for the path in the lines of batch sides."""
+"""Path in the lines of the batch job."""
 
 COLUMNS = {
     "created": "run.created",
@@ -84,7 +84,7 @@ COLUMNS = {
 timings, a side of the batch job, or any of the two. New names come at the end."""
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-"""How text begins that spreadsheets take for a formula."""
+"""First characters of text that spreadsheets take for a formula."""
 
 
 def write_csv(results: Results, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Bar charts: a lane for each thing compared, with a bar in parts or marks along a line."""
+"""Bar charts with one lane per candidate: a bar in parts, or marks along a line."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ MAX_NAME, MAX_VALUE = 154.0, 90.0
 """Greatest widths of the names and of the values."""
 
 OPACITIES = (1.0, 0.25, 0.55)
-"""Of a bar's parts, in their order."""
+"""Opacities of the parts of a bar, in order."""
 
 LEAST = 1e-9
 """Least end of an axis, where all values are zero."""
@@ -52,7 +52,7 @@ class BarChart:
 
     title: str
     axis: str
-    """What the axis measures, with its unit."""
+    """Quantity on the axis, with its unit."""
     bars: tuple[Bar, ...]
     """From the top."""
     line: float | None = None

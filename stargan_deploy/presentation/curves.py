@@ -80,7 +80,7 @@ class LineChart:
 
     @cached_property
     def value_range(self) -> tuple[float, float]:
-        """What the vertical axis reaches: all lines, and raw values without their outliers."""
+        """Range of the vertical axis: all lines, and raw values without their outliers."""
         values = [line.values[np.isfinite(line.values)] for line in self.lines]
         raw = [line.raw[1][np.isfinite(line.raw[1])] for line in self.lines if line.raw]
         values += [np.percentile(kept, (1, 99)) for kept in raw if len(kept)]

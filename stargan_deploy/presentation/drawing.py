@@ -38,7 +38,7 @@ PLACING: dict[str, Any] = {"direction": list(DIRECTIONS), "parse_math": False} |
     **{"margin": 0.004, "min_distance": 0.023, "max_distance": 0.3, "plot_kwargs": {"alpha": 0.45}},
     **{"avoid_label_lines_overlap": True, "avoid_crossing_label_lines": True},
 }
-"""How names find their places; distances are shares of the plot's sides."""
+"""Settings for placing names; distances are fractions of the plot's sides."""
 
 MARKERS = {
     "circle": ("o", 8.0),
@@ -57,7 +57,7 @@ def round_steps(low: float, high: float, most: int) -> list[float]:
 
 
 def text_width(text: str) -> float:
-    """How wide a text is in DejaVu Sans, which is wider than the font of most pages."""
+    """Width of a text in DejaVu Sans, which is wider than the font of most pages."""
     return measured(text, FontProperties(size=FONT_SIZE))[0]
 
 

@@ -1,4 +1,4 @@
-"""Numbers as a reader wants them."""
+"""Numbers formatted for people."""
 
 import math
 from collections.abc import Sequence

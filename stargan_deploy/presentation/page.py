@@ -60,5 +60,5 @@ def _environment(is_html: bool) -> Environment:
 
 
 def _escaped(value: object) -> Markup:
-    """What a template shows: markup that we made as it is, anything else as visible text."""
+    """Our own markup as it is, and anything else as visible, escaped text."""
     return value if isinstance(value, Markup) else escape(visible(value))

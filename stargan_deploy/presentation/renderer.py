@@ -31,7 +31,7 @@ _LETTERS = {Path.MOVETO: "M", Path.LINETO: "L", Path.CURVE3: "Q", Path.CURVE4: "
 
 
 def colour(name: str) -> str:
-    """What stands in matplotlib for a colour of the page, which has it as `--name`."""
+    """The number by which matplotlib knows the page's colour `--name`."""
     return f"#{_COLOURS.index(name) + 1:06x}"
 
 

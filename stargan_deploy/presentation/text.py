@@ -11,7 +11,7 @@ NOTHING = "\N{EN DASH}"
 """Stands where there is no value."""
 
 _MARKDOWN = re.compile(r"[\\`*|<>\[\]~#]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
-"""What would format text in Markdown, or be HTML."""
+"""Characters that format text in Markdown or start HTML."""
 
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]")
 """Characters that XML refuses, and that no reader can see."""

@@ -1,6 +1,8 @@
 """Charts as SVG: what is drawn where, and that it can stand in any page."""
 
 import re
+import subprocess
+import sys
 from itertools import combinations, pairwise
 
 import matplotlib
@@ -313,3 +315,11 @@ def test_shortened_text_fits(text, width):
     text = " ".join(visible(text).split())
     if text_width(text) <= width:
         assert shortened(text, width) == text
+
+
+def test_matplotlib_is_imported_only_to_draw():
+    code = (
+        "import sys, stargan_deploy.benchmarking.report.page, stargan_deploy.training.runs.report;"
+        "sys.exit('matplotlib' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -98,7 +98,7 @@ def paths_table(rows: Sequence[Row]) -> Table:
 
 
 def start_up_table(rows: Sequence[Row]) -> Table:
-    """What comes before the first picture, and what it needs."""
+    """Time before the first picture, sizes and memory."""
     columns = (
         ("build s", number("start_up.build_s")),
         ("load s", number("start_up.load_s")),

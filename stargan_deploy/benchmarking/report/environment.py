@@ -1,4 +1,4 @@
-"""Tables of what a benchmark ran on, and of what it could not run."""
+"""Tables of the machine a benchmark ran on, and of what could not be measured."""
 
 from stargan_deploy.benchmarking.report.columns import number, text
 from stargan_deploy.benchmarking.report.format import file_size, moment, precision_name, versions
@@ -30,7 +30,7 @@ def roofs_table(results: Results) -> Table:
 
 
 def unusable_table(results: Results) -> Table:
-    """What could not be measured, with the reason."""
+    """Candidates that could not be measured, each with the reason."""
     columns = (("what", text("name")), ("reason", text("reason")))
     return Table.of("Not measured", results.unusable, columns, num_names=2)
 
@@ -57,7 +57,7 @@ def machine_table(results: Results) -> Table:
 
 
 def sensors_table(results: Results) -> Table:
-    """What the sensors said before and after; those that there are."""
+    """Sensor readings before and after, where there are sensors."""
     before, after = _sensors(results.machine.before), _sensors(results.machine.after)
     lines = [
         (name, value, after[name])

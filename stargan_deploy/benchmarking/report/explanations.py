@@ -1,4 +1,4 @@
-"""What makes the figures of a benchmark less certain than they look."""
+"""Reasons why the figures of a benchmark are less certain than they look."""
 
 from collections.abc import Sequence
 from statistics import fmean

@@ -21,11 +21,11 @@ from stargan_deploy.presentation.text import NOTHING
 PATHS: tuple[MeasuredPath, ...] = get_args(MeasuredPath)
 
 MAIN_PATH: MeasuredPath = "host to host"
-"""What latency and images/s mean where nothing else is said: what a program that calls the model
-waits for."""
+"""Path of latency and images/s unless another is named: the wait of a program that calls the
+model."""
 
 EQUAL_PSNR_DB = 100.0
-"""PSNR from which pictures count as equal (exporters.difference.BEST_PSNR_DB)."""
+"""PSNR from which pictures count as equal (backends.difference.BEST_PSNR_DB)."""
 
 FEW_CALLS = 5
 """Calls below which a latency is hardly one."""
@@ -52,7 +52,7 @@ class Group:
     entry_point: str
     """Empty where all rows have the same."""
     device: str
-    """Kind of the device, such as "cuda"."""
+    """Kind of the device: "cpu", "cuda"."""
     height: int
     width: int
     batch_size: int | None
@@ -61,7 +61,7 @@ class Group:
 
     @property
     def title(self) -> str:
-        """What all of its rows have in common."""
+        """Entry point, device, size and batch of all of its rows."""
         point = f"{self.entry_point}, " if self.entry_point else ""
         batch = "" if self.batch_size is None else f", batch {self.batch_size}"
         return f"{point}{self.device}, {self.width}x{self.height}{batch}"
@@ -99,7 +99,7 @@ def device_kind(row: Row) -> str:
 
 
 def precision_name(precision: str) -> str:
-    """What is computed in, the narrowest type first: "INT8+FP32"."""
+    """Types that are computed in, the narrowest first: "INT8+FP32"."""
     parts = sorted(precision.split("+"), key=lambda part: part != "int8")
     return "+".join(_SHORT.get(part, part) for part in parts)
 
@@ -232,8 +232,8 @@ def versions(machine: Machine) -> list[str]:
 def model_name(results: Results) -> str:
     """The model's file, with the only entry point that was measured, unless it is a usual one."""
     points = {row.entry_point for row in results.rows}
-    told = points - UNREMARKABLE if len(points) == 1 else ()
-    return ", ".join((results.model, *told))
+    named = points - UNREMARKABLE if len(points) == 1 else ()
+    return ", ".join((results.model, *named))
 
 
 def device_names(results: Results) -> str:

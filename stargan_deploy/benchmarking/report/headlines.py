@@ -67,7 +67,7 @@ def _most(pairs: Sequence[tuple[Row, float]]) -> list[tuple[Row, float]]:
 
 
 def _place(row: Row) -> tuple[str, str, int, int, int]:
-    """What a row has in common with its eager FP32."""
+    """Entry point, device, batch and size, which a row shares with its baseline."""
     kind = device_kind(row)
     return row.entry_point, kind, row.batch_size, row.height, row.width
 

@@ -1,4 +1,4 @@
-"""How a backend and a precision look in every chart: a colour, and a shape."""
+"""The colour of a backend and the shape of a precision, the same in every chart."""
 
 import zlib
 
