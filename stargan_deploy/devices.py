@@ -1,7 +1,9 @@
 """Devices to compute on, checked before anything depends on them."""
 
+import ctypes
 import platform
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -10,6 +12,9 @@ from stargan_deploy.errors import BackendError, UsageError
 
 if TYPE_CHECKING:
     import torch
+
+CUDA_DRIVER = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+"""Library of the NVIDIA driver."""
 
 DeviceKind = Literal["cpu", "cuda", "mps"]
 
@@ -132,6 +137,18 @@ def is_cuda_usable() -> bool:
     import torch
 
     return torch.cuda.is_available()
+
+
+def num_gpus() -> int:
+    """NVIDIA GPUs that the driver offers to this process, found out without PyTorch."""
+    try:
+        driver = ctypes.CDLL(CUDA_DRIVER)
+    except OSError:
+        return 0
+    count = ctypes.c_int()
+    if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)):
+        return 0
+    return count.value
 
 
 def _has_metal() -> bool:

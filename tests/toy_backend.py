@@ -12,6 +12,7 @@ from stargan_deploy.backends.exporter import Exporter, WrittenGraph
 from stargan_deploy.backends.spec import BackendSpec
 from stargan_deploy.backends.tracing import dynamic_shapes, example_inputs
 from stargan_deploy.card.card import parse_card
+from stargan_deploy.devices import CPU
 
 SPEC = BackendSpec(
     name="toy",
@@ -55,7 +56,7 @@ class ToyRuntime(ArtefactRuntime):
         return SelfTest(text=f"toys run on torch {torch.__version__}")
 
     def _pick_device(self, wanted):
-        return "cpu"
+        return CPU
 
     def _read_payload(self, path):
         content = path.with_suffix(SPEC.weights_suffix).read_bytes()

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from stargan_deploy.backends.base import FileRuntime, OpenOptions
 from stargan_deploy.card.card import EntryPoint
+from stargan_deploy.devices import CPU, Device, parse_device
 from stargan_deploy.errors import CardError, ModelError
 
 OUT_OF_MEMORY = "where memory ran out, take a smaller batch size"
@@ -43,17 +44,16 @@ class ArtefactRuntime(FileRuntime, Generic[Engine]):
 
     def __init__(self, path: Path, options: OpenOptions | None = None) -> None:
         super().__init__(path, options)
-        self._wanted_device = self._options.device
-        self._device = self._options.device or "cpu"
+        self._device = CPU
         self._engines: dict[str, Engine] = {}
 
     @property
-    def device(self) -> str:
+    def device(self) -> Device:
         """The device that the engines really compute on."""
         return self._device
 
     @abstractmethod
-    def _pick_device(self, wanted: str | None) -> str:
+    def _pick_device(self, wanted: Device | None) -> Device:
         """The device to load the engines for."""
 
     @abstractmethod
@@ -70,7 +70,8 @@ class ArtefactRuntime(FileRuntime, Generic[Engine]):
         held = [name for name, point in points if point.payload_sha256 == payload.sha256]
         if not held:
             raise _changed(self._path)
-        self._device = self._pick_device(self._wanted_device)
+        wanted = self._options.device
+        self._device = self._pick_device(None if wanted is None else parse_device(wanted))
         engine = self._load_engine(self.card.entry_points[held[0]], self._path, payload)
         self._engines = dict.fromkeys(held, engine)
 

@@ -8,7 +8,7 @@ A runtime touches no library and no device until it is entered, and serves one t
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -18,7 +18,13 @@ import numpy.typing as npt
 
 from stargan_deploy.card.card import EntryPoint, ModelCard, Precision
 from stargan_deploy.card.inputs import check_inputs
+from stargan_deploy.devices import Device
 from stargan_deploy.errors import UsageError
+
+Provider = str | tuple[str, Mapping[str, Any]]
+"""An execution provider of onnxruntime by name, or with its options."""
+
+Providers = Sequence[Provider]
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -35,6 +41,18 @@ class OpenOptions:
     """Which weights of a checkpoint with both kinds."""
     precision: Precision | None = None
     """What the convolutions of a checkpoint compute in; an artefact has a precision of its own."""
+    session: Any = None
+    """An open `onnxruntime.InferenceSession` of the file that is opened."""
+    session_options: Any = None
+    """`onnxruntime.SessionOptions` to open sessions with."""
+    providers: Providers | None = None
+    """onnxruntime's execution providers to open sessions with, such as "CoreMLExecutionProvider";
+    None takes the device's."""
+
+    @property
+    def has_session_settings(self) -> bool:
+        """Whether anything is set that only onnxruntime takes."""
+        return any(x is not None for x in (self.session, self.session_options, self.providers))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,8 +87,8 @@ class Runtime(ABC):
 
     @property
     @abstractmethod
-    def device(self) -> str:
-        """The device that the engine really runs on, such as "cpu" or "cuda:0"."""
+    def device(self) -> Device:
+        """The device that the engine really runs on."""
 
     @abstractmethod
     def _open(self) -> None:
@@ -167,10 +185,21 @@ class FileRuntime(Runtime):
     Args:
         path: a checkpoint or an artefact; only its card is read until the runtime is entered.
         options: how to run it.
+
+    Raises:
+        UsageError: options that the backend does not have.
     """
+
+    takes_sessions = False
+    """Whether it runs onnxruntime's sessions."""
 
     def __init__(self, path: Path, options: OpenOptions | None = None) -> None:
         options = options or OpenOptions()
+        if options.has_session_settings and not self.takes_sessions:
+            raise UsageError(
+                "`session`, `session_options` and `providers` are onnxruntime's, and "
+                f"{path.name} runs with {self.backend}"
+            )
         super().__init__(self.read_card(path), batch_size=options.batch_size)
         self._path = path
         self._options = options

@@ -2,13 +2,9 @@
 
 import ctypes
 import dataclasses
-import re
-import sys
 
-from stargan_deploy.devices import pick_device
-from stargan_deploy.errors import BackendError, UsageError
-
-DRIVER_LIBRARY = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+from stargan_deploy.devices import CUDA_DRIVER, Device, choose_device
+from stargan_deploy.errors import BackendError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,33 +20,26 @@ class Gpu:
     """Newest CUDA version that the installed driver runs, such as "13.0"."""
 
 
-def pick_gpu(wanted: str | None = None) -> Gpu:
+def pick_gpu(wanted: Device | None = None) -> Gpu:
     """The GPU asked for, or the first one.
 
-    Args:
-        wanted: "cuda", "cuda:N", or None for the first.
-
     Raises:
-        UsageError: no such kind of device.
         BackendError: a device that is not a GPU, or that is not usable on this machine.
     """
-    if wanted is not None and not re.fullmatch(r"cuda(:\d+)?", wanted):
-        if wanted in ("cpu", "mps"):
-            raise BackendError(
-                f"TensorRT engines run on NVIDIA GPUs only, not on {wanted}",
-                hint="use `device` cuda",
-            )
-        raise UsageError(f"unknown device {wanted!r}; TensorRT engines run on cuda or cuda:N")
+    if wanted is not None and not wanted.is_cuda:
+        raise BackendError(
+            f"TensorRT engines run on NVIDIA GPUs only, not on {wanted}", hint="use `device` cuda"
+        )
     reason = why_no_gpu()
     if reason is not None:
         raise BackendError(
             f"TensorRT engines run on NVIDIA GPUs only, and here is {reason}",
             hint="use a machine with one",
         )
-    return describe_gpu(str(pick_device(wanted or "cuda")))
+    return describe_gpu(choose_device(str(wanted or Device("cuda"))))
 
 
-def find_gpu(wanted: str | None = None) -> Gpu | None:
+def find_gpu(wanted: Device | None = None) -> Gpu | None:
     """The GPU asked for or the first one; None where no GPU is usable at all.
 
     Raises:
@@ -66,22 +55,22 @@ def why_no_gpu() -> str | None:
     if torch.version.cuda is not None and torch.cuda.is_available():
         return None
     try:
-        ctypes.CDLL(DRIVER_LIBRARY)
+        ctypes.CDLL(CUDA_DRIVER)
     except OSError:
-        return f"no NVIDIA driver ({DRIVER_LIBRARY})"
+        return f"no NVIDIA driver ({CUDA_DRIVER})"
     if torch.version.cuda is None:
         return "a torch that was built without CUDA"
     return "no NVIDIA GPU that torch can use"
 
 
-def describe_gpu(device: str) -> Gpu:
+def describe_gpu(device: Device) -> Gpu:
     """Looks up a GPU of this machine."""
     import torch
 
     return Gpu(
-        device=device,
-        name=torch.cuda.get_device_name(device),
-        capability=torch.cuda.get_device_capability(device),
+        device=str(device),
+        name=device.name(),
+        capability=torch.cuda.get_device_capability(device.index),
         driver=_driver_version(),
     )
 
@@ -89,5 +78,5 @@ def describe_gpu(device: str) -> Gpu:
 def _driver_version() -> str:
     """The driver's CUDA version: it counts 13.1 as 13010."""
     version = ctypes.c_int()
-    ctypes.CDLL(DRIVER_LIBRARY).cuDriverGetVersion(ctypes.byref(version))
+    ctypes.CDLL(CUDA_DRIVER).cuDriverGetVersion(ctypes.byref(version))
     return f"{version.value // 1000}.{version.value % 1000 // 10}"

@@ -17,7 +17,7 @@ from stargan_deploy.devices import DeviceKind
 from stargan_deploy.errors import ModelError, UsageError, unknown_name
 
 if TYPE_CHECKING:
-    from stargan_deploy.backends.base import FileRuntime, OpenOptions, Runtime
+    from stargan_deploy.backends.base import FileRuntime, OpenOptions, Providers, Runtime
     from stargan_deploy.backends.exporter import Exporter
     from stargan_deploy.card.card import ModelCard, Precision
     from stargan_deploy.families.base import Checkpoint
@@ -145,6 +145,9 @@ def open_runtime(
     batch_size: int | None = None,
     weights: Literal["ema", "raw"] | None = None,
     precision: "Precision | None" = None,
+    session: Any = None,
+    session_options: Any = None,
+    providers: "Providers | None" = None,
 ) -> "Runtime":
     """Makes the runtime for a checkpoint or artefact, to be entered by the caller.
 
@@ -156,6 +159,9 @@ def open_runtime(
         batch_size: fixed size of every call to the engine; None runs inputs as they are.
         weights: which weights of a checkpoint with both kinds; None takes the card's choice.
         precision: what the convolutions of a checkpoint compute in; None takes fp32.
+        session: an open `onnxruntime.InferenceSession` of an ONNX artefact, to be run as it is.
+        session_options: `onnxruntime.SessionOptions` for an ONNX artefact.
+        providers: onnxruntime's execution providers for an ONNX artefact; None takes the device's.
 
     Raises:
         UsageError: no such backend, or one that does not run this kind of file in this way.
@@ -171,7 +177,13 @@ def open_runtime(
         raise UsageError(f"backend {backend!r} does not run {path.name}; {' or '.join(names)} does")
     name = names[0] if backend == AUTO else backend
     options = OpenOptions(
-        device=device, batch_size=batch_size, weights=weights, precision=precision
+        device=device,
+        batch_size=batch_size,
+        weights=weights,
+        precision=precision,
+        session=session,
+        session_options=session_options,
+        providers=providers,
     )
     runtime = load_runtime(name)(path, options)
     if path.suffix.lower() != CHECKPOINT_SUFFIX:

@@ -11,15 +11,17 @@ from torch import Tensor
 
 from stargan_deploy.backends.base import Arrays
 from stargan_deploy.card.card import EntryPoint
+from stargan_deploy.devices import Device
 
 
-def to_tensors(point: EntryPoint, inputs: Arrays, device: torch.device) -> tuple[Tensor, ...]:
+def to_tensors(point: EntryPoint, inputs: Arrays, device: Device) -> tuple[Tensor, ...]:
     """An entry point's inputs in their order, on a device.
 
     Copies, because torch shares memory with no read-only or reversed array.
     """
+    place = device.to_torch()
     arrays = (np.array(inputs[spec.name], order="C") for spec in point.inputs)
-    return tuple(torch.from_numpy(array).to(device) for array in arrays)
+    return tuple(torch.from_numpy(array).to(place) for array in arrays)
 
 
 def to_arrays(point: EntryPoint, outputs: Tensor | Sequence[Tensor]) -> dict[str, npt.NDArray[Any]]:

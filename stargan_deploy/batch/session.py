@@ -87,7 +87,7 @@ def settings_of(job: BatchJob, translator: Translator, precision: str) -> Settin
     return Settings(
         artefact_sha256=hashes.get(translator.entry_point, ""),
         backend=translator.runtime.backend,
-        device=translator.runtime.device,
+        device=str(translator.runtime.device),
         precision=measured or precision,
         batch_size=translator.runtime.batch_size or ROWS_PER_CALL,
         targets={named.target.text: job.options.strengths for named in job.targets},

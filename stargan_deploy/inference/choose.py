@@ -9,10 +9,10 @@ import logging
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from stargan_deploy.backends import registry
-from stargan_deploy.backends.base import OpenOptions, Runtime
+from stargan_deploy.backends.base import OpenOptions, Providers, Runtime
 from stargan_deploy.backends.difference import precision_of
 from stargan_deploy.backends.registry import (
     AUTO,
@@ -80,8 +80,16 @@ class ChosenModel(ModelFile):
     build_s: float | None = None
     """Seconds that exporting took; None where nothing was exported."""
 
-    def open(self) -> Runtime:
+    def open(
+        self,
+        *,
+        session: Any = None,
+        session_options: Any = None,
+        providers: Providers | None = None,
+    ) -> Runtime:
         """The runtime, to be entered by the caller.
+
+        Args, as `open_runtime`: settings of onnxruntime, which are only valid in this process.
 
         Raises:
             UsageError, ModelError, BackendError: as `open_runtime`.
@@ -93,6 +101,9 @@ class ChosenModel(ModelFile):
             batch_size=self.batch_size,
             weights=self.weights,
             precision=self.precision if self.is_checkpoint else None,
+            session=session,
+            session_options=session_options,
+            providers=providers,
         )
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal, Self, TypeVar, cast, overload
 import numpy as np
 from PIL import Image
 
+from stargan_deploy.backends.base import Providers, Runtime
 from stargan_deploy.card.card import ModelCard, Precision
 from stargan_deploy.card.labels import FloatArray, Target
 from stargan_deploy.devices import parse_device
@@ -51,12 +52,12 @@ class Model:
     serves one thread at a time.
     """
 
-    def __init__(self, chosen: ChosenModel) -> None:
+    def __init__(self, chosen: ChosenModel, runtime: Runtime | None = None) -> None:
         self.backend = chosen.backend
         """Name of the backend that runs it."""
         self.path = chosen.path
         """The file that is run."""
-        self._runtime = chosen.open()
+        self._runtime = runtime or chosen.open()
         self._is_open = False
 
     @property
@@ -301,6 +302,9 @@ def load(
     precision: Precision | None = None,
     weights: Literal["ema", "raw"] | None = None,
     batch_size: int | None = None,
+    session: Any = None,
+    session_options: Any = None,
+    providers: Providers | None = None,
 ) -> Model:
     """Load a model for use in Python.
 
@@ -318,6 +322,10 @@ def load(
         weights: "ema" or "raw", of a checkpoint that holds both; None takes the card's choice.
         batch_size: fixed size of every call, to which smaller batches are padded, so that results
             do not depend on how many images came together; None runs images as they come.
+        session: an open `onnxruntime.InferenceSession` of an ONNX file, to be run as it is.
+        session_options: `onnxruntime.SessionOptions` to open an ONNX file with.
+        providers: onnxruntime's execution providers for an ONNX file, such as
+            `["CoreMLExecutionProvider"]`; the file's proof does not cover them.
 
     Raises:
         ModelError: no such file, not a model, or an artefact that was not proven.
@@ -331,4 +339,6 @@ def load(
         weights=weights,
         batch_size=batch_size,
     )
-    return Model(resolve_runtime(find_model(Path(path) if path is not None else None), request))
+    chosen = resolve_runtime(find_model(Path(path) if path is not None else None), request)
+    runtime = chosen.open(session=session, session_options=session_options, providers=providers)
+    return Model(chosen, runtime)

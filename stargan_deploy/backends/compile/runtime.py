@@ -94,7 +94,7 @@ class CompiledRuntime(EagerRuntime):
         super()._open()
 
     def _lowered(self, network: nn.Module) -> nn.Module:
-        check_precision(self.precision, self.device)
+        check_precision(self.precision, str(self.device))
         if self.precision != "fp32":
             network = lower_convolutions(network, DTYPES[self.precision])
         return network.to(memory_format=torch.channels_last)
@@ -112,7 +112,7 @@ class CompiledRuntime(EagerRuntime):
     @property
     def _has_graphs(self) -> bool:
         """Whether calls have one shape, which pays for a CUDA graph."""
-        return self._device.type == "cuda" and self.batch_size is not None
+        return self._device.is_cuda and self.batch_size is not None
 
     def _call(self, entry_point: str, tensors: Sequence[Tensor]) -> Outputs:
         if self._has_graphs:

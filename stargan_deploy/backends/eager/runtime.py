@@ -14,7 +14,7 @@ from stargan_deploy.backends.eager.spec import SPEC
 from stargan_deploy.backends.tensors import to_arrays, to_tensors, true_fp32
 from stargan_deploy.backends.trial import check_trial, trial_devices, trial_input, trial_layer
 from stargan_deploy.card.card import ModelCard
-from stargan_deploy.devices import pick_device
+from stargan_deploy.devices import CPU, Device, choose_device
 from stargan_deploy.errors import BackendError, UsageError
 from stargan_deploy.families.base import Checkpoint
 from stargan_deploy.families.checkpoint import build_model, load_checkpoint, read_card
@@ -58,14 +58,13 @@ class EagerRuntime(FileRuntime):
             raise self._no_such_precision()
         super().__init__(path, options)
         self.card = dataclasses.replace(self.card, weights=options.weights or self.card.weights)
-        self._wanted_device = options.device
-        self._device = torch.device("cpu")
+        self._device = CPU
         self._modules: dict[str, Callable[..., Outputs]] = {}
 
     @property
-    def device(self) -> str:
-        """The device that the networks stand on."""
-        return str(self._device)
+    def device(self) -> Device:
+        """The device that the networks are on."""
+        return self._device
 
     @classmethod
     def read_card(cls, path: Path) -> ModelCard:
@@ -96,12 +95,12 @@ class EagerRuntime(FileRuntime):
         )
 
     def _open(self) -> None:
-        self._device = pick_device(self._wanted_device)
+        self._device = choose_device(self._options.device)
         content = self._content or load_checkpoint(self._path)
         networks = build_model(content, weights=self.card.weights)
         family = load_family(self.card.family)
         modules = {
-            name: self._lowered(family.entry_module(networks, name)).to(self._device)
+            name: self._lowered(family.entry_module(networks, name)).to(self._device.to_torch())
             for name in self.card.entry_points
         }
         self.card = dataclasses.replace(self.card, precision=layer_types(modules.values()))

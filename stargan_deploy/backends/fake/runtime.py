@@ -16,6 +16,7 @@ from stargan_deploy.backends.base import Arrays, Runtime
 from stargan_deploy.card.card import EntryPoint, ModelCard, Preprocessing, new_entry_point
 from stargan_deploy.card.labels import LabelSpace, multilabel_space
 from stargan_deploy.card.tensors import Dim, PixelIO, image_spec, vector_spec
+from stargan_deploy.devices import CPU, Device
 
 Array = npt.NDArray[Any]
 
@@ -29,9 +30,9 @@ class FakeRuntime(Runtime):
     backend = "fake"
 
     @property
-    def device(self) -> str:
+    def device(self) -> Device:
         """Always the CPU."""
-        return "cpu"
+        return CPU
 
     def _open(self) -> None:
         """Nothing to load."""

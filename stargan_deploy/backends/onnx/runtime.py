@@ -4,35 +4,44 @@ import contextlib
 import ctypes
 import io
 import logging
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import onnx
-import onnxruntime
 
 from stargan_deploy.backends.artefact import OUT_OF_MEMORY, ArtefactRuntime, Payload
-from stargan_deploy.backends.base import Arrays, SelfTest
+from stargan_deploy.backends.base import Arrays, Provider, Providers, SelfTest
 from stargan_deploy.backends.onnx import file as onnx_file
+from stargan_deploy.backends.onnx.spec import SPEC
 from stargan_deploy.card.card import EntryPoint, ModelCard
 from stargan_deploy.card.tensors import TensorSpec
-from stargan_deploy.devices import pick_device
+from stargan_deploy.devices import CPU, Device, num_gpus
 from stargan_deploy.errors import BackendError, CardError, ModelError, brief
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession, SessionOptions
+
+CUDA_PROVIDER, CPU_PROVIDER = "CUDAExecutionProvider", "CPUExecutionProvider"
 
 SILENT = 4
 """onnxruntime's log level that prints fatal errors only; the others also come as exceptions."""
 
+USE_CPU = "use `device` cpu"
+
 _log = logging.getLogger(__name__)
 
 
-class OnnxRuntime(ArtefactRuntime[onnxruntime.InferenceSession]):
+class OnnxRuntime(ArtefactRuntime["InferenceSession"]):
     """An ONNX artefact in onnxruntime, on the CPU or through its CUDA provider.
 
     Args:
         path: an exported `.onnx` file; only its card is read until entered.
-        options: of the devices, "cpu", "cuda" or "cuda:N". None takes a GPU where onnxruntime can
-            use one, else the CPU, and logs a warning where there is a GPU that it cannot use.
+        options: without a device it takes a GPU where onnxruntime can use one, else the CPU, and
+            logs a warning where there is a GPU that it cannot use. With a session, session options
+            or providers of the user's own it runs whatever these name; the artefact's proof does
+            not cover them.
 
     Raises:
         ModelError: not an exported ONNX file; on entry or first use: a changed, missing or
@@ -40,7 +49,8 @@ class OnnxRuntime(ArtefactRuntime[onnxruntime.InferenceSession]):
         BackendError: on entry, onnxruntime cannot use the device.
     """
 
-    backend = "onnx"
+    backend = SPEC.name
+    takes_sessions = True
 
     @classmethod
     def read_card(cls, path: Path) -> ModelCard:
@@ -50,39 +60,61 @@ class OnnxRuntime(ArtefactRuntime[onnxruntime.InferenceSession]):
     @classmethod
     def self_test(cls) -> SelfTest:
         """Runs a graph of one convolution on the CPU, and through CUDA where that is offered."""
-        _run_convolution("cpu")
-        if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        _run_convolution(CPU)
+        if CUDA_PROVIDER not in load_library().get_available_providers():
             return SelfTest(
                 text="CPU only: built without CUDA",
                 hint="for a GPU: pip install onnxruntime-gpu in its place",
             )
         try:
-            _run_convolution("cuda:0")
+            _run_convolution(Device("cuda"))
         except BackendError as error:
             return SelfTest(text=f"CPU only: {error.message}", hint=error.hint)
         return SelfTest(text="CPU, CUDA")
 
-    def _pick_device(self, wanted: str | None) -> str:
+    def _pick_device(self, wanted: Device | None) -> Device:
+        options = self._options
+        if options.session is not None:
+            return _device_of(options.session.get_providers(), wanted)
+        if options.providers is not None:
+            return _device_of([_name(provider) for provider in options.providers], wanted)
         return _pick_device(wanted)
 
     def _read_payload(self, path: Path) -> Payload:
-        graph = onnx_file.graph_bytes(onnx_file.read_model(path))
+        known = {point.payload_sha256 for point in self.card.entry_points.values()}
+        graph = onnx_file.read_graph(path, known)
         return Payload(sha256=onnx_file.payload_sha256(graph), content=graph)
 
-    def _load_engine(
-        self, point: EntryPoint, path: Path, payload: Payload
-    ) -> onnxruntime.InferenceSession:
-        session = _create_session(path, payload.content, self._device)
-        if self._device != "cpu" and "CUDAExecutionProvider" not in session.get_providers():
-            missing = _missing_for_cuda()
-            reason = f"onnxruntime cannot use {self._device}: {missing.message}"
-            if self._wanted_device is not None:
-                hint = f"{missing.hint}, or use `device` cpu".removeprefix(", or ")
-                raise BackendError(reason, hint=hint)
-            _log.warning("%s; computing on the CPU", reason)
-            self._device = "cpu"
+    def _load_engine(self, point: EntryPoint, path: Path, payload: Payload) -> "InferenceSession":
+        session = self._session_for(path, payload.content)
+        own = self._options.session is not None or self._options.providers is not None
+        if self._device.is_cuda and not own and CUDA_PROVIDER not in session.get_providers():
+            self._fall_back_to_cpu()
         _check_interface(point, session, path)
         return session
+
+    def _session_for(self, path: Path, graph: bytes) -> "InferenceSession":
+        """The user's session of the file that was opened, or a new one."""
+        options = self._options
+        if options.session is not None and path == self._path:
+            return options.session
+        providers = options.providers
+        if providers is None and options.session is not None:
+            providers = options.session.get_providers()
+        return _create_session(path, graph, self._device, options.session_options, providers)
+
+    def _fall_back_to_cpu(self) -> None:
+        """Computes on the CPU, which onnxruntime did silently, where the user left the choice.
+
+        Raises:
+            BackendError: the user asked for a GPU.
+        """
+        missing = _missing_for_cuda()
+        reason = f"onnxruntime cannot use {self._device}: {missing.message}"
+        if self._options.device is not None:
+            raise BackendError(reason, hint=", or ".join(filter(None, (missing.hint, USE_CPU))))
+        _log.warning("%s; computing on the CPU", reason)
+        self._device = CPU
 
     def _execute(self, entry_point: str, inputs: Arrays) -> dict[str, npt.NDArray[Any]]:
         session = self._engine(entry_point)
@@ -97,14 +129,28 @@ class OnnxRuntime(ArtefactRuntime[onnxruntime.InferenceSession]):
         return dict(zip(names, outputs, strict=True))
 
 
-def _run_convolution(device: str) -> None:
+def load_library() -> Any:
+    """Imports onnxruntime, and silences all but its fatal errors.
+
+    Raises:
+        BackendError: it is not installed, or does not load.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise BackendError(f"cannot use onnxruntime: {brief(error)}", hint=SPEC.install) from error
+    onnxruntime.set_default_logger_severity(SILENT)
+    return onnxruntime
+
+
+def _run_convolution(device: Device) -> None:
     """Compares one convolution with numpy's."""
     draws = np.random.default_rng(0)
     image_BCHW = draws.standard_normal((1, 3, 8, 8), np.float32)
     weight_OCHW = draws.standard_normal((4, 3, 3, 3), np.float32)
     try:
         session = _create_session(Path("a one-layer graph"), _convolution(weight_OCHW), device)
-        if device != "cpu" and "CUDAExecutionProvider" not in session.get_providers():
+        if device.is_cuda and CUDA_PROVIDER not in session.get_providers():
             raise _missing_for_cuda()
         (found,) = session.run(None, {"image": image_BCHW})
     except BackendError:
@@ -123,6 +169,8 @@ def _run_convolution(device: str) -> None:
 
 def _convolution(weight_OCHW: npt.NDArray[np.float32]) -> bytes:
     """An ONNX model of a convolution without padding, from "image" to "out"."""
+    import onnx
+
     value = onnx.helper.make_tensor_value_info
     graph = onnx.helper.make_graph(
         [onnx.helper.make_node("Conv", ["image", "weight"], ["out"])],
@@ -137,55 +185,75 @@ def _convolution(weight_OCHW: npt.NDArray[np.float32]) -> bytes:
     return content
 
 
-def _create_session(path: Path, graph: bytes, device: str) -> onnxruntime.InferenceSession:
+def _create_session(
+    path: Path,
+    graph: bytes,
+    device: Device,
+    options: "SessionOptions | None" = None,
+    providers: Providers | None = None,
+) -> "InferenceSession":
     """Builds a session from the very bytes that were checked, not from a second reading."""
-    onnxruntime.set_default_logger_severity(SILENT)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = SILENT
-    if device != "cpu":
-        _preload_cuda_libraries()
+    library = load_library()
+    if options is None:
+        options = library.SessionOptions()
+        options.log_severity_level = SILENT
+    if device.is_cuda:
+        with contextlib.redirect_stdout(io.StringIO()):  # those that pip installed
+            library.preload_dlls(directory="")
     try:
-        return onnxruntime.InferenceSession(graph, options, providers=_providers(device))
+        chosen = _providers(device) if providers is None else list(providers)
+        return library.InferenceSession(graph, options, providers=chosen)
     except Exception as error:  # onnxruntime's errors share no base class
         raise ModelError(f"onnxruntime cannot load {path}: {brief(error)}") from error
 
 
-def _providers(device: str) -> list[tuple[str, dict[str, str]]]:
-    cpu: tuple[str, dict[str, str]] = ("CPUExecutionProvider", {})
-    if device == "cpu":
-        return [cpu]
+def _providers(device: Device) -> list[Provider]:
+    if not device.is_cuda:
+        return [CPU_PROVIDER]
     # TF32 is on by default there and would undo the proof against FP32.
-    options = {"device_id": device.partition(":")[2], "use_tf32": "0"}
-    return [("CUDAExecutionProvider", options), cpu]
+    return [(CUDA_PROVIDER, {"device_id": str(device.index), "use_tf32": "0"}), CPU_PROVIDER]
 
 
-def _pick_device(wanted: str | None) -> str:
-    """The device to ask onnxruntime for: "cpu" or "cuda:N"."""
-    offered = onnxruntime.get_available_providers()
-    if wanted == "cpu" or (wanted is None and "CUDAExecutionProvider" not in offered):
-        return "cpu"  # without importing torch to look for a GPU
-    device = str(pick_device(wanted))
-    if device == "mps":
+def _name(provider: Provider) -> str:
+    return provider if isinstance(provider, str) else provider[0]
+
+
+def _device_of(providers: Sequence[str], wanted: Device | None) -> Device:
+    """The device of the first provider, which the user chose."""
+    first = next(iter(providers), CPU_PROVIDER)
+    if first == CUDA_PROVIDER:
+        return wanted if wanted is not None and wanted.is_cuda else Device("cuda")
+    return CPU if first == CPU_PROVIDER else Device(provider=first)
+
+
+def _pick_device(wanted: Device | None) -> Device:
+    """The device to ask onnxruntime for; a GPU is looked for by the driver, without torch."""
+    if wanted == CPU:
+        return CPU
+    if wanted is not None and wanted.kind not in SPEC.devices:
         raise BackendError(
-            "the onnx backend computes on cpu or cuda, not on mps", hint="use `device` cpu"
+            f"the onnx backend computes on {' or '.join(SPEC.devices)}, not on {wanted}",
+            hint=USE_CPU,
         )
-    if device != "cpu" and "CUDAExecutionProvider" not in offered:
+    if CUDA_PROVIDER not in load_library().get_available_providers():
+        if wanted is None:
+            return CPU
         raise BackendError(
             "this onnxruntime is built for the CPU only",
-            hint="pip install onnxruntime-gpu in its place, or use `device` cpu",
+            hint=f"pip install onnxruntime-gpu in its place, or {USE_CPU}",
         )
-    return device
-
-
-def _preload_cuda_libraries() -> None:
-    """Loads the CUDA libraries that pip installed, where the linker would not look for them."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        onnxruntime.preload_dlls(directory="")
+    found = num_gpus()
+    if wanted is None:
+        return Device("cuda") if found else CPU
+    if wanted.index >= found:
+        reason = f"the driver offers {found} GPU(s)" if found else "no usable GPU"
+        raise BackendError(f"device {wanted} is not usable: {reason}", hint=USE_CPU)
+    return wanted
 
 
 def _missing_for_cuda() -> BackendError:
     """The reason why the CUDA provider does not load, in the linker's own words if it has any."""
-    folder = Path(onnxruntime.__file__).parent / "capi"
+    folder = Path(str(load_library().__file__)).parent / "capi"
     try:
         ctypes.CDLL(str(folder / "libonnxruntime_providers_shared.so"), mode=ctypes.RTLD_GLOBAL)
         ctypes.CDLL(str(folder / "libonnxruntime_providers_cuda.so"))
@@ -199,7 +267,7 @@ def _missing_for_cuda() -> BackendError:
     )
 
 
-def _check_interface(point: EntryPoint, session: onnxruntime.InferenceSession, path: Path) -> None:
+def _check_interface(point: EntryPoint, session: "InferenceSession", path: Path) -> None:
     """Compares a graph's real inputs and outputs with the card's."""
     for what, real, listed in (
         ("inputs", session.get_inputs(), point.inputs),

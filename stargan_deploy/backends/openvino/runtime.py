@@ -31,6 +31,7 @@ from stargan_deploy.backends.openvino.compile import (
 from stargan_deploy.backends.openvino.spec import SPEC
 from stargan_deploy.card.card import EntryPoint, ModelCard
 from stargan_deploy.card.tensors import TensorSpec
+from stargan_deploy.devices import CPU, Device
 from stargan_deploy.errors import BackendError, CardError
 
 _Shapes = tuple[tuple[str, tuple[int, ...]], ...]
@@ -81,13 +82,13 @@ class OpenVinoRuntime(ArtefactRuntime["_Engine"]):
         cpu = openvino_core().get_property("CPU", "FULL_DEVICE_NAME")
         return SelfTest(text=f"{version} on {cpu}: {', '.join(usable)}")
 
-    def _pick_device(self, wanted: str | None) -> str:
-        if wanted not in (None, "cpu"):
+    def _pick_device(self, wanted: Device | None) -> Device:
+        if wanted not in (None, CPU):
             raise BackendError(
                 f"the openvino backend computes on the CPU, not on {wanted}",
                 hint="use `device` cpu",
             )
-        return "cpu"
+        return CPU
 
     def _read_payload(self, path: Path) -> Payload:
         graph = ir.read_representation(path)

@@ -25,7 +25,7 @@ from stargan_deploy.backends.pt2.file import (
 from stargan_deploy.backends.pt2.spec import SPEC
 from stargan_deploy.backends.pt2.target import check_fits
 from stargan_deploy.card.card import EntryPoint, ModelCard
-from stargan_deploy.devices import is_cuda_usable, pick_device
+from stargan_deploy.devices import Device, choose_device, is_cuda_usable, parse_device
 from stargan_deploy.errors import BackendError, CardError, ModelError, brief
 
 if TYPE_CHECKING:
@@ -84,14 +84,14 @@ class Pt2Runtime(ArtefactRuntime[Code]):
 
         return call
 
-    def _pick_device(self, wanted: str | None) -> str:
-        kind = read_target(self._path).device
-        if kind == "cuda" and wanted is None and not is_cuda_usable():
+    def _pick_device(self, wanted: Device | None) -> Device:
+        compiled_for = parse_device(read_target(self._path).device)
+        if compiled_for.is_cuda and wanted is None and not is_cuda_usable():
             raise BackendError(
                 f"{self._path} was compiled for an NVIDIA GPU, and none is usable here",
                 hint="export again with `device` cpu",
             )
-        return str(pick_device(wanted or kind))
+        return choose_device(str(wanted or compiled_for))
 
     def _read_payload(self, path: Path) -> Payload:
         entries = read_entries(path)
@@ -101,18 +101,16 @@ class Pt2Runtime(ArtefactRuntime[Code]):
         target = parse_target(payload.content, path)
         if (target.inputs, target.outputs) != (point.inputs, point.outputs):
             raise CardError(f"{path} was compiled for other inputs or outputs than its card says")
-        check_fits(target, str(path), self._device)
+        check_fits(target, str(path), str(self._device))
         try:
-            return load_code(payload.content, self._device)
+            return load_code(payload.content, str(self._device))
         except RuntimeError as error:
             raise ModelError(f"torch cannot load {path}: {brief(error)}") from error
 
     def _to_tensors(self, entry_point: str, inputs: Arrays) -> "tuple[Tensor, ...]":
-        import torch
-
         from stargan_deploy.backends.tensors import to_tensors
 
-        return to_tensors(self.card.entry_point(entry_point), inputs, torch.device(self._device))
+        return to_tensors(self.card.entry_point(entry_point), inputs, self._device)
 
     def _call(self, entry_point: str, tensors: "Sequence[Tensor]") -> "list[Tensor]":
         from stargan_deploy.backends.tensors import true_fp32

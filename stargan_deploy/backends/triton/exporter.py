@@ -92,7 +92,8 @@ class TritonExporter(Exporter):
         """Writes one entry point as the folder of a model, without a card; see `Exporter`."""
         assert request.graph is not None, "source_precision asks for it"
         source = onnx_file.read_card(request.graph)
-        graph = onnx_file.graph_bytes(onnx_file.read_model(request.graph))
+        hashes = [point.payload_sha256 for point in source.entry_points.values()]
+        graph = onnx_file.read_graph(request.graph, hashes)
         target = path / GRAPH_NAME
         target.parent.mkdir(parents=True)
         target.write_bytes(graph)

@@ -29,6 +29,7 @@ from stargan_deploy.backends.trt.profile import (
 )
 from stargan_deploy.backends.trt.provider import Provider, describe_problems, load_provider
 from stargan_deploy.card.card import EntryPoint, ModelCard, Precision
+from stargan_deploy.devices import parse_device
 from stargan_deploy.errors import BackendError, ExportError, UsageError, brief
 
 MAX_OPTIMIZATION_LEVEL = 5
@@ -65,7 +66,8 @@ class TensorRTExporter(Exporter):
         shapes = profile_shapes(
             request.point, image_size=request.image_size, opt_batch=request.engine.opt_batch
         )
-        gpu = find_gpu(request.device if request.device.startswith("cuda") else None)
+        device = parse_device(request.device)
+        gpu = find_gpu(device if device.is_cuda else None)
         builder = provider.create_builder(provider.new_log())
         network = parse_graph(provider, builder, _source(request))
         layers = network_layers(provider, network)

@@ -21,6 +21,7 @@ from stargan_deploy.backends.trt.provider import Provider, describe_problems, lo
 from stargan_deploy.backends.trt.spec import SPEC
 from stargan_deploy.card.card import EntryPoint, ModelCard
 from stargan_deploy.card.tensors import TensorSpec
+from stargan_deploy.devices import Device, parse_device
 from stargan_deploy.errors import BackendError, UsageError
 
 
@@ -43,7 +44,7 @@ class TensorRTRuntime(ArtefactRuntime[DeviceEngine]):
 
     def __init__(self, path: Path, options: OpenOptions | None = None) -> None:
         super().__init__(path, options)
-        self._device = self._options.device or "cuda:0"
+        self._device = parse_device(self._options.device or "cuda")
         if self.batch_size is not None:
             for name, point in self.card.entry_points.items():
                 _check_batch(path, name, point, self.batch_size)
@@ -75,8 +76,8 @@ class TensorRTRuntime(ArtefactRuntime[DeviceEngine]):
     def _prepare_call(self, entry_point: str, inputs: Arrays) -> Callable[[], None]:
         return self._engine(entry_point).device_call(inputs)
 
-    def _pick_device(self, wanted: str | None) -> str:
-        return pick_gpu(wanted).device
+    def _pick_device(self, wanted: Device | None) -> Device:
+        return parse_device(pick_gpu(wanted).device)
 
     def _read_payload(self, path: Path) -> Payload:
         record, content = read_record(path), read_engine(path)

@@ -260,7 +260,7 @@ def _row(name: str, side: OpenedSide, scene: _Scene, seconds: Seconds) -> BatchR
     return BatchRow(
         name=name,
         backend=runtime.backend,
-        device=runtime.device,
+        device=str(runtime.device),
         precision=runtime.card.precision.get("conv", "float32"),
         batch_size=config.batch_size,
         image_size=side.engine.translator.image_size,

@@ -59,7 +59,7 @@ class Workload:
             "end to end": _end_to_end,
         }[path](self, contestant)
         if contestant.device_kind == "cuda":
-            return CudaSubject(contestant.name, call, contestant.runtime.device)
+            return CudaSubject(contestant.name, call, str(contestant.runtime.device))
         return HostSubject(name=contestant.name, function=call)
 
     def translate(self, contestant: Contestant) -> Pixels:

@@ -80,7 +80,7 @@ class Contestant:
     @property
     def device_kind(self) -> str:
         """Where it really runs: "cpu" or "cuda"."""
-        return self.runtime.device.partition(":")[0]
+        return self.runtime.device.kind
 
     @property
     def precision(self) -> Precision:

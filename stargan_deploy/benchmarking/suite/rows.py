@@ -54,7 +54,7 @@ def _make_row(
     limits = limits_for(figures, TOLERANCES[contestant.precision])
     return Row(
         backend=contestant.entry.backend,
-        device=contestant.runtime.device,
+        device=str(contestant.runtime.device),
         precision=contestant.runtime.card.precision.get("conv", "float32"),
         asked_precision=contestant.entry.precision,
         entry_point=contestant.entry_point,
@@ -102,7 +102,7 @@ def peak_memory(contestant: Contestant, batch_size: int, size: int) -> PeakMemor
         MemoryWorkload(
             path=str(contestant.path),
             backend=contestant.entry.backend,
-            device=contestant.runtime.device,
+            device=str(contestant.runtime.device),
             batch_size=batch_size,
             height=size,
             width=size,

@@ -28,7 +28,6 @@ from stargan_deploy.backends.difference import (
 from stargan_deploy.backends.registry import package_names
 from stargan_deploy.card.card import EntryPoint, Verdict, library_versions
 from stargan_deploy.card.pixels import as_pixels
-from stargan_deploy.devices import machine_name
 from stargan_deploy.errors import BackendError, ExportError, ParityError
 from stargan_deploy.export.proof.cases import Case, make_cases
 from stargan_deploy.export.proof.images import Faces, synthetic_face
@@ -170,14 +169,14 @@ def _compare_entry_point(
     verdict = Verdict(
         entry_point=name,
         runtime=candidate.backend,
-        device=candidate.device,
+        device=str(candidate.device),
         passed=all(is_within(key, measured[key], limit) for key, limit in limits.items()),
         tolerance=limits,
         measured=measured,
         cases=tuple(case.name for case in cases),
         worst_image=_place(worst.case, worst.difference.worst_row, point),
         speedup=_speedup(name, cases[-1], reference, candidate),
-        machine=machine_name(candidate.device),
+        machine=candidate.device.name(),
         versions=library_versions("numpy", *package_names()),
     )
     return Comparison(verdict=verdict, worst=worst.worst)

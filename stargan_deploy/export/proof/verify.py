@@ -97,7 +97,7 @@ def _compare(
     path: Path, card: ModelCard, checkpoint: Path, device: str | None, faces: Faces
 ) -> tuple[Comparison, ...]:
     with open_runtime(path, backend=backends_for(path)[0], device=device) as candidate:
-        expected = open_reference(checkpoint, device=candidate.device, weights=card.weights)
+        expected = open_reference(checkpoint, device=str(candidate.device), weights=card.weights)
         with expected as reference:
             return compare(reference, candidate, tolerance_for(card.precision), faces)
 

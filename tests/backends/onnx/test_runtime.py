@@ -17,7 +17,9 @@ from stargan_deploy.backends.onnx.file import read_card
 from stargan_deploy.backends.onnx.runtime import OnnxRuntime
 from stargan_deploy.card.card import CARD_KEY
 from stargan_deploy.card.pixels import pixels_to_tensor, tensor_to_pixels
+from stargan_deploy.devices import Device
 from stargan_deploy.errors import BackendError, CardError, ModelError, UsageError
+from stargan_deploy.inference.model import load
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3)).astype(np.uint8)
 LABEL = np.eye(5, dtype=np.float32)[:3]
@@ -57,7 +59,7 @@ def test_it_gives_what_pytorch_gives(artefact, checkpoint):
         pictures = tensor_to_pixels(eager.run({"image": image, "label": LABEL})["translated"])
         logits = eager.run({"image": image}, entry_point="classify")["logits"]
     with OnnxRuntime(artefact, OpenOptions(device="cpu")) as runtime:
-        assert runtime.device == "cpu"
+        assert str(runtime.device) == "cpu"
         found = runtime.run({"image": PIXELS, "label": LABEL})["translated"]
         found_logits = runtime.run({"image": PIXELS}, entry_point="classify")["logits"]
     assert found.dtype == np.uint8
@@ -240,7 +242,7 @@ def test_a_gpu_that_onnxruntime_cannot_use_is_refused_with_what_is_missing(
         pytest.skip("needs onnxruntime-gpu")
     if torch.cuda.is_available():
         pytest.skip("needs a machine without a GPU")
-    monkeypatch.setattr(onnx_runtime, "pick_device", lambda name: torch.device("cuda:0"))
+    monkeypatch.setattr(onnx_runtime, "num_gpus", lambda: 1)
     with pytest.raises(BackendError, match=r"onnxruntime cannot use cuda:0: .*`device` cpu"):
         OnnxRuntime(artefact, OpenOptions(device="cuda")).__enter__()
     assert capfd.readouterr() == ("", "")
@@ -251,21 +253,20 @@ def test_a_gpu_that_nobody_asked_for_falls_back_with_a_warning(artefact, monkeyp
         pytest.skip("needs a machine without a GPU")
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
         pytest.skip("needs onnxruntime-gpu")
-    monkeypatch.setattr(onnx_runtime, "pick_device", lambda name: torch.device("cuda:0"))
+    monkeypatch.setattr(onnx_runtime, "num_gpus", lambda: 1)
     with OnnxRuntime(artefact) as runtime:
-        assert runtime.device == "cpu"
+        assert str(runtime.device) == "cpu"
     assert "computing on the CPU" in caplog.text
 
 
 def test_an_onnxruntime_without_cuda_says_how_to_get_it(artefact, monkeypatch):
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
-    monkeypatch.setattr(onnx_runtime, "pick_device", torch.device)
     with pytest.raises(BackendError, match="onnxruntime-gpu"):
         OnnxRuntime(artefact, OpenOptions(device="cuda:0")).__enter__()
     with pytest.raises(BackendError, match="mps"):
         OnnxRuntime(artefact, OpenOptions(device="mps")).__enter__()
     with OnnxRuntime(artefact) as runtime:
-        assert runtime.device == "cpu"
+        assert str(runtime.device) == "cpu"
 
 
 @pytest.mark.gpu
@@ -285,3 +286,75 @@ def test_a_gpu_gives_the_same_pictures(artefact):
         assert gpu.device == "cuda:0"
         expected, found = (runtime.run(inputs)["translated"] for runtime in (cpu, gpu))
     assert np.abs(expected.astype(int) - found).max() <= 1
+
+
+def test_a_session_of_the_users_own_is_run(artefact):
+    session = onnxruntime.InferenceSession(artefact, providers=["CPUExecutionProvider"])
+    inputs = {"image": PIXELS, "label": LABEL}
+    with OnnxRuntime(artefact, OpenOptions(device="cpu")) as runtime:
+        expected = runtime.run(inputs)["translated"]
+    with OnnxRuntime(artefact, OpenOptions(session=session)) as runtime:
+        assert runtime._engine("translate") is session
+        np.testing.assert_array_equal(runtime.run(inputs)["translated"], expected)
+        assert runtime.run({"image": PIXELS}, entry_point="classify")["logits"].shape[0]
+        assert str(runtime.device) == "cpu"
+
+
+def test_a_session_of_another_file_is_refused(artefact, tmp_path):
+    session = onnxruntime.InferenceSession(artefact.with_name("tiny.classifier.onnx"))
+    with pytest.raises(CardError, match="but its model card says"):
+        OnnxRuntime(artefact, OpenOptions(session=session)).__enter__()
+
+
+def test_session_options_and_providers_reach_every_session(artefact, monkeypatch):
+    made, genuine = [], onnxruntime.InferenceSession
+
+    def record(graph, options, providers):
+        made.append((options, providers))
+        return genuine(graph, options, providers=providers)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", record)
+    options = onnxruntime.SessionOptions()
+    providers = [("CPUExecutionProvider", {})]
+    settings = OpenOptions(session_options=options, providers=providers)
+    with OnnxRuntime(artefact, settings) as runtime:
+        runtime.run({"image": PIXELS, "label": LABEL})
+        runtime.run({"image": PIXELS}, entry_point="classify")
+    assert made == [(options, providers)] * 2
+
+
+def test_load_takes_a_session(artefact):
+    session = onnxruntime.InferenceSession(artefact)
+    with load(artefact, session=session) as model, load(artefact, device="cpu") as plain:
+        pixels = model.translate(PIXELS[:1], "Male")
+        np.testing.assert_array_equal(pixels, plain.translate(PIXELS[:1], "Male"))
+
+
+def test_another_provider_is_the_device(artefact):
+    assert onnx_runtime._device_of(["CoreMLExecutionProvider", "CPUExecutionProvider"], None) == (
+        Device(provider="CoreMLExecutionProvider")
+    )
+    assert onnx_runtime._device_of(["CUDAExecutionProvider"], None) == Device("cuda")
+
+
+def test_only_onnxruntime_takes_sessions(checkpoint):
+    with pytest.raises(UsageError, match="runs with eager"):
+        load(checkpoint, providers=["CPUExecutionProvider"])
+
+
+def test_a_file_that_another_tool_wrote_anew_still_fits_its_card(copied):
+    """Fields in another order are the same message."""
+    content = onnx.load(copied)
+    parts = []
+    for field, value in content.ListFields():
+        part = onnx.ModelProto()
+        if field.name in ("metadata_props", "opset_import"):
+            getattr(part, field.name).extend(value)
+        elif field.name == "graph":
+            part.graph.CopyFrom(value)
+        else:
+            setattr(part, field.name, value)
+        parts.append(part.SerializePartialToString())
+    copied.write_bytes(b"".join(reversed(parts)))
+    with OnnxRuntime(copied, OpenOptions(device="cpu")) as runtime:
+        runtime.run({"image": PIXELS, "label": LABEL})

@@ -103,7 +103,7 @@ def test_it_gives_what_pytorch_gives(tiny, checkpoint):
         pictures = tensor_to_pixels(eager.run({"image": image, "label": LABEL})["translated"])
         logits = eager.run({"image": image}, entry_point="classify")["logits"]
     with OpenVinoRuntime(tiny) as runtime:
-        assert runtime.device == "cpu"
+        assert str(runtime.device) == "cpu"
         found = runtime.run(INPUTS)["translated"]
         found_logits = runtime.run({"image": PIXELS}, entry_point="classify")["logits"]
     assert found.dtype == np.uint8
