@@ -206,7 +206,10 @@ def test_a_graph_with_other_inputs_than_the_card_is_refused(full, tmp_path):
     [
         ({"optimization_level": 6}, "from 0 to 5"),
         ({"optimization_level": 3}, r"tensorrt_rtx builds the same engine.*leave it out"),
-        ({"opt_batch": 9}, "`opt_batch` 9 is not a valid batch size of this engine, which takes 1 to 8"),
+        (
+            {"opt_batch": 9},
+            "`opt_batch` 9 is not a valid batch size of this engine, which takes 1 to 8",
+        ),
         ({"opt_batch": 0}, "`opt_batch` 0"),
         ({"provider": "tensort_rtx"}, "did you mean 'tensorrt_rtx'"),
     ],
