@@ -1,12 +1,13 @@
-"""The command line: one sub-command a file, heavy imports inside the functions."""
+"""The command line: one sub-command per file, heavy imports inside the functions."""
 
 import sys
 
+from stargan_deploy.cli.bench.group import MEASURE
 from stargan_deploy.errors import StarganDeployError
 
 
 def main() -> None:
-    """Runs the command line; an error of ours becomes one line and its exit code."""
+    """Run the command line; one of our errors becomes one line and its exit code."""
     from stargan_deploy.cli.app import app
     from stargan_deploy.cli.console import complain, log_to_stderr
     from stargan_deploy.cli.exit_codes import INTERRUPTED, exit_code_of
@@ -30,6 +31,12 @@ def main() -> None:
         if not hasattr(error, "format_message"):
             raise
         if message := error.format_message():
-            complain(f"{message} (see: stargan-deploy --help)")
+            complain(f"{message} (see: {_command_of(error)} --help)")
         code = getattr(error, "exit_code", 2)
     sys.exit(code)
+
+
+def _command_of(error: Exception) -> str:
+    """The command whose options were wrong, as it is typed."""
+    path = getattr(getattr(error, "ctx", None), "command_path", "stargan-deploy")
+    return str(path).removesuffix(f" {MEASURE}")

@@ -1,4 +1,4 @@
-"""Puts the sub-commands together."""
+"""All sub-commands together."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ from stargan_deploy.cli.batch.command import batch
 from stargan_deploy.cli.batch.sample import sample
 from stargan_deploy.cli.bench.command import bench
 from stargan_deploy.cli.bench.compare import compare
-from stargan_deploy.cli.bench.group import BenchGroup
+from stargan_deploy.cli.bench.group import MEASURE, BenchGroup
 from stargan_deploy.cli.data.command import data
 from stargan_deploy.cli.demo import demo
 from stargan_deploy.cli.models.convert import convert
@@ -22,7 +22,7 @@ from stargan_deploy.version import __version__
 app = typer.Typer(
     name="stargan-deploy",
     help="StarGAN and other GANs from training to production: train, export, prove, measure, "
-    "translate folders of photos, make pictures from noise.",
+    "translate folders of photos, make images from noise.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -33,9 +33,11 @@ for command in (train, export, verify, batch, sample, info, convert, demo, docto
 app.add_typer(data, name="data")
 
 benchmarks = typer.Typer(cls=BenchGroup)
-benchmarks.command(BenchGroup.MEASURE)(bench)
+benchmarks.command(MEASURE)(bench)
 benchmarks.command("compare")(compare)
-app.add_typer(benchmarks, name="bench", help="Measures every backend here; compares two results.")
+app.add_typer(
+    benchmarks, name="bench", help="Measure every backend on this machine; compare two results."
+)
 
 
 def _print_version(wanted: bool) -> None:
@@ -53,4 +55,4 @@ def options(
         ),
     ] = False,
 ) -> None:
-    """Options of the tool itself."""
+    """Options of the command line itself."""

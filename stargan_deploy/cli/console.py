@@ -1,4 +1,4 @@
-"""What commands say: words on stderr, results on stdout, so that results can be piped."""
+"""Output of the commands: messages on stderr, results on stdout, so that results can be piped."""
 
 import json
 import logging
@@ -13,7 +13,7 @@ _quiet = False
 
 
 def set_quiet(quiet: bool) -> None:
-    """Silences `say`; results and errors are still printed."""
+    """Silence `say`; results and errors are still printed."""
     global _quiet  # noqa: PLW0603 - one switch for one process, set once by the command line
     _quiet = quiet
 
@@ -24,14 +24,14 @@ def is_quiet() -> bool:
 
 
 def say(message: str) -> None:
-    """Tells the user something in passing, unless silenced."""
+    """Print a message for the user, unless silenced."""
     if not _quiet:
         print(message, file=sys.stderr, flush=True)  # noqa: T201
 
 
 @contextmanager
 def log_to_stderr() -> Iterator[None]:
-    """Has what the library logs printed as `say` prints: a line each, with flags for settings."""
+    """Print what the library logs, one line per message, with flags in place of settings."""
     logger, handler = logging.getLogger("stargan_deploy"), _LineHandler()
     level = logger.level
     logger.setLevel(logging.INFO)
@@ -50,17 +50,17 @@ class _LineHandler(logging.Handler):
 
 
 def complain(message: str) -> None:
-    """Prints an error in one line."""
+    """Print an error in one line."""
     print(f"stargan-deploy: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
 
 
 def show(text: str) -> None:
-    """Prints a result."""
+    """Print a result."""
     print(text)  # noqa: T201
 
 
 def show_json(result: Any) -> None:
-    """Prints a result as JSON."""
+    """Print a result as JSON."""
     text = json.dumps(result, indent=2, ensure_ascii=False)
     # A hostile card may hold half a surrogate pair, which no encoding can print.
     print(text.encode("utf-8", "backslashreplace").decode("utf-8"))  # noqa: T201

@@ -1,4 +1,4 @@
-"""`stargan-deploy demo`: the main job on drawn faces, from nothing to pictures."""
+"""`stargan-deploy demo`: export, proof and translation of drawn faces in one go."""
 
 import time
 from collections.abc import Iterator
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from stargan_deploy.export.export import ExportResult
 
 HELD_OUT_SEED = 2026
-"""Not the seed of any training's faces, so that the model has never seen these."""
+"""Differs from the seeds of training faces, so that the model has never seen these."""
 
 
 def demo(
     out: Annotated[
-        Path, typer.Option(help="Folder for faces, exported model, pictures and gallery.")
+        Path, typer.Option(help="Folder for faces, exported model, images and gallery.")
     ] = Path("demo"),
     count: Annotated[int, typer.Option(min=1, help="Number of faces.")] = 8,
     seed: Annotated[int, typer.Option(min=0, help="Decides the faces.")] = HELD_OUT_SEED,
     json_output: Json = False,
     quiet: Quiet = False,  # noqa: ARG001 - its callback silences
 ) -> None:
-    """Draws faces, exports the built-in model, proves it, translates, and makes a gallery."""
+    """Draw faces, export the built-in model, prove it, translate, and make a gallery."""
     seconds: dict[str, float] = {}
     with _timed("draw", f"drawing {count} faces", seconds):
         _draw(out / "faces", count, seed)
@@ -44,7 +44,7 @@ def demo(
 
 @contextmanager
 def _timed(part: str, words: str, seconds: dict[str, float]) -> Iterator[None]:
-    """Says what begins and notes how long it took, with the imports it needed."""
+    """Announce a part and record how long it took, its imports included."""
     say(f"{words} ...")
     start = time.perf_counter()
     yield

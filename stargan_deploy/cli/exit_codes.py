@@ -3,7 +3,7 @@
 from stargan_deploy import errors
 
 INTERRUPTED = 130
-"""After Ctrl-C, as shells have it; typer returns it instead of raising."""
+"""After Ctrl-C, as in shells; typer returns it instead of raising."""
 
 EXIT_CODES: dict[type[errors.StarganDeployError], int] = {
     errors.StarganDeployError: 1,

@@ -1,10 +1,17 @@
-"""Options that several commands share, with the same words everywhere."""
+"""Options that several commands share, and how options become settings of the library."""
 
-from typing import Annotated, Literal
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
 from stargan_deploy.cli.console import set_quiet
+
+if TYPE_CHECKING:
+    from stargan_deploy.inference.choose import RuntimeRequest
+
+T = TypeVar("T")
 
 Device = Annotated[
     str | None,
@@ -19,15 +26,36 @@ Quiet = Annotated[
 DryRun = Annotated[
     bool,
     typer.Option(
-        "--dry-run", help="Check everything, say what would be done, stop; write nothing."
+        "--dry-run", help="Check everything and show what would be done, without writing anything."
     ),
 ]
 Weights = Annotated[
     Literal["ema", "raw"] | None,
     typer.Option(
         "--weights",
-        help="Moving average or last weights.",
-        show_default="ema where there are any",
+        help="Moving average of the weights, or the last ones.",
+        show_default="ema if there are any",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+
+
+def settings(kind: type[T], options: Mapping[str, Any], **changes: Any) -> T:
+    """The settings of a dataclass, from the options of the same names.
+
+    Args:
+        kind: a dataclass of settings.
+        options: the command's options by name; others than the dataclass has are left out.
+        changes: settings that no option has as they are.
+    """
+    names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: options[name] for name in names & options.keys()} | changes)
+
+
+def runtime_request(options: Mapping[str, Any]) -> "RuntimeRequest":
+    """How to run a model, from a command's options."""
+    from stargan_deploy.devices import parse_device
+    from stargan_deploy.inference.choose import RuntimeRequest
+
+    device = options["device"]
+    return settings(RuntimeRequest, options, device=parse_device(device) if device else None)

@@ -1,4 +1,4 @@
-"""A bar on a terminal, and a plain line now and then elsewhere; always on stderr."""
+"""Progress on stderr: a bar on a terminal, elsewhere a plain line now and then."""
 
 import sys
 import time
@@ -14,7 +14,7 @@ LINE_EVERY_S = 10.0
 
 @contextmanager
 def progress(unit: str) -> Iterator[OnProgress]:
-    """Yields a function that shows how far some work is.
+    """Yield a function that shows the progress of some work.
 
     Args:
         unit: what is counted, in the plural.

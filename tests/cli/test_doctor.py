@@ -40,7 +40,7 @@ def test_a_table_of_what_is_usable(command, two_backends):
     assert onnx[head.index("what") :].startswith("CPU")
     assert trt.split()[:2] == ["trt", "no"]
     assert trt[head.index("what") :] == "no such processor"
-    assert remedy.strip() == "to mend it: buy one"
+    assert remedy.strip() == "to fix it: buy one"
     assert result.err.splitlines() == ["trying onnx (1 of 2)", "trying trt (2 of 2)"]
 
 

@@ -24,7 +24,7 @@ def artefact(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 def foreign_onnx(path: Path, **options: object) -> Path:
-    """An ONNX file that knows nothing of this tool, old and odd in every way that is allowed."""
+    """An ONNX file without a card, old and odd in every way that is allowed."""
     value = helper.make_tensor_value_info
     graph = helper.make_graph(
         [helper.make_node("Add", ["x", "bias"], ["y"])],
@@ -189,7 +189,9 @@ def test_a_foreign_onnx_is_described_calmly(command, tmp_path, external):
     result = command("info", foreign_onnx(tmp_path / "other.onnx", **options))
     assert result.code == 0, result.err
     lines = result.out.splitlines()
-    assert lines[1].startswith("card         none: this ONNX file was not made by this tool")
+    assert lines[1].startswith(
+        "card         none: this ONNX file was not exported by stargan-deploy"
+    )
     assert lines[2:] == [
         "made by      other 1.2",
         "opset        ai.onnx 17, com.other 2; IR version 8",
@@ -198,7 +200,7 @@ def test_a_foreign_onnx_is_described_calmly(command, tmp_path, external):
         "output       y: float16, of any shape",
     ]
     assert result.err.splitlines() == [
-        "this tool runs files with a card only; it writes them with: stargan-deploy export"
+        "only files with a card can be run; stargan-deploy export writes them"
     ]
     report = json.loads(command("info", "other.onnx", "--json").out)
     assert report["card"] is None

@@ -8,21 +8,24 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    ("words", "complaint"),
+    ("words", "complaint", "see"),
     [
-        (["nonsense"], "No such command 'nonsense'"),
-        (["batch"], "Missing option '--input'"),
-        (["train", "--sett", "x"], "No such option"),
-        (["demo", "--count", "0"], "greater than or equal to 1"),
-        (["batch", "--input", "x", "--weights", "z"], "is not one of 'ema', 'raw'"),
+        (["nonsense"], "No such command 'nonsense'", ""),
+        (["batch"], "Missing option '--input'", " batch"),
+        (["train", "--sett", "x"], "No such option", " train"),
+        (["demo", "--count", "0"], "greater than or equal to 1", " demo"),
+        (["batch", "--input", "x", "--weights", "z"], "is not one of 'ema', 'raw'", " batch"),
+        (["bench", "--budgets", "3"], "No such option", " bench"),
+        (["bench", "compare", "a.json"], "Missing argument", " bench compare"),
+        (["data", "check", "--kinds", "x"], "No such option", " data check"),
     ],
 )
-def test_words_that_make_no_sense_get_one_line(command, words, complaint):
+def test_words_that_make_no_sense_get_one_line(command, words, complaint, see):
     result = command(*words)
     assert result.code == 2
     assert len(result.err.splitlines()) == 1
     assert complaint in result.err
-    assert "see: stargan-deploy --help" in result.err
+    assert f"(see: stargan-deploy{see} --help)" in result.err
 
 
 def test_no_words_show_the_commands(command):

@@ -1,19 +1,27 @@
 """`stargan-deploy batch`."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stargan_deploy.cli.batch import options
 from stargan_deploy.cli.batch.show import show_outcome, show_plan, show_report
 from stargan_deploy.cli.console import say
-from stargan_deploy.cli.options import Device, DryRun, Json, Quiet, Weights
+from stargan_deploy.cli.options import (
+    Device,
+    DryRun,
+    Json,
+    Quiet,
+    Weights,
+    runtime_request,
+    settings,
+)
 from stargan_deploy.cli.progress import progress
 from stargan_deploy.errors import UsageError
 
 if TYPE_CHECKING:
-    from stargan_deploy.batch.plan import ImageOptions
     from stargan_deploy.batch.run import BatchRequest
-    from stargan_deploy.inference.choose import RuntimeRequest
+    from stargan_deploy.inference.find import ModelFile
 
 
 def batch(
@@ -46,72 +54,46 @@ def batch(
     gallery: options.Gallery = False,
     dry_run: DryRun = False,
     json_output: Json = False,
-    quiet: Quiet = False,  # noqa: ARG001 - its callback silences
+    quiet: Quiet = False,
 ) -> None:
     """Translate a photo or a folder of photos.
 
     JPEG, PNG and WebP files keep their format, others become PNG. A broken file is reported and
     does not stop the rest; the exit code is 0 only if all succeeded, else 10.
     """
-    from stargan_deploy.batch.plan import make_job
-    from stargan_deploy.batch.resume import ResumePolicy
-    from stargan_deploy.batch.run import BatchRequest, Pages
     from stargan_deploy.inference.find import find_model
 
-    found = find_model(model)
-    images = _image_options(fit, size, faces, without_face, strength, keep)
-    places: dict[str, Any] = {"input": input_, "output": output, "naming": name, "shard": shard}
-    words: dict[str, Any] = {"targets": attrs or [], "direction": direction, "source": source}
-    request = BatchRequest(
-        job=make_job(found.card, **places, **words, options=images),
-        model=found,
-        runtime=_runtime_request(backend, device, precision, weights, batch_size, dry_run),
-        policy=ResumePolicy(resume=resume or watch, changed=changed, overwrite=overwrite),
-        disk_wait_s=disk_wait,
-        ray=ray,
-        pages=Pages(grid=grid, gallery=gallery),
-    )
+    typed = locals()
+    request = _request(find_model(model), typed)
     (_watch if watch else _run)(request, dry_run=dry_run, json_output=json_output)
 
 
-def _image_options(
-    fit: options.FitOption,
-    size: options.Size,
-    faces: options.Faces,
-    without_face: options.WithoutFace,
-    strength: str,
-    keep: str,
-) -> "ImageOptions":
-    from stargan_deploy.batch.plan import ImageOptions
+def _request(model: "ModelFile", typed: Mapping[str, Any]) -> "BatchRequest":
+    from stargan_deploy.batch.plan import ImageOptions, make_job
+    from stargan_deploy.batch.resume import ResumePolicy
+    from stargan_deploy.batch.run import BatchRequest, Pages
 
-    return ImageOptions(
-        fit=fit,
-        size=size,
-        faces=faces,
-        without_face=without_face,
-        strengths=_strengths(strength),
-        keep=frozenset(word.strip() for word in keep.split(",") if word.strip()),
+    keep = frozenset(word.strip() for word in typed["keep"].split(",") if word.strip())
+    strengths = _strengths(typed["strength"])
+    job = make_job(
+        model.card,
+        input=typed["input_"],
+        output=typed["output"],
+        targets=typed["attrs"] or [],
+        direction=typed["direction"],
+        source=typed["source"],
+        options=settings(ImageOptions, typed, strengths=strengths, keep=keep),
+        naming=typed["name"],
+        shard=typed["shard"],
     )
-
-
-def _runtime_request(
-    backend: str,
-    device: Device,
-    precision: options.Precision,
-    weights: Weights,
-    batch_size: int,
-    dry_run: bool,
-) -> "RuntimeRequest":
-    from stargan_deploy.devices import parse_device
-    from stargan_deploy.inference.choose import RuntimeRequest
-
-    return RuntimeRequest(
-        backend=backend,
-        device=parse_device(device) if device else None,
-        precision=precision,
-        weights=weights,
-        batch_size=batch_size,
-        dry_run=dry_run,
+    return BatchRequest(
+        job=job,
+        model=model,
+        runtime=runtime_request(typed),
+        policy=settings(ResumePolicy, typed, resume=typed["resume"] or typed["watch"]),
+        disk_wait_s=typed["disk_wait"],
+        ray=typed["ray"],
+        pages=settings(Pages, typed),
     )
 
 

@@ -5,8 +5,10 @@ from typing import Annotated, Literal
 
 import typer
 
-PICTURES, SAFETY, SCALE, PAGES = (
-    "Pictures",
+from stargan_deploy.backends.registry import runtime_names
+
+IMAGES, SAFETY, SCALE, PAGES = (
+    "Images",
     "Interrupted and repeated runs",
     "Many machines",
     "Pages",
@@ -25,8 +27,8 @@ Attrs = Annotated[
     list[str] | None,
     typer.Option(
         metavar="TARGET",
-        help="Blond_Hair; Blond_Hair,Young; -Male; flip:Smiling. Given several times, every photo "
-        "is translated to each, in a folder of its own.",
+        help="Blond_Hair; Blond_Hair,Young; -Male; flip:Smiling. If given several times, photos "
+        "are translated to each target, in separate folders.",
         show_default=False,
     ),
 ]
@@ -42,21 +44,21 @@ Output = Annotated[
     typer.Option(
         "--output",
         "-o",
-        help="Folder for the pictures, which keep the tree of the photos, report.json and "
-        "manifest.jsonl.",
+        help="Folder for the translated images, mirroring the input folder structure, and for "
+        "report.json and manifest.jsonl.",
     ),
 ]
 Backend = Annotated[
     str,
     typer.Option(
-        help="auto (the fastest that is proven here), eager, compile, onnx, openvino, pt2 or trt; "
-        "a checkpoint is exported for the last four first, and kept in the cache."
+        help=f"auto (the fastest that is proven here), {', '.join(runtime_names())}. A checkpoint "
+        "is exported to the cache first where the backend needs it."
     ),
 ]
 Precision = Annotated[
     Literal["fp32", "fp16", "bf16", "int8"] | None,
     typer.Option(
-        help="Of a checkpoint, what its convolutions compute in.",
+        help="Compute precision when running a checkpoint directly, or of its export.",
         show_default="the backend's default",
     ),
 ]
@@ -68,16 +70,14 @@ Source = Annotated[
         "(file,Attr1,Attr2,...) or a CelebA attribute list.",
     ),
 ]
-BatchSize = Annotated[
-    int, typer.Option(help="Pictures a call of the engine, which is always filled up to it.")
-]
+BatchSize = Annotated[int, typer.Option(help="Batch size; smaller batches are padded to it.")]
 Strength = Annotated[
     str,
     typer.Option(
         metavar="0..1.5",
-        help="How far to go from the photo's own labels to the target's; several, such as "
-        "0.5,1,1.5, give a strip that begins with the photo.",
-        rich_help_panel=PICTURES,
+        help="How far to go from the photo's own labels (0) to the target's (1). Several values, "
+        "for example 0.5,1,1.5, give a strip that begins with the photo.",
+        rich_help_panel=IMAGES,
     ),
 ]
 Faces = Annotated[
@@ -86,67 +86,67 @@ Faces = Annotated[
         help="Find faces, align and translate them, and blend them back into the whole photo; "
         "needs the extra [faces].",
         show_default="off: a photo is one face",
-        rich_help_panel=PICTURES,
+        rich_help_panel=IMAGES,
     ),
 ]
 WithoutFace = Annotated[
     Literal["skip", "copy"],
     typer.Option(
-        help="What becomes of photos in which --faces finds none; they are reported too.",
-        rich_help_panel=PICTURES,
+        help="What to do with photos in which --faces finds none; they are listed in the report.",
+        rich_help_panel=IMAGES,
     ),
 ]
 FitOption = Annotated[
     Literal["crop", "pad", "stretch"],
     typer.Option(
         "--fit",
-        help="crop: the centre square, as in training. pad: all of the photo, filled up to a "
-        "square that is cut off again. stretch: all of it, pressed into a square and back.",
-        rich_help_panel=PICTURES,
+        help="crop: the centre square, as in training. pad: the whole photo, padded to a square "
+        "and cropped back. stretch: the whole photo, resized to a square and back.",
+        rich_help_panel=IMAGES,
     ),
 ]
 Size = Annotated[
     int | None,
     typer.Option(
-        help="Side of the pictures in pixels, where the model's graph takes several.",
+        help="Side of the translated images in pixels, if the model takes several sizes.",
         show_default="the size of training",
-        rich_help_panel=PICTURES,
+        rich_help_panel=IMAGES,
     ),
 ]
 Keep = Annotated[
     str,
     typer.Option(
         metavar="exif,icc",
-        help="Metadata to take over from the photos. Without icc, colours become sRGB. That a "
-        "picture was edited by AI is always noted in it.",
+        help="Metadata to copy from the photos. Without icc, colours are converted to sRGB. Images "
+        "are always marked as edited by AI.",
         show_default="none",
-        rich_help_panel=PICTURES,
+        rich_help_panel=IMAGES,
     ),
 ]
 Name = Annotated[
     str | None,
     typer.Option(
         metavar="TEMPLATE",
-        help="Names of the pictures below --output, such as {folder}/{stem}-{target}{suffix}; also "
-        "{name}. An ending such as .png sets the format.",
-        show_default="the photo's, in a folder for each of several targets",
-        rich_help_panel=PICTURES,
+        help="Names of the images below --output, for example {folder}/{stem}-{target}{suffix}; "
+        "{name} is the photo's file name. A suffix like .png sets the format.",
+        show_default="the photo's, in one folder per target if there are several",
+        rich_help_panel=IMAGES,
     ),
 ]
 Resume = Annotated[
     bool,
-    typer.Option("--resume", help="Do what an earlier run left undone.", rich_help_panel=SAFETY),
+    typer.Option("--resume", help="Continue an interrupted run.", rich_help_panel=SAFETY),
 ]
 Changed = Annotated[
     Literal["refuse", "redo"],
     typer.Option(
-        help="What --resume does where model, targets, options or a photo have changed.",
+        help="What --resume does if the model, targets, options or a photo have changed.",
         rich_help_panel=SAFETY,
     ),
 ]
 Overwrite = Annotated[
     bool,
-    typer.Option("--overwrite", help="Replace files that are in the way.", rich_help_panel=SAFETY),
+    typer.Option("--overwrite", help="Overwrite existing output files.", rich_help_panel=SAFETY),
 ]
 DiskWaitS = Annotated[
     float,
@@ -154,7 +154,7 @@ DiskWaitS = Annotated[
         "--disk-wait",
         metavar="SECONDS",
         min=0,
-        help="How long to wait for space when the disk is full.",
+        help="How long to wait for free space when the disk is full.",
         rich_help_panel=SAFETY,
     ),
 ]
@@ -162,7 +162,7 @@ Watch = Annotated[
     bool,
     typer.Option(
         "--watch",
-        help="Go on watching the folder for new photos, until Ctrl-C.",
+        help="Keep watching the folder for new photos, until Ctrl-C.",
         rich_help_panel=SCALE,
     ),
 ]
@@ -171,7 +171,7 @@ ShardOption = Annotated[
     typer.Option(
         "--shard",
         metavar="I/N",
-        help="Do only the I-th of N parts; the parts need not know of one another.",
+        help="Process only the I-th of N parts, for independent machines.",
         show_default="all",
         rich_help_panel=SCALE,
     ),
@@ -181,24 +181,24 @@ RayAddress = Annotated[
     typer.Option(
         "--ray",
         metavar="ADDRESS|local",
-        help="Work on a Ray cluster, whose machines see the same files; needs the extra [ray].",
+        help="Run on a Ray cluster whose machines see the same files; needs the extra [ray].",
         show_default="off",
         rich_help_panel=SCALE,
     ),
 ]
 Grid = Annotated[
     bool,
-    typer.Option("--grid", help="Contact sheets of all photos.", rich_help_panel=PAGES),
+    typer.Option("--grid", help="Write contact sheets of all photos.", rich_help_panel=PAGES),
 ]
 Gallery = Annotated[
     bool,
-    typer.Option("--gallery", help="One HTML file of before and after.", rich_help_panel=PAGES),
+    typer.Option("--gallery", help="Write a page with before and after.", rich_help_panel=PAGES),
 ]
 Direction = Annotated[
     str | None,
     typer.Option(
         metavar="a2b|b2a",
-        help="Of a model that goes both ways, which.",
+        help="Which direction to translate, for models that have two.",
         show_default="the only one",
     ),
 ]

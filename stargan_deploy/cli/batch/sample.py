@@ -5,9 +5,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stargan_deploy.cli.batch.options import Backend, Precision
+from stargan_deploy.cli.batch.options import Backend, BatchSize, Precision
 from stargan_deploy.cli.console import say, show, show_json
-from stargan_deploy.cli.options import Device, DryRun, Json, Quiet, Weights
+from stargan_deploy.cli.options import (
+    Device,
+    DryRun,
+    Json,
+    Quiet,
+    Weights,
+    runtime_request,
+    settings,
+)
 
 if TYPE_CHECKING:
     from stargan_deploy.inference.choose import ChosenModel
@@ -15,8 +23,8 @@ if TYPE_CHECKING:
     from stargan_deploy.inference.sampler import SampleRequest
 
 NOT_THE_DEMO = (
-    "the demo model translates faces; train a model that makes pictures from noise first, such as "
-    "with: stargan-deploy train train/gan.toml --data DIR (MNIST's files)"
+    "the demo model translates faces; train a model that makes images from noise first, for "
+    "example with: stargan-deploy train train/gan.toml --data DIR (MNIST's files)"
 )
 
 
@@ -28,72 +36,62 @@ def sample(
             show_default="the newest run's newest checkpoint; without a run, train one first",
         ),
     ] = None,
-    count: Annotated[int, typer.Option(help="Number of pictures.")] = 64,
-    seed: Annotated[int, typer.Option(help="Decides the pictures, on every runtime.")] = 0,
+    count: Annotated[int, typer.Option(help="Number of images.")] = 64,
+    seed: Annotated[int, typer.Option(help="Decides the images, on every backend.")] = 0,
     label: Annotated[
-        str | None, typer.Option(help="Class of all pictures.", show_default="all in turn")
+        str | None, typer.Option(help="Class of all images.", show_default="all in turn")
     ] = None,
     interpolate: Annotated[
-        bool, typer.Option("--interpolate", help="Lead from one picture to another.")
+        bool, typer.Option("--interpolate", help="Interpolate from one image to another.")
     ] = False,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for the pictures and grid.png.")
+        Path, typer.Option("--output", "-o", help="Folder for the images and grid.png.")
     ] = Path("sampled"),
     backend: Backend = "auto",
-    batch_size: Annotated[int, typer.Option(help="Pictures a call of the engine.")] = 16,
+    batch_size: BatchSize = 16,
     device: Device = None,
     precision: Precision = None,
     weights: Weights = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the pictures of an earlier sampling.")
+        bool, typer.Option("--overwrite", help="Replace the images of an earlier sampling.")
     ] = False,
     dry_run: DryRun = False,
     json_output: Json = False,
-    quiet: Quiet = False,  # noqa: ARG001 - its callback silences
+    quiet: Quiet = False,
 ) -> None:
-    """Makes pictures from noise, with a model that does: gan, dcgan, cgan, progan."""
-    from stargan_deploy.devices import parse_device
-    from stargan_deploy.inference.choose import RuntimeRequest, resolve_runtime
+    """Make images from noise, with a gan, dcgan, cgan or progan model."""
+    from stargan_deploy.inference.choose import resolve_runtime
     from stargan_deploy.inference.find import find_model
     from stargan_deploy.inference.sample_folder import SampledFolder
     from stargan_deploy.inference.sampler import SampleRequest, check_request
 
-    request = SampleRequest(count=count, seed=seed, label=label, interpolate=interpolate)
+    typed = locals()
+    request = settings(SampleRequest, typed)
     found = find_model(model, not_the_demo=NOT_THE_DEMO)
     check_request(found.card, request)
     folder = SampledFolder(path=output, count=count)
     folder.check(overwrite=overwrite)
-    runtime = RuntimeRequest(
-        backend=backend,
-        device=parse_device(device) if device else None,
-        precision=precision,
-        weights=weights,
-        batch_size=batch_size,
-        dry_run=dry_run,
-    )
-    chosen = resolve_runtime(found, runtime, num_images=count)
+    chosen = resolve_runtime(found, runtime_request(typed), num_images=count)
     if dry_run:
         _check_opens(chosen)
     else:
-        _make_pictures(chosen, request, folder)
+        _write_images(chosen, request, folder)
     if json_output:
         pictures = [str(path) for path in folder.images]
         show_json(
             {"model": str(found.path), "seed": seed, "dry_run": dry_run, "pictures": pictures}
         )
     else:
-        show(f"{'would write' if dry_run else 'wrote'} {count} pictures and {folder.grid}")
+        show(f"{'would write' if dry_run else 'wrote'} {count} images and {folder.grid}")
 
 
 def _check_opens(chosen: "ChosenModel") -> None:
-    """Finds out whether a dry run's model could be opened, unless it is yet to be exported."""
+    """Check whether a dry run's model could be opened, unless it is yet to be exported."""
     if chosen.path.is_file():
         chosen.open()
 
 
-def _make_pictures(
-    chosen: "ChosenModel", request: "SampleRequest", folder: "SampledFolder"
-) -> None:
+def _write_images(chosen: "ChosenModel", request: "SampleRequest", folder: "SampledFolder") -> None:
     from stargan_deploy.inference.sampler import Sampler
 
     with chosen.open() as runtime:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from stargan_deploy.backends.registry import runtime_names
 from stargan_deploy.cli.console import is_quiet, say, show, show_json
 from stargan_deploy.cli.options import Device, Json, Quiet
 from stargan_deploy.errors import ConfigError, UsageError
@@ -23,7 +24,7 @@ Recipe = Annotated[
     Path | None,
     typer.Argument(
         metavar="RECIPE.toml",
-        help="What to measure, such as benchmarks/cpu.toml.",
+        help="What to measure, for example benchmarks/cpu.toml.",
         show_default="everything usable here, in under 5 minutes on two cores",
     ),
 ]
@@ -31,8 +32,8 @@ Model = Annotated[
     str | None,
     typer.Option(
         metavar="FILE",
-        help="Checkpoint, a run's folder, or an artefact; `untrained` is the paper's full-size "
-        "networks with random weights.",
+        help="Checkpoint, a run's folder, or an artefact; `untrained` stands for the paper's "
+        "full-size networks with random weights.",
         show_default="the newest run's newest checkpoint, else the demo model",
     ),
 ]
@@ -40,7 +41,7 @@ Backends = Annotated[
     str | None,
     typer.Option(
         metavar="LIST",
-        help="eager,compile,onnx,openvino,pt2,trt",
+        help=",".join(runtime_names()),
         show_default="all that compute on the device",
     ),
 ]
@@ -56,18 +57,18 @@ EntryPoints = Annotated[
     str | None,
     typer.Option(
         metavar="LIST",
-        help="Which of the model's ways to make pictures, such as a2b,b2a.",
+        help="Entry points that make images, for example a2b,b2a.",
         show_default="all",
     ),
 ]
 BatchSizes = Annotated[
-    str | None, typer.Option(metavar="LIST", help="Such as 1,8,32.", show_default="1,8")
+    str | None, typer.Option(metavar="LIST", help="For example 1,8,32.", show_default="1,8")
 ]
 Sizes = Annotated[
     str | None,
     typer.Option(
         metavar="LIST",
-        help="Sides of the images in pixels, such as 128,256.",
+        help="Sides of the images in pixels, for example 128,256.",
         show_default="the size of training",
     ),
 ]
@@ -81,7 +82,7 @@ Out = Annotated[
 ]
 Budget = Annotated[
     float | None,
-    typer.Option(metavar="SECONDS", help="For all timing together.", show_default="120"),
+    typer.Option(metavar="SECONDS", help="Total time for timing.", show_default="120"),
 ]
 
 
@@ -99,9 +100,9 @@ def bench(
     json_output: Json = False,
     quiet: Quiet = False,  # noqa: ARG001 - its callback silences
 ) -> None:
-    """Measures latency, throughput and picture error of every backend on this machine.
+    """Measure latency, throughput and image error of every backend on this machine.
 
-    Two results are compared with: stargan-deploy bench compare A.json B.json
+    To compare two results: stargan-deploy bench compare A.json B.json
     """
     typed = {
         "model": model,
@@ -115,7 +116,7 @@ def bench(
     }
     config = _read_config(recipe, {k: v for k, v in typed.items() if v is not None})
     chosen = _find(config.model)
-    _check_wishes(config, chosen)
+    _check_requested(config, chosen)
     folder = out or RESULTS / f"{datetime.now():%Y%m%d-%H%M%S}"
     with _result_folder(folder):
         results = _measure(config, chosen)
@@ -130,7 +131,7 @@ def bench(
 
 
 def _read_config(recipe: Path | None, typed: dict[str, Any]) -> "SuiteConfig":
-    """A recipe's settings, with what was typed in their place.
+    """A recipe's settings, overridden by the options.
 
     Raises:
         ConfigError: a recipe that is not TOML, or settings that do not fit.
@@ -145,8 +146,8 @@ def _read_config(recipe: Path | None, typed: dict[str, Any]) -> "SuiteConfig":
         raise ConfigError(f"{recipe}: {error}" if recipe else str(error)) from error
 
 
-def _check_wishes(config: "SuiteConfig", model: "ModelFile") -> None:
-    """Refuses what the model does not have before anything is made.
+def _check_requested(config: "SuiteConfig", model: "ModelFile") -> None:
+    """Refuse what the model does not have before anything is built.
 
     Raises:
         UsageError: an entry point or a size of images that it lacks.
@@ -190,7 +191,7 @@ def _say() -> Callable[[str], None]:
 
 @contextmanager
 def _result_folder(folder: Path) -> Iterator[None]:
-    """Makes a folder before minutes of measuring; takes it away where nothing came of them.
+    """Make a folder before minutes of measuring; removes it again if they fail.
 
     Raises:
         UsageError: the folder is a file.

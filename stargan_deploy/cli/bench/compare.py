@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from stargan_deploy.benchmarking.compare import Comparison, RowComparison
 
 REGRESSION = 1
-"""Exit code when a row became slower beyond what is allowed."""
+"""Exit code when a row became slower than allowed."""
 
 STYLES = {"regression": "bold red", "slower": "yellow", "faster": "green"}
 
@@ -30,8 +30,8 @@ FailOver = Annotated[
     str,
     typer.Option(
         metavar="SHARE",
-        help="How much slower a row may become, such as 5% or 0.05. A difference inside the noise, "
-        "which is at least 5%, never fails.",
+        help="How much slower a row may become, for example 5% or 0.05. A difference within the "
+        "noise, which is at least 5%, never fails.",
     ),
 ]
 
@@ -43,7 +43,7 @@ def compare(
     json_output: Json = False,
     quiet: Quiet = False,  # noqa: ARG001 - its callback silences
 ) -> None:
-    """Compares two benchmark runs, with intervals; exit code 1 on a regression."""
+    """Compare two benchmark runs, with intervals; the exit code is 1 on a regression."""
     from stargan_deploy.benchmarking.compare import compare as compare_runs
     from stargan_deploy.benchmarking.results import load_results
     from stargan_deploy.config import to_mapping
@@ -61,7 +61,7 @@ def compare(
 
 
 def parse_share(text: str) -> float:
-    """Reads "5%" or "0.05" as 0.05.
+    """Read "5%" or "0.05" as 0.05.
 
     Raises:
         UsageError: neither a percentage nor a number from 0 to below 1.
@@ -70,7 +70,7 @@ def parse_share(text: str) -> float:
     number = float(match[1]) if match else None
     is_percent = bool(match and match[2])
     if number is None or (number >= 1 and not is_percent):
-        raise UsageError(f"--fail-over takes a share such as 5% or 0.05, not {text!r}")
+        raise UsageError(f"--fail-over takes a share like 5% or 0.05, not {text!r}")
     return number / 100 if is_percent else number
 
 

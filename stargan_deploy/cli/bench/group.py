@@ -4,15 +4,15 @@ from typing import Any
 
 from typer.core import TyperGroup
 
+MEASURE = "run"
+"""Name of the command that measures; it need not be typed."""
+
 
 class BenchGroup(TyperGroup):
-    """Takes `bench`, `bench RECIPE.toml ...` and `bench --help` as words for measuring."""
-
-    MEASURE = "run"
-    """Name of the command that measures; nobody has to type it."""
+    """Treats `bench`, `bench RECIPE.toml ...` and `bench --help` as the command that measures."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Puts in the name that was left out."""
+        """Insert the omitted name of the command."""
         if not args or args[0] not in self.commands:
-            args = [self.MEASURE, *args]
+            args = [MEASURE, *args]
         return super().parse_args(ctx, args)

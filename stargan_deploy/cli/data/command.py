@@ -22,13 +22,13 @@ data = typer.Typer(
 )
 
 MAX_COLUMNS = 8
-"""Labels in the table of co-occurrence, which is as wide as their names."""
+"""Labels shown in the table of co-occurrence, which is as wide as their names."""
 
 MAX_NAMED = 3
-"""Broken images that the error names."""
+"""Broken images named in the error."""
 
 MAX_LISTED = 20
-"""Broken images that the report names."""
+"""Broken images listed in the report."""
 
 
 @data.command()
@@ -45,7 +45,7 @@ def check(
     json_output: Json = False,
     quiet: Quiet = False,  # noqa: ARG001 - its callback silences
 ) -> None:
-    """Reports on a data folder: layout, images, sizes, labels, broken files."""
+    """Show what a data folder holds: layout, images, sizes, labels, broken files."""
     from stargan_deploy.cli.progress import progress
     from stargan_deploy.config import to_mapping
     from stargan_deploy.data.inspect.check import check_folder
@@ -66,7 +66,7 @@ def download(
     folder: Annotated[Path, typer.Argument(help="A new folder for it.")],
     quiet: Quiet = False,  # noqa: ARG001 - its callback silences
 ) -> None:
-    """Downloads a data set: CelebA through torchvision, about 1.4 GB from Google Drive."""
+    """Download a data set: CelebA through torchvision, about 1.4 GB from Google Drive."""
     from stargan_deploy.data.inspect.download import download_celeba
 
     say(f"{name}: for non-commercial research only, by the terms of its makers")
@@ -119,7 +119,7 @@ def _noun(report: "FolderReport") -> str:
 
 
 def _part_line(part: "Part", noun: str) -> str:
-    """A split, or a domain of one."""
+    """A line for a split, or for a domain of a split."""
     domain = f"{part.domain} ({Path(part.folder).name}): " if part.domain else ""
     sizes = ", ".join(f"{_size(size)} ({size.num_images:,})" for size in part.sizes)
     broken = f", {part.num_broken:,} broken" if part.num_broken else ""
@@ -159,13 +159,13 @@ def _count_lines(report: "FolderReport") -> list[str]:
 
 
 def _excludes_itself(report: "FolderReport") -> bool:
-    """Whether no image carries two labels, as with domains."""
+    """Whether no image has two labels, as with domains."""
     pairs = ((a, b) for a in report.labels for b in report.labels if a != b)
     return not any(report.together[a][b] for a, b in pairs)
 
 
 def _table_lines(report: "FolderReport") -> list[str]:
-    """How many images carry two labels at once: those that a training takes, or the first ones."""
+    """How many images have two labels at once: the paper's labels, or the first ones."""
     from stargan_deploy.data.layouts.listed import PAPER_ATTRIBUTES
 
     of_paper = len(report.labels) > MAX_COLUMNS and set(PAPER_ATTRIBUTES) <= set(report.labels)

@@ -14,28 +14,26 @@ def convert(
         Path, typer.Argument(metavar="G.ckpt", help="Official generator checkpoint.")
     ],
     attrs: Annotated[
-        str, typer.Option(help="Attribute names in the order of training: Black_Hair,...,Young")
+        str, typer.Option(help="Attribute names in the order of training: Black_Hair,...,Young.")
     ],
     discriminator: Annotated[
         Path | None, typer.Option(help="Official discriminator checkpoint (D.ckpt).")
     ] = None,
     image_size: Annotated[
         int | None,
-        typer.Option(help="Side of the training images.", show_default="read off D, else 128"),
+        typer.Option(help="Side of the training images.", show_default="derived from D, else 128"),
     ] = None,
     crop_size: Annotated[
-        int, typer.Option(help="Side of the centre crop of training, in pixels; 0 for none.")
+        int, typer.Option(help="Side of the centre crop in training, in pixels; 0 for none.")
     ] = 178,
     domains: Annotated[
-        bool, typer.Option("--domains", help="The labels are one-hot domains, as of RaFD.")
+        bool, typer.Option("--domains", help="The labels are one-hot domains, as for RaFD.")
     ] = False,
-    out: Annotated[Path, typer.Option(help="Where the checkpoint goes.")] = Path(
-        "model.safetensors"
-    ),
+    out: Annotated[Path, typer.Option(help="Checkpoint to write.")] = Path("model.safetensors"),
     json_output: Json = False,
     quiet: Quiet = False,  # noqa: ARG001 - its callback silences
 ) -> None:
-    """Turns an official StarGAN checkpoint into one of ours."""
+    """Convert an official StarGAN checkpoint into one that the other commands take."""
     from stargan_deploy.errors import UsageError
     from stargan_deploy.families.base import OfficialOptions
     from stargan_deploy.families.convert import convert_official
@@ -43,7 +41,7 @@ def convert(
     if image_size is not None and image_size < 1:
         raise UsageError(f"--image-size must be at least 1, not {image_size}")
     if out.resolve() in {p.resolve() for p in (generator, discriminator) if p}:
-        raise UsageError(f"--out {out} would overwrite the checkpoint that is converted")
+        raise UsageError(f"--out {out} would overwrite the checkpoint being converted")
     card = convert_official(
         generator,
         out,
@@ -57,7 +55,7 @@ def convert(
     )
     size = card.preprocessing.image_size
     if discriminator is None:
-        say("no discriminator given: the source labels of photos cannot be predicted")
+        say("no discriminator given: the model cannot predict the source labels of photos")
         if image_size is None:
             say(f"image size: {size} (the official default; --image-size changes it)")
     if json_output:

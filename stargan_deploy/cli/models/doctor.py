@@ -18,13 +18,13 @@ def doctor(
     backend: Annotated[
         str | None,
         typer.Option(
-            help="Try this one only; exit code 7 if it is not usable.", show_default="all"
+            help="Try only this one; the exit code is 7 if it is not usable.", show_default="all"
         ),
     ] = None,
     json_output: Json = False,
     quiet: Quiet = False,  # noqa: ARG001 - its callback silences
 ) -> None:
-    """Tries every backend on a one-layer graph; says which are usable, and how to mend the rest.
+    """Try every backend on a one-layer graph; say which are usable and how to fix the rest.
 
     The exit code is 0 whenever the table could be made, unless --backend asks for one.
     """
@@ -48,7 +48,7 @@ def doctor(
 
 
 def _examine(names: list[str]) -> list["Finding"]:
-    """Tries backends one after the other, so that none has to share the cores."""
+    """Try backends one after the other, so that each has all cores."""
     from stargan_deploy.backends.doctor import examine
 
     findings = []
@@ -69,7 +69,7 @@ def _machine_lines(machine: "Machine") -> list[str]:
 
 
 def _table(findings: list["Finding"]) -> list[str]:
-    """A row a backend, and below it the remedy where there is something to mend."""
+    """A row per backend, and below it the remedy if there is something to fix."""
     rows = [HEADINGS, *map(_row, findings)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
     first, *others = (
@@ -79,7 +79,7 @@ def _table(findings: list["Finding"]) -> list[str]:
     indent = " " * (widths[0] + 2)
     lines = [first]
     for finding, line in zip(findings, others, strict=True):
-        lines += [line, *([f"{indent}to mend it: {finding.remedy}"] if finding.remedy else [])]
+        lines += [line, *([f"{indent}to fix it: {finding.remedy}"] if finding.remedy else [])]
     return lines
 
 

@@ -21,7 +21,7 @@ from stargan_deploy.cli.models.export_options import (
     Report,
     Stochastic,
 )
-from stargan_deploy.cli.options import DryRun, Json, Quiet, Weights
+from stargan_deploy.cli.options import DryRun, Json, Quiet, Weights, settings
 
 if TYPE_CHECKING:
     from stargan_deploy.export.export import ExportResult
@@ -47,9 +47,9 @@ def export(
     optimization_level: OptimizationLevel = None,
     dry_run: DryRun = False,
     json_output: Json = False,
-    quiet: Quiet = False,  # noqa: ARG001 - its callback silences
+    quiet: Quiet = False,
 ) -> None:
-    """Exports a checkpoint, and proves the result equal to PyTorch before it appears.
+    """Export a checkpoint, and prove the result equal to PyTorch before it appears.
 
     \b
     --format    --precision         makes
@@ -60,27 +60,13 @@ def export(
     triton      fp32 fp16      int8 NAME/ (in a Triton model repository)
 
     There are no other combinations. INT8 is calibrated on photos.
-    """  # noqa: D301 - backspace is how typer is told to keep the lines
+    """  # noqa: D301 - a backspace makes typer keep the line breaks
     from stargan_deploy.backends.exporter import EngineOptions
     from stargan_deploy.export.plan import ExportOptions
     from stargan_deploy.inference.find import find_model_path
 
-    engine = EngineOptions(
-        provider=provider, opt_batch=opt_batch, optimization_level=optimization_level
-    )
-    options = ExportOptions(
-        format=format_,
-        precision=precision,
-        weights=weights,
-        io=io,
-        device=device,
-        max_batch=max_batch,
-        max_size=max_size,
-        calibration=calibration,
-        images=images,
-        stochastic=stochastic,
-        engine=engine,
-    )
+    typed = locals()
+    options = settings(ExportOptions, typed, format=format_, engine=settings(EngineOptions, typed))
     plan = _plan(find_model_path(checkpoint), out, options)
     _say_what_is_taken(plan)
     if dry_run:
@@ -109,7 +95,7 @@ def _run_export(plan: "ExportPlan", report: Path | None, json_output: bool) -> N
     else:
         _show_result(plan, result, replaced)
     if report is not None:
-        say(f"the worst pictures are in {report}")
+        say(f"the worst images are in {report}")
 
 
 def _say_what_is_taken(plan: "ExportPlan") -> None:

@@ -1,4 +1,4 @@
-"""The options of `stargan-deploy export`: long to spell out, and nothing else."""
+"""The options of `stargan-deploy export`."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,16 +15,18 @@ Checkpoint = Annotated[
         show_default="the newest run's newest checkpoint, else the demo model",
     ),
 ]
-Format = Annotated[str, typer.Option("--format", help="What to make; see above.")]
+Format = Annotated[str, typer.Option("--format", help="Format to export to; see above.")]
 Precision = Annotated[
     str | None,
-    typer.Option(help="What convolutions compute in; see above.", show_default="fp32; trt: fp16"),
+    typer.Option(
+        help="Compute precision of the convolutions; see above.", show_default="fp32; trt: fp16"
+    ),
 ]
 Out = Annotated[
     str | None,
     typer.Option(
         metavar="PATH",
-        help="File to write, or a folder if it is one or ends in /; for triton, the model "
+        help="File to write, or a folder if it exists or ends in /; for triton, the model "
         "repository.",
         show_default="./exports/<name of the run or checkpoint>",
     ),
@@ -32,17 +34,18 @@ Out = Annotated[
 ImageIO = Annotated[
     Literal["uint8", "float"],
     typer.Option(
-        help="Images of the graph: uint8 (RGB pixels, N,H,W,3) or float (N,3,H,W in [-1, 1])."
+        help="Images that the graph takes and gives: uint8 (RGB, N,H,W,3) or float (N,3,H,W in "
+        "[-1, 1])."
     ),
 ]
 MaxBatch = Annotated[
     int | None,
-    typer.Option(help="Greatest batch of the graph.", show_default="open; trt: 16"),
+    typer.Option(help="Largest batch that the graph must take.", show_default="open; trt: 16"),
 ]
 MaxSize = Annotated[
     int | None,
     typer.Option(
-        help="Greatest height and width in pixels, of models that take several.",
+        help="Largest height and width in pixels, for models that take several sizes.",
         show_default="open; trt: fixed at the size of training",
     ),
 ]
@@ -53,7 +56,7 @@ CalibrationPhotos = Annotated[
 ProofDevice = Annotated[
     str | None,
     typer.Option(
-        help="cpu or cuda: where to prove, and what pt2 compiles for.",
+        help="cpu or cuda: where to prove the export, and what pt2 compiles for.",
         show_default="all that are usable; pt2: a GPU if usable",
         rich_help_panel=PROOF_PANEL,
     ),
@@ -71,7 +74,7 @@ Report = Annotated[
     Path | None,
     typer.Option(
         metavar="DIR",
-        help="Save the worst picture beside its amplified difference.",
+        help="Folder for the worst image next to its amplified difference.",
         rich_help_panel=PROOF_PANEL,
     ),
 ]
@@ -85,8 +88,8 @@ Provider = Annotated[
 OptBatch = Annotated[
     int | None,
     typer.Option(
-        help="Batch that the engine is tuned for.",
-        show_default="the greatest",
+        help="Batch size that the engine is optimised for.",
+        show_default="the largest",
         rich_help_panel=ENGINE_PANEL,
     ),
 ]
@@ -100,7 +103,5 @@ OptimizationLevel = Annotated[
 ]
 Stochastic = Annotated[
     bool,
-    typer.Option(
-        "--stochastic", help="Of a model with dropout, its masks become inputs to be drawn."
-    ),
+    typer.Option("--stochastic", help="For models with dropout: export its masks as inputs."),
 ]

@@ -1,11 +1,11 @@
-"""What an ONNX file that this tool did not make says of itself."""
+"""Describes ONNX files that stargan-deploy did not export."""
 
 from pathlib import Path
 from typing import Any
 
 
 def read_foreign_graph(path: Path) -> dict[str, Any] | None:
-    """Reads a whole ONNX file that carries no card, be its weights inside it or beside it.
+    """Read an ONNX file without a card, whether its weights are inside it or in a file next to it.
 
     Returns:
         Plain values, as JSON holds them; None of any other file.
@@ -59,10 +59,10 @@ def _text(value: str | bytes) -> str:
 
 
 def graph_lines(graph: dict[str, Any]) -> list[tuple[str, str]]:
-    """What `read_foreign_graph` found, as a person reads it: what, and words."""
+    """The result of `read_foreign_graph` as lines: subject and text."""
     opsets = ", ".join(f"{domain} {version}" for domain, version in graph["opsets"].items())
     lines = [
-        ("card", "none: this ONNX file was not made by this tool; its graph says of itself:"),
+        ("card", "none: this ONNX file was not exported by stargan-deploy; its graph:"),
         ("made by", graph["made_by"] or "not stated"),
         ("opset", f"{opsets or 'not stated'}; IR version {graph['ir_version']}"),
         ("operators", f"{graph['num_operators']:,}"),

@@ -1,4 +1,4 @@
-"""`stargan-deploy info`: what a checkpoint or an artefact says of itself."""
+"""`stargan-deploy info`: shows the card of a checkpoint or an artefact."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from stargan_deploy.card.tensors import Dim, TensorSpec
 
 TRITON_CONFIG = "config.pbtxt"
-"""What makes a folder a model of Triton Inference Server."""
+"""File that marks a folder as a model of Triton Inference Server."""
 
 FIGURES = {
     "max_difference": "max difference in 8-bit levels",
     "mean_difference": "mean difference in 8-bit levels",
     "psnr_db": "PSNR in dB",
 }
-"""Figures of a verdict that need more words than their names."""
+"""Words for figures of a verdict whose names need some."""
 
 COLUMN = 12
 """Width of the first column, in letters."""
 
 Line = tuple[str, str]
-"""What a line is about, and what it says; lines without the first go on."""
+"""Subject and text of a line; the subject is empty where a line continues."""
 
 
 def info(
@@ -43,7 +43,7 @@ def info(
     json_output: Json = False,
     quiet: Quiet = False,  # noqa: ARG001 - its callback silences
 ) -> None:
-    """Prints the model card of a file: what it is, takes, gives, and how it was proven."""
+    """Show the model card of a file: what it is, takes and gives, and how it was proven."""
     from stargan_deploy.backends.registry import artefact_bytes
     from stargan_deploy.config import to_mapping
 
@@ -58,11 +58,11 @@ def info(
     for what, words in [("file", size), *lines]:
         show(one_line(f"{what:{COLUMN}} {words}").rstrip())
     if graph:
-        say("this tool runs files with a card only; it writes them with: stargan-deploy export")
+        say("only files with a card can be run; stargan-deploy export writes them")
 
 
 def _find(file: Path | None) -> Path:
-    """The file that carries the card; the folders of Triton's models are looked into."""
+    """The file that carries the card; inside the folder of a Triton model, its graph."""
     from stargan_deploy.inference.find import find_model_path
 
     if file is not None and file.name == TRITON_CONFIG:
@@ -76,11 +76,12 @@ def _find(file: Path | None) -> Path:
 
 
 def _newest_graph(model: Path) -> Path:
-    """The graph of the version that Triton serves, which is the one of the greatest number."""
+    """The graph of the version that Triton serves, which is the highest number."""
     graphs = [path for path in model.glob("*/model.onnx") if path.parent.name.isdecimal()]
     if not graphs:
         raise ModelError(
-            f"{model} is a Triton model without an ONNX graph (1/model.onnx); this tool's have one"
+            f"{model} is a Triton model without an ONNX graph (1/model.onnx), which every one that "
+            "stargan-deploy exports has"
         )
     return max(graphs, key=lambda path: int(path.parent.name))
 
@@ -104,7 +105,7 @@ def _are_one_export(models: list[Path]) -> bool:
 
 
 def _read(path: Path) -> tuple["ModelCard | None", dict[str, Any] | None]:
-    """The card of a file, or else what a foreign ONNX file says of its graph.
+    """The card of a file, or the contents of a foreign ONNX graph.
 
     Raises:
         ModelError: neither is there.
@@ -128,7 +129,7 @@ def _card_lines(card: "ModelCard", path: Path) -> list[Line]:
         *_label_lines(card),
         *_image_lines(card),
     ]
-    for name, point in sorted(card.entry_points.items(), key=_pictures_first):
+    for name, point in sorted(card.entry_points.items(), key=_images_first):
         lines += [("", ""), *_point_lines(name, point)]
     lines.append(("", ""))
     if card.precision:
@@ -167,7 +168,7 @@ def _point_lines(name: str, point: "EntryPoint") -> list[Line]:
     ]
 
 
-def _pictures_first(entry: tuple[str, "EntryPoint"]) -> bool:
+def _images_first(entry: tuple[str, "EntryPoint"]) -> bool:
     return not any(spec.kind == "image" for spec in entry[1].outputs)
 
 
@@ -189,15 +190,15 @@ def _limits(dim: "Dim") -> str:
 def _proof_lines(card: "ModelCard") -> list[Line]:
     lines = []
     if card.unverified or not card.verdicts:
-        lines.append(("unverified", card.unverified or "nobody has compared it with PyTorch"))
+        lines.append(("unverified", card.unverified or "not compared with PyTorch"))
     if card.unverified and card.verdicts:
-        lines.append(("", "the verdicts that follow are those of the ONNX graph it was made from"))
+        lines.append(("", "the following verdicts are those of the ONNX graph it was made from"))
     lines += [line for verdict in card.verdicts for line in _verdict_lines(verdict)]
     return [*lines, ("", "")]
 
 
 def _verdict_lines(verdict: "Verdict") -> list[Line]:
-    """Figures with their limits, and what was compared where."""
+    """Figures with their limits, and the cases that were compared."""
     machine = f", {verdict.machine}" if verdict.machine else ""
     speed = f"{verdict.speedup:.1f}x as fast as eager; " if verdict.speedup is not None else ""
     return [

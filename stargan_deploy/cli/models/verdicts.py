@@ -1,4 +1,4 @@
-"""Words for what a proof showed."""
+"""Verdicts of a proof in words."""
 
 from collections.abc import Iterable
 
@@ -7,10 +7,10 @@ from stargan_deploy.cli.console import show
 
 
 def show_verdicts(verdicts: Iterable[Verdict], *, unverified: str | None = None) -> None:
-    """Prints a line for each verdict, those on images first.
+    """Print a line for each verdict, those on images first.
 
     Args:
-        verdicts: what was found.
+        verdicts: the results.
         unverified: why the artefact itself could not run; the verdicts are its source graph's.
     """
     from stargan_deploy.export.proof.compare import describe

@@ -18,8 +18,8 @@ def verify(
     checkpoint: Annotated[
         Path | None,
         typer.Option(
-            help="What it was exported from.",
-            show_default="found by content beside the file, in ./runs, or in the package",
+            help="Checkpoint that it was exported from.",
+            show_default="found by content next to the file, in ./runs, or in the package",
         ),
     ] = None,
     images: Annotated[
@@ -28,16 +28,18 @@ def verify(
     ] = None,
     report: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Save the worst picture beside its amplified difference."),
+        typer.Option(
+            metavar="DIR", help="Folder for the worst image next to its amplified difference."
+        ),
     ] = None,
     device: Device = None,
     json_output: Json = False,
     quiet: Quiet = False,  # noqa: ARG001 - its callback silences
 ) -> None:
-    """Compares an artefact with PyTorch on this machine, and adds the verdict to its card.
+    """Compare an artefact with PyTorch on this machine, and add the verdict to its card.
 
-    For an engine that was built where it could not run, or a file that came from another machine.
-    The exit code is 6 where it does not equal PyTorch.
+    For an engine that was built where it could not run, or a file from another machine. The exit
+    code is 6 if it does not equal PyTorch.
     """
     from stargan_deploy.backends.registry import read_card_of
     from stargan_deploy.export.proof.compare import check_passed

@@ -1,0 +1,46 @@
+"""A setting of the library is an option of its command, or left out on purpose."""
+
+import inspect
+from dataclasses import fields
+
+import pytest
+
+from stargan_deploy.backends.exporter import EngineOptions
+from stargan_deploy.batch.plan import ImageOptions
+from stargan_deploy.batch.resume import ResumePolicy
+from stargan_deploy.batch.run import Pages
+from stargan_deploy.cli.batch.command import batch
+from stargan_deploy.cli.batch.sample import sample
+from stargan_deploy.cli.models.export import export
+from stargan_deploy.cli.options import settings
+from stargan_deploy.export.plan import ExportOptions
+from stargan_deploy.inference.choose import RuntimeRequest
+from stargan_deploy.inference.sampler import SampleRequest
+
+OTHERWISE = {"entry_point": "direction", "strengths": "strength", "format": "format_"}
+NO_OPTION = {"earlier", "engine"}
+"""The runtime of a resumed run, and settings that are options one by one."""
+
+
+@pytest.mark.parametrize(
+    ("command", "kind"),
+    [
+        (batch, ImageOptions),
+        (batch, ResumePolicy),
+        (batch, Pages),
+        (batch, RuntimeRequest),
+        (sample, RuntimeRequest),
+        (sample, SampleRequest),
+        (export, ExportOptions),
+        (export, EngineOptions),
+    ],
+)
+def test_every_setting_is_an_option(command, kind):
+    options = set(inspect.signature(command).parameters)
+    names = {field.name for field in fields(kind)} - NO_OPTION
+    assert not {OTHERWISE.get(name, name) for name in names} - options
+
+
+def test_settings_are_taken_from_options_of_the_same_names():
+    found = settings(Pages, {"grid": True, "gallery": False, "quiet": True}, gallery=True)
+    assert found == Pages(grid=True, gallery=True)
