@@ -5,6 +5,7 @@ speed hits all alike. With each engine, what it reaches on prepared tensors is m
 round: what the rest of the job, from opening files to noting them on the disk, costs beside it.
 """
 
+import logging
 import statistics
 import tempfile
 import time
@@ -31,6 +32,8 @@ from stargan_deploy.families.checkpoint import build_model, load_checkpoint
 from stargan_deploy.files.images import Pixels, load_image, prepare_photo
 from stargan_deploy.inference.targets import name_targets
 
+_log = logging.getLogger(__name__)
+
 PLAIN = "plain loop"
 
 END_TO_END, PREPARED, GENERATOR = "end to end", "prepared", "generator"
@@ -42,8 +45,6 @@ Seconds = Mapping[tuple[str, str], Sequence[float]]
 
 NUM_COMPARED = 64
 """Photos whose pictures are compared with eager FP32's."""
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,30 +81,27 @@ class BatchSpeed:
     """Sides that do not run here, with the reason."""
 
 
-def measure_batch(
-    config: BatchSpeedConfig, checkpoint: Path, *, device: str, say: Say = lambda _: None
-) -> BatchSpeed:
+def measure_batch(config: BatchSpeedConfig, checkpoint: Path, *, device: str) -> BatchSpeed:
     """Measures all sides.
 
     Args:
         config: what to measure.
         checkpoint: of a model that translates to the target.
         device: "cpu" or "cuda:N".
-        say: told what is being done.
 
     Raises:
         StarganDeployError: the plain loop does not run here, or a side failed on the way.
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        say(f"drawing {config.num_photos} photos ...")
+        _log.info(f"drawing {config.num_photos} photos ...")
         scene = _Scene.make(config, checkpoint, folder, device)
-        sides, unusable = _open_all(stack, config, checkpoint, scene, say)
+        sides, unusable = _open_all(stack, config, checkpoint, scene)
         turns = [turn for name, side in sides.items() for turn in _turns(name, side, scene)]
         turns.insert(0, _plain_turn(scene))
         seconds: dict[tuple[str, str], list[float]] = {(t.side, t.path): [] for t in turns}
         for number in range(config.num_rounds):
-            say(f"batch, round {number + 1} of {config.num_rounds} ...")
+            _log.info(f"batch, round {number + 1} of {config.num_rounds} ...")
             for turn in turns if number % 2 == 0 else turns[::-1]:
                 seconds[turn.side, turn.path].append(_seconds(turn))
         rows = [_plain_row(scene, seconds)]
@@ -178,11 +176,11 @@ def _prepare(path: Path, card: ModelCard) -> Pixels:
 
 
 def _open_all(
-    stack: ExitStack, config: BatchSpeedConfig, checkpoint: Path, scene: _Scene, say: Say
+    stack: ExitStack, config: BatchSpeedConfig, checkpoint: Path, scene: _Scene
 ) -> tuple[dict[str, OpenedSide], list[Unusable]]:
     opened, unusable = {}, []
     for name, side in config.sides.items():
-        say(f"opening batch {name} ...")
+        _log.info(f"opening batch {name} ...")
         try:
             opened[name] = stack.enter_context(
                 open_side(

@@ -5,9 +5,10 @@ path by path; scenarios, picture errors, memory and the roof follow. What is not
 with the reason.
 """
 
+import logging
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from itertools import product
@@ -60,6 +61,8 @@ from stargan_deploy.card.card import ModelCard, Precision
 from stargan_deploy.errors import StarganDeployError
 from stargan_deploy.files.atomic import file_sha256
 
+_log = logging.getLogger(__name__)
+
 ROOF_BUDGET_S = 10.0
 
 PATH_SHARES: dict[MeasuredPath, float] = {
@@ -70,12 +73,7 @@ PATH_SHARES: dict[MeasuredPath, float] = {
 """Of the time for timing: what most people mean by latency gets half of it."""
 
 
-Say = Callable[[str], None]
-
-
-def run_suite(
-    config: SuiteConfig, model: Path, *, checkpoint: Path, device: str, say: Say = lambda _: None
-) -> Results:
+def run_suite(config: SuiteConfig, model: Path, *, checkpoint: Path, device: str) -> Results:
     """Measures.
 
     Args:
@@ -83,7 +81,6 @@ def run_suite(
         model: a checkpoint, or an artefact to compare with its checkpoint.
         checkpoint: the model itself, or what the artefact was made from.
         device: "cpu" or "cuda:N".
-        say: told what is being done.
 
     Raises:
         StarganDeployError: eager FP32, which all is compared with, does not run here.
@@ -91,11 +88,11 @@ def run_suite(
     before = after = take_snapshot(device)
     rows, unusable, roofs = list[Row](), list[Unusable](), dict[Precision, Roof]()
     if config.inference:
-        run = _Run(config, model, checkpoint, device, say)
+        run = _Run(config, model, checkpoint, device)
         rows, unusable, roofs = run.measure()
         after = run.after
-    training, reasons = _train(config, say)
-    batch, more_reasons = _batch(config, checkpoint, device, say)
+    training, reasons = _train(config)
+    batch, more_reasons = _batch(config, checkpoint, device)
     return Results(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         model=model.name,
@@ -112,14 +109,11 @@ def run_suite(
 class _Run:
     """The inference part of one benchmark."""
 
-    def __init__(
-        self, config: SuiteConfig, model: Path, checkpoint: Path, device: str, say: Say
-    ) -> None:
+    def __init__(self, config: SuiteConfig, model: Path, checkpoint: Path, device: str) -> None:
         self.config = config
         self.model = model
         self.checkpoint = checkpoint
         self.device = device
-        self.say = say
         self.card: ModelCard = read_card_of(checkpoint)
         own_card = read_card_of(model)
         self.points = choose_points(own_card, config.entry_points)
@@ -152,7 +146,7 @@ class _Run:
                 reason = f"no time left of {self.config.build_budget_s:g} s for building"
                 self.unusable.append(Unusable(name=entry.name, reason=reason))
                 continue
-            self.say(f"opening {entry.name} ...")
+            _log.info(f"opening {entry.name} ...")
             try:
                 found = open_entry(entry, model, device=self.device)
             except StarganDeployError as error:
@@ -197,7 +191,7 @@ class _Run:
         timings: dict[str, list[Timing]] = {contestant.name: [] for contestant in contestants}
         for path, share in shares.items():
             where = f"batch {workload.batch_size} at {workload.size}x{workload.size}"
-            self.say(f"measuring {contestants[0].entry_point} {path}, {where} ...")
+            _log.info(f"measuring {contestants[0].entry_point} {path}, {where} ...")
             found = measure(
                 [workload.subject(contestant, path) for contestant in contestants],
                 Limits(budget_s=budget_s * share / sum(shares.values())),
@@ -217,7 +211,7 @@ class _Run:
         greatest, least = max(config.batch_sizes), min(config.batch_sizes)
         for contestant in contestants:
             if config.offline:
-                self.say(f"offline scenario: {contestant.name} ...")
+                _log.info(f"offline scenario: {contestant.name} ...")
                 workload = Workload(self.card, greatest, size, folder)
                 offline = measure_offline(
                     workload.subject(contestant, "host to host"),
@@ -227,7 +221,7 @@ class _Run:
                 )
                 rows = changed_rows(rows, contestant, greatest, size, offline=offline)
             if config.server:
-                self.say(f"server scenario: {contestant.name} ...")
+                _log.info(f"server scenario: {contestant.name} ...")
                 workload = Workload(self.card, 1, size, folder)
                 plan = ServerPlan(
                     latency_bound_ms=config.latency_bound_ms, budget_s=config.server_s
@@ -242,7 +236,7 @@ class _Run:
         batches = self.config.batch_sizes
         for contestant in contestants:
             for batch in batches if self.config.memory == "all" else (max(batches),):
-                self.say(f"peak memory: {contestant.name}, batch {batch} ...")
+                _log.info(f"peak memory: {contestant.name}, batch {batch} ...")
                 peak = peak_memory(contestant, batch, self.sizes[0])
                 if peak.reason:
                     name = f"{contestant.name}, peak memory at batch {batch}"
@@ -260,23 +254,23 @@ class _Run:
     def _roofs(self, contestants: Sequence[Contestant]) -> dict[Precision, Roof]:
         if not self.config.roofline:
             return {}
-        self.say("measuring the machine's limits ...")
+        _log.info("measuring the machine's limits ...")
         precisions = list(dict.fromkeys(contestant.precision for contestant in contestants))
         return measure_roofs(precisions, device=self.device, budget_s=ROOF_BUDGET_S)
 
 
-def _train(config: SuiteConfig, say: Say) -> tuple[tuple[TrainingRow, ...], list[Unusable]]:
+def _train(config: SuiteConfig) -> tuple[tuple[TrainingRow, ...], list[Unusable]]:
     if not config.training:
         return (), []
     from stargan_deploy.config import from_mapping
 
-    say("measuring training, all sides in turn ...")
+    _log.info("measuring training, all sides in turn ...")
     found = measure_training(from_mapping(TrainingSpeedConfig, config.training))
     return training_rows(found), list(found.unusable)
 
 
 def _batch(
-    config: SuiteConfig, checkpoint: Path, device: str, say: Say
+    config: SuiteConfig, checkpoint: Path, device: str
 ) -> tuple[tuple[BatchRow, ...], tuple[Unusable, ...]]:
     if not config.batch:
         return (), ()
@@ -284,5 +278,5 @@ def _batch(
     from stargan_deploy.config import from_mapping
 
     settings = from_mapping(BatchSpeedConfig, config.batch, path="batch")
-    found = measure_batch(settings, checkpoint, device=device, say=say)
+    found = measure_batch(settings, checkpoint, device=device)
     return found.rows, found.unusable

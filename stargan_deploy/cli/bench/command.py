@@ -1,6 +1,6 @@
 """`stargan-deploy bench`."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stargan_deploy.backends.registry import runtime_names
-from stargan_deploy.cli.console import is_quiet, say, show, show_json
+from stargan_deploy.cli.console import say, show, show_json
 from stargan_deploy.cli.options import Device, Json, Quiet
 from stargan_deploy.errors import ConfigError, UsageError
 
@@ -164,7 +164,7 @@ def _measure(config: "SuiteConfig", model: "ModelFile") -> "Results":
 
     device = str(choose_device(config.device or None))
     checkpoint = _checkpoint_of(model)
-    return run_suite(config, model.path, checkpoint=checkpoint, device=device, say=_say())
+    return run_suite(config, model.path, checkpoint=checkpoint, device=device)
 
 
 def _find(model: str) -> "ModelFile":
@@ -183,10 +183,6 @@ def _checkpoint_of(model: "ModelFile") -> Path:
     from stargan_deploy.inference.find import known_checkpoints
 
     return model.path if model.is_checkpoint else find_checkpoint(model.card, known_checkpoints())
-
-
-def _say() -> Callable[[str], None]:
-    return (lambda _: None) if is_quiet() else say
 
 
 @contextmanager
