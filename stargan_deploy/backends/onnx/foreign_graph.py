@@ -56,23 +56,3 @@ def _size(dim: Any) -> int | str | None:
 def _text(value: str | bytes) -> str:
     """A protobuf string, which is bytes where they are not UTF-8."""
     return value if isinstance(value, str) else value.decode(errors="replace")
-
-
-def graph_lines(graph: dict[str, Any]) -> list[tuple[str, str]]:
-    """The result of `read_foreign_graph` as lines: subject and text."""
-    opsets = ", ".join(f"{domain} {version}" for domain, version in graph["opsets"].items())
-    lines = [
-        ("card", "none: this ONNX file was not exported by stargan-deploy; its graph:"),
-        ("made by", graph["made_by"] or "not stated"),
-        ("opset", f"{opsets or 'not stated'}; IR version {graph['ir_version']}"),
-        ("operators", f"{graph['num_operators']:,}"),
-    ]
-    for what in ("input", "output"):
-        lines += [(what, _words_of(tensor)) for tensor in graph[f"{what}s"]]
-    return lines
-
-
-def _words_of(tensor: dict[str, Any]) -> str:
-    sizes = ["?" if size is None else str(size) for size in tensor["shape"] or []]
-    shape = "of any shape" if tensor["shape"] is None else " x ".join(sizes) or "scalar"
-    return f"{tensor['name']}: {tensor['dtype']}, {shape}"
