@@ -32,7 +32,7 @@ def test_it_writes_pictures_and_a_grid(command, model, tmp_path):
     names = sorted(path.name for path in (tmp_path / "sampled").iterdir())
     assert names == [*(f"{number:02}.png" for number in range(11)), "grid.png"]
     assert pixels(tmp_path / "sampled" / "03.png").shape == (28, 28, 3)
-    assert "wrote 11 pictures" in result.out
+    assert "wrote 11 images" in result.out
 
 
 def test_pictures_and_grid_say_that_they_are_made_by_ai(command, model, tmp_path):
