@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from stargan_deploy.backends.registry import SPECS
 from stargan_deploy.families.registry import FAMILIES
 
 ROOT = Path(__file__).parent.parent
@@ -104,11 +105,19 @@ def test_no_imports_in_a_circle():
 @pytest.mark.parametrize("room", ["batch", "benchmarking", "export", "inference"])
 def test_nothing_outside_a_backend_sees_its_inside(room):
     doors = {"base", "artefact", "exporter", "registry", "spec", "fake"}
-    doors |= {"difference", "pixel_graph", "doctor"}
+    doors |= {"difference", "pixel_graph", "products", "doctor"}
     for path in (PACKAGE / room).rglob("*.py"):
         for module in imported(path):
             if room_of(module) == "backends":
                 assert module.split(".")[2] in doors, (path, module)
+
+
+@pytest.mark.parametrize("room", ["card", "files", "export", "inference", "batch", "benchmarking"])
+def test_nothing_outside_a_backend_asks_which_it_is(room):
+    for path in (PACKAGE / room).rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        words = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+        assert not words & set(SPECS), path
 
 
 OF_STARGAN = {"untrained.py", "training.py"}

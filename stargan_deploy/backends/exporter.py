@@ -1,8 +1,13 @@
 """The base of every exporter, and the requests and answers that it deals in."""
 
+import contextlib
 import dataclasses
+import io
+import logging
+import threading
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +18,10 @@ from stargan_deploy.errors import UsageError
 
 if TYPE_CHECKING:
     from stargan_deploy.backends.pixel_graph import PixelModule
+
+
+_SILENCE = threading.RLock()
+"""Silence holds in all threads, so each has to find the state as it was."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -166,6 +175,23 @@ class Exporter(ABC):
         for path in files.values():
             self.attach_card(path, card)
         return card
+
+
+@contextlib.contextmanager
+def quiet(*, stdout: bool = False) -> Iterator[None]:
+    """Keeps a library's log lines and warnings from the user; one thread at a time.
+
+    Args:
+        stdout: whether to drop what is printed too.
+    """
+    with _SILENCE, contextlib.ExitStack() as stack:
+        stack.callback(logging.disable, logging.root.manager.disable)
+        logging.disable(logging.CRITICAL)  # torch logs what it raises too, at length
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")
+        if stdout:
+            stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+        yield
 
 
 def _joined(precisions: Iterable[Mapping[str, str]]) -> dict[str, str]:

@@ -85,6 +85,11 @@ def package_names() -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def product_specs() -> dict[str, str]:
+    """Functions that prepare matrix products, as "module:function", by the library's name."""
+    return {spec.library: spec.product for spec in SPECS.values() if spec.product}
+
+
 def recommended(kind: DeviceKind) -> "list[tuple[str, Precision]]":
     """Formats and precisions that `auto` exports to for a kind of device, the best first.
 

@@ -49,7 +49,7 @@ class BackendSpec:
     packages: Mapping[str, str] = field(default_factory=dict)
     """Python packages with their minimal versions; any one of them computes."""
     tools: tuple[str, ...] = ()
-    """Further Python packages that take part in an export."""
+    """Further Python packages that take part in an export or a compilation."""
     extra: str = ""
     """Extra of this package that installs them; empty where they are always installed."""
     devices: tuple[DeviceKind, ...]
@@ -58,6 +58,10 @@ class BackendSpec:
     """Precisions that it computes in, the default first."""
     recommended: tuple[Recommendation, ...] = ()
     """Artefacts that `auto` makes of a checkpoint."""
+    library: str = ""
+    """Name of its library in a roofline, where it can be measured alone."""
+    product: str = ""
+    """Function that prepares a matrix product in the library, as "module:function"."""
     colours: tuple[str, str] = ("#8a8f98", "#6f747d")
     """Colour in charts, on a light and on a dark page."""
 

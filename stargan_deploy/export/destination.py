@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from stargan_deploy.backends.spec import BackendSpec
+
 EXPORTS = Path("exports")
 
 
@@ -12,18 +14,18 @@ def default_name(checkpoint: Path) -> str:
     return folder.parent.name if folder.name == "checkpoints" else checkpoint.stem
 
 
-def destination(checkpoint: Path, suffix: str, out: str | Path | None = None) -> Path:
+def destination(checkpoint: Path, spec: BackendSpec, out: str | Path | None = None) -> Path:
     """The main file of an export, or its folder where the format makes folders.
 
     Args:
         checkpoint: what is exported.
-        suffix: of the format's files; empty where it makes folders.
+        spec: the format.
         out: a file, or a folder if it exists or ends in "/"; for a format that makes folders
             always their parent. None takes ./exports.
     """
-    name = default_name(checkpoint) + suffix
-    if not suffix:
-        return Path(EXPORTS / "triton" if out is None else out) / name
+    name = default_name(checkpoint) + spec.suffix
+    if not spec.suffix:
+        return Path(EXPORTS / spec.name if out is None else out) / name
     if out is None:
         return EXPORTS / name
     is_folder = str(out).endswith(("/", os.sep)) or Path(out).is_dir()

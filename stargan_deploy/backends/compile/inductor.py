@@ -5,17 +5,12 @@ which do nine tenths of the work and choose their instructions where they run. T
 into few loops.
 """
 
-import contextlib
 import json
-import logging
 import os
 import re
 import shutil
 import sys
 import tempfile
-import threading
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +18,7 @@ import torch
 from torch.export import ExportedProgram
 from torch.fx import Node
 
+from stargan_deploy.backends.exporter import quiet
 from stargan_deploy.backends.pt2.file import TARGET_ENTRY, read_entries
 from stargan_deploy.backends.pt2.target import Target, features_of, machine_here
 from stargan_deploy.backends.trial import trial_input, trial_layer
@@ -57,9 +53,6 @@ INSTALL_COMPILER = (
     "python3-dev)"
 )
 """The hint of a compilation that failed."""
-
-_SILENCE = threading.RLock()
-"""Silence holds in all threads, so each has to find the state as it was."""
 
 
 def check_compiler() -> None:
@@ -162,20 +155,6 @@ def reason_of(error: BaseException) -> str:
     if found and "CppCompileError" in text:
         return brief(RuntimeError(f"the C++ compiler said: {found.group(1)}"))
     return brief(error)
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keeps torch's log lines and warnings about compiling from the user; one thread at a time."""
-    with _SILENCE:
-        before = logging.root.manager.disable
-        logging.disable(logging.ERROR)  # torch logs what it raises too, at length
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                yield
-        finally:
-            logging.disable(before)
 
 
 def _compile(program: ExportedProgram, folder: Path) -> dict[str, bytes]:

@@ -14,11 +14,11 @@ from stargan_deploy.backends.compile.inductor import (
     check_compiler,
     check_precision,
     precisions_for,
-    quiet,
     reason_of,
 )
 from stargan_deploy.backends.compile.spec import SPEC
 from stargan_deploy.backends.eager.runtime import EagerRuntime, Outputs
+from stargan_deploy.backends.exporter import quiet
 from stargan_deploy.backends.tensors import true_fp32
 from stargan_deploy.backends.trial import check_trial, trial_devices, trial_input, trial_layer
 from stargan_deploy.errors import BackendError, UsageError

@@ -10,5 +10,7 @@ SPEC = BackendSpec(
     packages={"torch": "2.11"},
     devices=("cpu", "cuda", "mps"),
     precisions=("fp32",),
+    library="torch",
+    product="stargan_deploy.backends.eager.product:product",
     colours=("#33333a", "#acadb6"),
 )

@@ -1,17 +1,13 @@
 """Writes entry points as ONNX in FP32, FP16 or INT8: dynamic where the card says so, quietly."""
 
-import contextlib
-import io
-import logging
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import onnx
 import torch
 from torch import nn
 
-from stargan_deploy.backends.exporter import Exporter, GraphRequest, WrittenGraph
+from stargan_deploy.backends.exporter import Exporter, GraphRequest, WrittenGraph, quiet
 from stargan_deploy.backends.onnx import file as onnx_file
 from stargan_deploy.backends.onnx.quantize import quantize_graph
 from stargan_deploy.backends.onnx.spec import SPEC
@@ -100,7 +96,7 @@ def _check_fp16(measured: Mapping[str, str]) -> None:
 def _exported(module: nn.Module, point: EntryPoint) -> onnx.ModelProto:
     """A module as torch exports it."""
     try:
-        with _quiet():
+        with quiet(stdout=True):
             program = torch.onnx.export(
                 module,
                 example_inputs(point),
@@ -186,19 +182,6 @@ def _name_dims(value: onnx.ValueInfoProto, spec: TensorSpec) -> None:
             found.dim_param = wanted.symbol
         elif found.dim_value != wanted:
             raise ExportError(f"the graph has other sizes for {spec.name!r} than {spec.shape}")
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps the exporter's progress lines, log lines and warnings from the user."""
-    before = logging.root.manager.disable
-    logging.disable(logging.ERROR)  # torch logs what it raises too, at length
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)
 
 
 def _first_cause(error: BaseException) -> str:

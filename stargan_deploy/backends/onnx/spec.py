@@ -17,5 +17,7 @@ SPEC = BackendSpec(
         Recommendation("cuda", 1, "fp16"),
         Recommendation("cuda", 3, "fp32"),
     ),
+    library="onnxruntime",
+    product="stargan_deploy.backends.onnx.product:product",
     colours=("#3757c3", "#2b92f4"),
 )

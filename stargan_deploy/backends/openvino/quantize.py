@@ -10,12 +10,8 @@ sums of the residual blocks too 41.9 dB, at the same speed. Its preset "mixed" w
 and bf16 for the rest gained neither dB (42.0) nor time (1 %), but would need a CPU that has it.
 """
 
-import contextlib
 import dataclasses
-import io
-import logging
-import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import Any
 
 from stargan_deploy.backends.base import Arrays
@@ -26,7 +22,7 @@ from stargan_deploy.backends.difference import (
     limits_for,
     overall,
 )
-from stargan_deploy.backends.exporter import Calibration
+from stargan_deploy.backends.exporter import Calibration, quiet
 from stargan_deploy.backends.openvino.compile import compile_model, infer, load_library, reason
 from stargan_deploy.errors import ExportError
 
@@ -111,7 +107,7 @@ def _insert_quantisers(model: Any, calibration: Calibration) -> Any:
     nncf = load_library("nncf")
     batches = [dict(batch) for batch in calibration.batches]
     try:
-        with _quiet():
+        with quiet(stdout=True):
             return nncf.quantize(
                 model.clone(),
                 nncf.Dataset(batches),
@@ -195,16 +191,3 @@ def _output_name(model: Any) -> str:
 
 def _is_constant(node: Any) -> bool:
     return bool(node.get_type_name() == "Constant")
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps NNCF's log lines, progress bars and warnings from the user."""
-    disabled = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(disabled)

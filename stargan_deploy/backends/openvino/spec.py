@@ -15,5 +15,7 @@ SPEC = BackendSpec(
     devices=("cpu",),
     precisions=("fp32", "bf16", "int8"),
     recommended=(Recommendation("cpu", 1, "bf16"), Recommendation("cpu", 2, "fp32")),
+    library="openvino",
+    product="stargan_deploy.backends.openvino.product:product",
     colours=("#0a946b", "#35e8b5"),
 )

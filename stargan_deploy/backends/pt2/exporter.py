@@ -17,9 +17,8 @@ from stargan_deploy.backends.compile.inductor import (
     check_compiler,
     check_precision,
     compile_package,
-    quiet,
 )
-from stargan_deploy.backends.exporter import Exporter, GraphRequest, WrittenGraph
+from stargan_deploy.backends.exporter import Exporter, GraphRequest, WrittenGraph, quiet
 from stargan_deploy.backends.pt2.file import (
     attach_card,
     parse_target,

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from stargan_deploy.backends.nvidia_gpu import Gpu
 from stargan_deploy.backends.trt.caches import cache_path, keep_cache, read_cache
+from stargan_deploy.backends.trt.gpu import Gpu
 from stargan_deploy.backends.trt.provider import Provider, describe_problems
 from stargan_deploy.errors import ExportError
 

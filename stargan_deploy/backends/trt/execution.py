@@ -20,11 +20,11 @@ from torch import Tensor
 
 from stargan_deploy.backends.artefact import OUT_OF_MEMORY
 from stargan_deploy.backends.base import Arrays
-from stargan_deploy.backends.nvidia_gpu import Gpu
 from stargan_deploy.backends.trt.caches import cache_path, keep_cache, read_cache
 from stargan_deploy.backends.trt.file import BuiltWith
 from stargan_deploy.backends.trt.fit import check_fits, load_error
-from stargan_deploy.backends.trt.interface import check_engine_interface
+from stargan_deploy.backends.trt.gpu import Gpu
+from stargan_deploy.backends.trt.inspection import check_engine_interface
 from stargan_deploy.backends.trt.provider import Provider, describe_problems
 from stargan_deploy.card.card import EntryPoint
 from stargan_deploy.errors import BackendError, brief

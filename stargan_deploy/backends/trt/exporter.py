@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from stargan_deploy.backends.exporter import EngineOptions, Exporter, GraphRequest, WrittenGraph
-from stargan_deploy.backends.nvidia_gpu import Gpu, find_gpu
 from stargan_deploy.backends.trt.build import build_engine
 from stargan_deploy.backends.trt.execution import load_engine
 from stargan_deploy.backends.trt.file import EngineRecord, attach_card, write_record
-from stargan_deploy.backends.trt.interface import card_interface, network_interface
-from stargan_deploy.backends.trt.layers import (
+from stargan_deploy.backends.trt.gpu import Gpu, find_gpu
+from stargan_deploy.backends.trt.inspection import (
     Layer,
+    card_interface,
     check_convolutions,
     inspected_layers,
     measured_precision,
+    network_interface,
     network_layers,
 )
 from stargan_deploy.backends.trt.profile import (

@@ -2,8 +2,8 @@
 
 import logging
 
-from stargan_deploy.backends.nvidia_gpu import Gpu
 from stargan_deploy.backends.trt.file import BuiltWith
+from stargan_deploy.backends.trt.gpu import Gpu
 from stargan_deploy.backends.trt.provider import Provider, dotted
 from stargan_deploy.errors import BackendError
 

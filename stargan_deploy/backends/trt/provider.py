@@ -13,8 +13,8 @@ import re
 from types import ModuleType
 from typing import Any
 
-from stargan_deploy.backends.nvidia_gpu import Gpu
 from stargan_deploy.backends.trt.file import BuiltWith, ProviderName
+from stargan_deploy.backends.trt.gpu import Gpu
 from stargan_deploy.backends.trt.spec import SPEC
 from stargan_deploy.errors import BackendError, UsageError, brief, unknown_name
 

@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from stargan_deploy.backends.artefact import ArtefactRuntime, Payload
 from stargan_deploy.backends.base import Arrays, OpenOptions, SelfTest
-from stargan_deploy.backends.nvidia_gpu import Gpu, describe_gpu, pick_gpu, why_no_gpu
 from stargan_deploy.backends.trt.execution import DeviceEngine, load_engine
 from stargan_deploy.backends.trt.file import (
     check_engine,
@@ -17,6 +16,7 @@ from stargan_deploy.backends.trt.file import (
     read_engine,
     read_record,
 )
+from stargan_deploy.backends.trt.gpu import Gpu, describe_gpu, pick_gpu, why_no_gpu
 from stargan_deploy.backends.trt.provider import Provider, describe_problems, load_provider
 from stargan_deploy.backends.trt.spec import SPEC
 from stargan_deploy.card.card import EntryPoint, ModelCard

@@ -17,7 +17,7 @@ from stargan_deploy.card.card import library_versions
 from stargan_deploy.devices import machine_name
 from stargan_deploy.files.revision import git_revision
 
-OTHER_PACKAGES = ("numpy", "triton", "pillow")
+OTHER_PACKAGES = ("numpy", "pillow")
 """Packages whose versions may move a figure, besides the backends'."""
 
 

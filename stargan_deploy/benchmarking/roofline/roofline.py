@@ -19,17 +19,13 @@ import re
 import time
 from collections.abc import Sequence
 
+from stargan_deploy.backends.products import Arithmetic, Product, Size
 from stargan_deploy.benchmarking.machine import processor
 from stargan_deploy.benchmarking.measure.fastest_call import stopwatch
 from stargan_deploy.benchmarking.results import Roof, RooflineShare
 from stargan_deploy.benchmarking.roofline.counting import CallCounts
-from stargan_deploy.benchmarking.roofline.gemm import (
-    LIBRARIES,
-    Arithmetic,
-    Product,
-    Size,
-    make_product,
-)
+from stargan_deploy.benchmarking.roofline.gemm import libraries as known_libraries
+from stargan_deploy.benchmarking.roofline.gemm import make_product
 from stargan_deploy.card.card import Precision
 from stargan_deploy.errors import BackendError
 
@@ -91,7 +87,7 @@ def measure_roofs(
     precisions: Sequence[Precision],
     *,
     device: str = "cpu",
-    libraries: Sequence[str] = tuple(LIBRARIES),
+    libraries: Sequence[str] | None = None,
     sizes: Sequence[Size] | None = None,
     budget_s: float = 10.0,
 ) -> dict[Precision, Roof]:
@@ -100,8 +96,8 @@ def measure_roofs(
     Args:
         precisions: whose roofs are wanted.
         device: "cpu" or "cuda:N".
-        libraries: names in `gemm.LIBRARIES`; those that are missing or do not compute there are
-            left out.
+        libraries: names from `gemm.libraries`, None for all; those that are missing or do not
+            compute there are left out.
         sizes: of the products; None takes those that suit the device.
         budget_s: time for everything in seconds; one small product for each type and library is
             measured whatever it takes.
@@ -115,7 +111,7 @@ def measure_roofs(
     types = dict.fromkeys(["float32", *(ARITHMETIC[precision] for precision in precisions)])
     rounds = _Rounds(device, list(types))
     rates = [_measure_bandwidth(device, budget_s / 16)]
-    rounds.prepare(libraries, sizes or _sizes(device), start + budget_s / 2)
+    rounds.prepare(libraries or known_libraries(), sizes or _sizes(device), start + budget_s / 2)
     rounds.repeat(start + budget_s * 15 / 16)
     rates.append(_measure_bandwidth(device, budget_s / 16))
     roofs = {p: _roof(ARITHMETIC[p], rounds.points, max(rates)) for p in precisions}

@@ -81,7 +81,7 @@ def _plan(checkpoint: Path, out: str | None, options: "ExportOptions") -> "Expor
     from stargan_deploy.export.plan import plan_export
 
     choose_precision(options.format, options.precision)
-    path = destination(checkpoint, format_spec(options.format).suffix, out)
+    path = destination(checkpoint, format_spec(options.format), out)
     return plan_export(checkpoint, out=path, options=options)
 
 

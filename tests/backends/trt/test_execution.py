@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from stargan_deploy.backends.nvidia_gpu import Gpu
 from stargan_deploy.backends.trt import execution as trt_execution
 from stargan_deploy.backends.trt.execution import DeviceEngine, LoadedEngine
+from stargan_deploy.backends.trt.gpu import Gpu
 from stargan_deploy.card.card import EntryPoint
 from stargan_deploy.card.tensors import Dim, TensorSpec
 from stargan_deploy.errors import BackendError, CardError

@@ -16,7 +16,7 @@ from stargan_deploy.backends.trt import build as engine_build
 from stargan_deploy.backends.trt import exporter as to_tensorrt
 from stargan_deploy.backends.trt.exporter import TensorRTExporter
 from stargan_deploy.backends.trt.file import read_card, read_record, record_path
-from stargan_deploy.backends.trt.layers import (
+from stargan_deploy.backends.trt.inspection import (
     check_convolutions,
     inspected_layers,
     measured_precision,

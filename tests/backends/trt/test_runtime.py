@@ -19,13 +19,13 @@ from hypothesis import strategies as st
 from stargan_deploy.backends.base import OpenOptions
 from stargan_deploy.backends.eager.runtime import EagerRuntime
 from stargan_deploy.backends.exporter import EngineOptions
-from stargan_deploy.backends.nvidia_gpu import Gpu
 from stargan_deploy.backends.registry import open_runtime, read_card_of
 from stargan_deploy.backends.trt import execution as trt_execution
 from stargan_deploy.backends.trt.caches import NUM_KEPT, cache_path, keep_cache, read_cache
 from stargan_deploy.backends.trt.execution import load_engine
 from stargan_deploy.backends.trt.file import BuiltWith, read_card, read_record, record_path
 from stargan_deploy.backends.trt.fit import check_fits, load_error
+from stargan_deploy.backends.trt.gpu import Gpu
 from stargan_deploy.backends.trt.provider import Provider, load_provider
 from stargan_deploy.backends.trt.runtime import TensorRTRuntime
 from stargan_deploy.card.pixels import pixels_to_tensor, tensor_to_pixels

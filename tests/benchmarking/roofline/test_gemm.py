@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from stargan_deploy.benchmarking.roofline.gemm import LIBRARIES, _factors, make_product
+from stargan_deploy.backends.products import factors
+from stargan_deploy.benchmarking.roofline.gemm import libraries, make_product
 from stargan_deploy.errors import BackendError
 
 SIZE = (32, 16, 48)
@@ -21,7 +22,7 @@ def test_torch_multiplies_in_that_type(arithmetic):
 def test_the_others_give_what_numpy_gives(library, arithmetic):
     pytest.importorskip(library)
     (product,) = make_product(library, arithmetic, SIZE, "cpu")().__iter__()
-    left, right = _factors(arithmetic, SIZE)
+    left, right = factors(arithmetic, SIZE)
     if library == "openvino":
         product = make_product(library, arithmetic, SIZE, "cpu")()[0]
     scale = 0.01 if (library, arithmetic) == ("openvino", "int8") else 1
@@ -31,7 +32,7 @@ def test_the_others_give_what_numpy_gives(library, arithmetic):
 
 def test_factors_are_no_zeros_and_their_rows_differ():
     for arithmetic in ("float32", "float16", "int8"):
-        for factor in _factors(arithmetic, (300, 256, 512)):
+        for factor in factors(arithmetic, (300, 256, 512)):
             assert np.count_nonzero(factor) > 0.99 * factor.size
             assert len(np.unique(factor, axis=0)) == len(factor)
 
@@ -61,4 +62,4 @@ def test_torch_multiplies_on_a_gpu(arithmetic):
 
 
 def test_every_library_is_known():
-    assert set(LIBRARIES) == {"torch", "onnxruntime", "openvino"}
+    assert set(libraries()) == {"torch", "onnxruntime", "openvino"}

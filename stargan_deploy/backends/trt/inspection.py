@@ -1,4 +1,4 @@
-"""The types that the layers of a network or engine really compute in, read back from it."""
+"""The inputs, outputs and layers of a network or engine, read back from it."""
 
 import dataclasses
 import json
@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from stargan_deploy.backends.trt.provider import Provider
-from stargan_deploy.card.card import Precision
-from stargan_deploy.errors import ExportError
+from stargan_deploy.card.card import EntryPoint, Precision
+from stargan_deploy.errors import CardError, ExportError
 
 NETWORK_KINDS = {
     "CONVOLUTION": "conv",
@@ -31,6 +31,9 @@ _INSPECTED_TYPES = {
     "int8": "int8",
 }
 """Type names of the inspector, in lower case."""
+
+Interface = dict[str, tuple[str, str, tuple[int, ...]]]
+"""Direction ("input" or "output"), type and shape by name; -1 is a size that is not fixed."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -92,6 +95,59 @@ def check_convolutions(layers: Iterable[Layer], precision: Precision) -> None:
             f"the convolution {first.name!r}{more} computes in {'+'.join(sorted(first.types))} and "
             f"not in {wanted}, as `precision` {precision} says",
             hint="please report this as a bug",
+        )
+
+
+def card_interface(point: EntryPoint) -> Interface:
+    """The interface in a card."""
+    directions = {"input": point.inputs, "output": point.outputs}
+    return {
+        spec.name: (
+            direction,
+            spec.dtype,
+            tuple(dim if isinstance(dim, int) else -1 for dim in spec.shape),
+        )
+        for direction, specs in directions.items()
+        for spec in specs
+    }
+
+
+def network_interface(provider: Provider, network: Any) -> Interface:
+    """The interface of a network."""
+    tensors = {
+        "input": map(network.get_input, range(network.num_inputs)),
+        "output": map(network.get_output, range(network.num_outputs)),
+    }
+    return {
+        tensor.name: (direction, provider.dtype_name(tensor.dtype), tuple(tensor.shape))
+        for direction, found in tensors.items()
+        for tensor in found
+    }
+
+
+def engine_interface(provider: Provider, engine: Any) -> Interface:
+    """The interface of an engine."""
+    names = map(engine.get_tensor_name, range(engine.num_io_tensors))
+    return {
+        name: (
+            engine.get_tensor_mode(name).name.lower(),
+            provider.dtype_name(engine.get_tensor_dtype(name)),
+            tuple(engine.get_tensor_shape(name)),
+        )
+        for name in names
+    }
+
+
+def check_engine_interface(provider: Provider, engine: Any, point: EntryPoint) -> None:
+    """Compares an engine with its card.
+
+    Raises:
+        CardError: they differ.
+    """
+    found, wanted = engine_interface(provider, engine), card_interface(point)
+    if found != wanted:
+        raise CardError(
+            f"the engine has {found}, but its model card says {wanted}", hint="export again"
         )
 
 
