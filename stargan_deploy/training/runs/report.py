@@ -72,15 +72,30 @@ TILES: tuple[tuple[str, str, str, Callable[[float], str]], ...] = (
 Looks = Mapping[str, tuple[str, str]]
 """Metrics with their names in the legend and the styles of their lines."""
 
-EVALUATION_LINES: tuple[Looks, Looks, Looks] = (
-    {"accuracy_mean": ("mean", "strong"), "accuracy_real": ("real images", "dashed")},
-    {
-        "change_levels": ("after a translation", ""),
-        "reconstruction_levels": ("there and back", ""),
-    },
-    {"diversity": ("mean", ""), "diversity_min": ("least of the attributes", "")},
+EVALUATION_CHARTS: tuple[tuple[str, str, tuple[float, float], Looks], ...] = (
+    (
+        "accuracy",
+        "share of images that carry the attribute after a translation to it",
+        (0.0, 1.0),
+        {"accuracy_mean": ("mean", "strong"), "accuracy_real": ("real images", "dashed")},
+    ),
+    (
+        "change and reconstruction",
+        "mean difference from the photo in 8-bit levels",
+        (0.0, 0.0),
+        {
+            "change_levels": ("after a translation", ""),
+            "reconstruction_levels": ("there and back", ""),
+        },
+    ),
+    (
+        "diversity",
+        "differences among translations over those among photos; near 0: mode collapse",
+        (0.0, 1.0),
+        {"diversity": ("mean", ""), "diversity_min": ("least of the attributes", "")},
+    ),
 )
-"""Lines of the charts of accuracy, change and diversity."""
+"""Titles, notes, bounds of the vertical axis, and lines; accuracy has one more for each label."""
 
 
 class Sample(NamedTuple):
@@ -213,35 +228,16 @@ def _chart_groups(run: RunRecord) -> dict[str, list[LineChart]]:
 
 def _evaluation_charts(run: RunRecord) -> list[LineChart]:
     start = f"{EVALUATION_PREFIX}accuracy/"
-    labels = {n: (n.removeprefix(start), "") for n in run.curves if n.startswith(start)}
-    accuracy, change, diversity = (
-        {f"{EVALUATION_PREFIX}{name}": look for name, look in lines.items()}
-        for lines in EVALUATION_LINES
-    )
-    return [
-        _chart(
-            run,
-            "accuracy",
-            accuracy | labels,
-            note="share of images that carry the attribute after a translation to it",
-            bounds=(0.0, 1.0),
-            is_share=True,
-        ),
-        _chart(
-            run,
-            "change and reconstruction",
-            change,
-            note="mean difference from the photo in 8-bit levels",
-            bounds=(0.0, 0.0),
-        ),
-        _chart(
-            run,
-            "diversity",
-            diversity,
-            note="differences among translations over those among photos; near 0: mode collapse",
-            bounds=(0.0, 1.0),
-        ),
-    ]
+    by_label = {
+        name: (name.removeprefix(start), "") for name in run.curves if name.startswith(start)
+    }
+    charts = []
+    for title, note, bounds, looks in EVALUATION_CHARTS:
+        is_share = title == "accuracy"
+        names = {f"{EVALUATION_PREFIX}{name}": look for name, look in looks.items()}
+        names |= by_label if is_share else {}
+        charts.append(_chart(run, title, names, note=note, bounds=bounds, is_share=is_share))
+    return charts
 
 
 def _chart(run: RunRecord, title: str, looks: Looks, **settings: Any) -> LineChart:
