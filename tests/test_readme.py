@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent.parent
 GUIDES = [
     ROOT / "README.md",
     ROOT / "docs/batch.md",
+    ROOT / "docs/python.md",
     *(ROOT / f / "README.md" for f in ("train", "export")),
 ]
 

@@ -156,8 +156,12 @@ def _choose(
 ) -> ChosenModel:
     if isinstance(request.model, ChosenModel):
         return request.model
-    size = request.runtime.batch_size
-    wanted = replace(request.runtime, batch_size=ROWS_PER_CALL if size is None else size)
+    batch_size = request.runtime.batch_size
+    wanted = replace(
+        request.runtime,
+        batch_size=ROWS_PER_CALL if batch_size is None else batch_size,
+        size=request.job.options.size,
+    )
     if request.policy.resume or resumes:
         wanted = replace(wanted, earlier=_earlier_runtime(earlier))
     return resolve_runtime(request.model, wanted, num_images=num_images)

@@ -60,6 +60,8 @@ class RuntimeRequest:
     """Fixed size of every call; None runs inputs as they are."""
     earlier: EarlierRuntime | None = None
     """Preferred by "auto" where it is still there."""
+    size: int | None = None
+    """Side of the images in pixels, which an automatic choice must take; None: that of training."""
     dry_run: bool = False
     """Whether nothing may be written: the chosen file may then not exist yet."""
 
@@ -198,14 +200,15 @@ def _fastest(model: ModelFile, request: RuntimeRequest, num_images: int) -> Chos
     """The fastest proven way; makes an artefact first where that pays."""
     device = request.device or choose_device()
     device.check_usable()
-    choice, refusals = choose_fastest(model, _present(model, request), device=device)
+    present = _present(model, request)
+    choice, refusals = choose_fastest(model, present, device=device, size=request.size)
     for refusal in refusals:
         _log.info("auto: not %s: %s", refusal.path, refusal.reason)
     build_s = None
     if choice.backend == REFERENCE and num_images >= WORTH_EXPORTING and not request.dry_run:
         start_s = time.perf_counter()
         made = _make_recommended(model, request, device)
-        choice, _ = choose_fastest(model, made, device=device)
+        choice, _ = choose_fastest(model, made, device=device, size=request.size)
         build_s = time.perf_counter() - start_s
     _log.info("auto: %s (%s)", choice.backend, choice.reason)
     return _chosen(choice.model, request, choice.backend, build_s=build_s)

@@ -8,7 +8,9 @@ from pathlib import Path
 from stargan_deploy.backends.registry import REFERENCE, runtime_spec
 from stargan_deploy.card.card import ModelCard, Verdict
 from stargan_deploy.devices import Device
+from stargan_deploy.errors import UsageError
 from stargan_deploy.inference.find import ModelFile
+from stargan_deploy.inference.translator import check_size
 
 GATE_MEAN_DIFFERENCE = 0.5
 """Greatest mean difference of images, in 8-bit levels, of an automatic choice."""
@@ -39,7 +41,11 @@ class Refusal:
 
 
 def choose_fastest(
-    checkpoint: ModelFile, artefacts: Iterable[ModelFile], *, device: Device
+    checkpoint: ModelFile,
+    artefacts: Iterable[ModelFile],
+    *,
+    device: Device,
+    size: int | None = None,
 ) -> tuple[Choice, tuple[Refusal, ...]]:
     """The fastest way to run a checkpoint on a device, and the artefacts that were refused.
 
@@ -47,13 +53,14 @@ def choose_fastest(
         checkpoint: what the artefacts were made from; eager FP32 is always among the choices.
         artefacts: files that exist.
         device: the processor or GPU to run on.
+        size: side of the images in pixels; None takes that of training.
     """
     best = Choice(
         model=checkpoint, backend=REFERENCE, speedup=1.0, reason="nothing faster is proven"
     )
     refusals = []
     for artefact in artefacts:
-        found = _judge(artefact, device)
+        found = _judge(artefact, device, size)
         if isinstance(found, Refusal):
             refusals.append(found)
         elif found.speedup > best.speedup:
@@ -61,10 +68,10 @@ def choose_fastest(
     return best, tuple(refusals)
 
 
-def _judge(artefact: ModelFile, device: Device) -> Choice | Refusal:
+def _judge(artefact: ModelFile, device: Device, size: int | None) -> Choice | Refusal:
     card, backend = artefact.card, artefact.backends[0]
     verdicts = [v for v in card.verdicts if v.runtime == backend and _is_on(v, device)]
-    reason = _rejection_reason(card, verdicts, device, backend)
+    reason = _rejection_reason(card, verdicts, device, backend) or _size_reason(card, size)
     if reason:
         return Refusal(path=artefact.path, reason=reason)
     speedup = next((v.speedup for v in verdicts if v.entry_point == card.main_entry_point), None)
@@ -99,6 +106,17 @@ def _rejection_reason(
         f"below the gate of {gate}": not is_good,
     }
     return next((reason for reason, holds in objections.items() if holds), None)
+
+
+def _size_reason(card: ModelCard, size: int | None) -> str | None:
+    """Why an artefact cannot run images of a size; None where it can."""
+    making = [name for name, point in card.entry_points.items() if point.makes_images]
+    try:
+        for name in making if size is not None else ():
+            check_size(card, size or 0, name)
+    except UsageError as error:
+        return error.message
+    return None
 
 
 def _passes_gate(verdict: Verdict) -> bool:

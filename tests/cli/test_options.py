@@ -18,8 +18,8 @@ from stargan_deploy.inference.choose import RuntimeRequest
 from stargan_deploy.inference.sampler import SampleRequest
 
 OTHERWISE = {"entry_point": "direction", "strengths": "strength", "format": "format_"}
-NO_OPTION = {"earlier", "engine"}
-"""The runtime of a resumed run, and settings that are options one by one."""
+NO_OPTION = {"earlier", "engine", "size"}
+"""The runtime of a resumed run, settings that are options one by one, and `ImageOptions.size`."""
 
 
 @pytest.mark.parametrize(

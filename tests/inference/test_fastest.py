@@ -84,6 +84,17 @@ def test_an_export_that_wants_masks_is_skipped(tmp_path):
     assert "`stochastic`" in refusal.reason
 
 
+def test_an_export_that_does_not_take_the_size_is_refused(checkpoint, tmp_path):
+    """It was chosen, and then refused the images."""
+    options = ExportOptions(max_size=32)
+    path = export(checkpoint, out=tmp_path / "small.onnx", options=options).files[0]
+    for size, is_refused in ((None, False), (32, False), (64, True)):
+        _, refusals = choose_fastest(
+            read_model(checkpoint), [read_model(path)], device=CPU, size=size
+        )
+        assert bool([r for r in refusals if "64x64" in r.reason]) == is_refused
+
+
 def test_a_verdict_without_a_speed_is_no_reason_to_leave_eager(checkpoint, variant):
     assert fastest(checkpoint, [variant("old", speedup=None)])[0].backend == ("eager")
 
