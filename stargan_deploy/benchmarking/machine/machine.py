@@ -1,6 +1,6 @@
-"""Where a benchmark runs: machine, sensors, versions, git revision, command line.
+"""Describes where a benchmark runs: machine, sensors, versions, git revision, command line.
 
-Nothing here raises: what this machine does not tell is None, or empty.
+Nothing here raises: what is unknown is None or empty.
 """
 
 import platform
@@ -14,21 +14,21 @@ from stargan_deploy.benchmarking.machine import processor
 from stargan_deploy.benchmarking.machine.gpu import GpuState, gpu_uuid, read_gpu
 from stargan_deploy.benchmarking.results import Machine, Snapshot
 from stargan_deploy.card.card import library_versions
-from stargan_deploy.devices import machine_name
+from stargan_deploy.devices import CPU, Device
 from stargan_deploy.files.revision import git_revision
 
 OTHER_PACKAGES = ("numpy", "pillow")
-"""Packages whose versions may move a figure, besides the backends'."""
+"""Packages whose versions may change a figure, besides the backends'."""
 
 
-def take_snapshot(device: str = "cpu") -> Snapshot:
+def take_snapshot(device: Device = CPU) -> Snapshot:
     """Reads the sensors now.
 
-    The clocks of a GPU fall within milliseconds when it has nothing to do, so a snapshot that shall
-    show throttling is taken between measurements, not after a pause.
+    The clocks of an idle GPU fall within milliseconds, so a snapshot that is to show throttling is
+    taken between measurements, not after a pause.
 
     Args:
-        device: what is being measured; the GPU's sensors are read only for a "cuda:N" device.
+        device: what is being measured; a GPU's sensors are read only if it is one.
     """
     gpu = _read_gpu(device) or GpuState()
     return Snapshot(
@@ -47,32 +47,31 @@ def describe_machine(
     *,
     before: Snapshot,
     after: Snapshot,
-    device: str = "cpu",
+    device: Device = CPU,
     num_threads: int | None = None,
     command: Sequence[str] | None = None,
 ) -> Machine:
-    """Puts together where a benchmark ran.
+    """Describes where a benchmark ran.
 
     Args:
         before: the sensors when it started.
         after: the sensors when it ended.
-        device: "cpu", or the "cuda:N" device that was measured; no GPU is named for "cpu".
-        num_threads: that the libraries were given; None asks torch for its own.
-        command: the words of the command line; None takes this process's.
+        device: what was measured.
+        num_threads: number that the libraries were given; None takes torch's.
+        command: words of the command line; None takes this process's.
     """
     gpu = _read_gpu(device) or GpuState()
-    on_gpu = device.startswith("cuda")
     return Machine(
-        cpu=machine_name(),
+        cpu=CPU.name(),
         num_cores=processor.num_cores(),
         num_threads=num_threads or _torch_threads(),
         memory_bytes=processor.memory_bytes(),
         instruction_sets=processor.instruction_sets(),
-        gpu=machine_name(device) if on_gpu else None,
+        gpu=device.name() if device.is_cuda else None,
         driver=gpu.driver,
         os=f"{platform.system()} {platform.release()} {platform.machine()}",
         versions=library_versions(*package_names(), *OTHER_PACKAGES)
-        | (_cuda_versions() if on_gpu else {}),
+        | (_cuda_versions() if device.is_cuda else {}),
         git_revision=git_revision(),
         command=command_line(sys.argv if command is None else command),
         before=before,
@@ -81,15 +80,15 @@ def describe_machine(
 
 
 def command_line(words: Sequence[str]) -> str:
-    """A command line in which every path is stripped to its last part, quoted for a shell.
+    """Quotes a command line for a shell, with every path stripped to its last part.
 
-    Paths tell names of people and of customers, and nobody else can use them.
+    Paths may contain names of people and of customers.
     """
     return shlex.join(_without_folders(word) for word in words)
 
 
 def _without_folders(word: str) -> str:
-    """Strips the paths in a word, such as each of "--out=a/b" and "x/y,x/z"."""
+    """Strips each path in a word like "--out=a/b" or "x/y,x/z"."""
     printable = re.sub(r"[\x00-\x1f\x7f]", " ", word.encode("utf-8", "replace").decode())
     parts = re.split(r"([=,])", printable)
     return "".join(_last_part(part) for part in parts)
@@ -100,8 +99,8 @@ def _last_part(text: str) -> str:
     return kept[-1] if kept else text
 
 
-def _read_gpu(device: str) -> GpuState | None:
-    return read_gpu(gpu_uuid(device)) if device.startswith("cuda") else None
+def _read_gpu(device: Device) -> GpuState | None:
+    return read_gpu(gpu_uuid(device)) if device.is_cuda else None
 
 
 def _torch_threads() -> int:

@@ -1,13 +1,15 @@
-"""What Linux says of the processor and memory that this process may use.
+"""The processor and memory that this process may use.
 
-Elsewhere, and wherever a file is missing or odd, the answer is None or empty; nothing here raises.
-Every function takes the root of the file system, so that recorded trees can be read.
+psutil knows the machine; the limits of control groups and the instruction sets, which it does not
+know, are read from Linux's own files. Their functions take the root of the file system, so that
+recorded trees can be read. What is unknown is None or empty; nothing here raises.
 """
 
 import math
-import os
 from collections.abc import Iterator
 from pathlib import Path
+
+import psutil
 
 ROOT = Path("/")
 
@@ -19,79 +21,85 @@ INSTRUCTION_SETS = (
 )
 """Flags in /proc/cpuinfo that matter for the arithmetic, of x86 and of ARM."""
 
-_SENSORS = ("coretemp", "k10temp", "zenpower", "cpu_thermal")
-"""Kernel drivers of processors' own temperature sensors."""
+_SENSORS = ("coretemp", "k10temp", "zenpower", "cpu", "x86_pkg_temp")
+"""Prefixes of the names of processors' own temperature sensors."""
 
 
 def instruction_sets(root: Path = ROOT) -> tuple[str, ...]:
     """Those of `INSTRUCTION_SETS` that the processor has, in that order."""
-    found = set(next(_cpuinfo(root, "flags", "Features"), "").split())
-    return tuple(name for name in INSTRUCTION_SETS if name in found)
+    for line in _text(root / "proc/cpuinfo").splitlines():
+        key, _, flags = line.partition(":")
+        if key.strip() in ("flags", "Features"):
+            return tuple(name for name in INSTRUCTION_SETS if name in flags.split())
+    return ()
 
 
 def num_cores(root: Path = ROOT) -> int:
     """Logical cores that this process may use, by its affinity and its control group's quota."""
-    allowed = len(_allowed_cores())
-    return min([allowed, *(max(1, math.ceil(quota)) for quota in _cpu_quotas(root))])
+    quotas = (max(1, math.ceil(quota)) for quota in _cpu_quotas(root))
+    return min([len(_allowed_cores()), *quotas])
 
 
-def memory_bytes(root: Path = ROOT) -> int | None:
+def memory_bytes(root: Path = ROOT) -> int:
     """Memory that this process may use: the machine's, or its control group's where that is less.
 
     An unlimited group says "max" or a number beyond any machine.
     """
-    limits = [_installed_bytes()]
+    limits: list[float | None] = [psutil.virtual_memory().total]
     for group in _control_groups(root):
-        limits += [_integer(group / "memory.max"), _integer(group / "memory.limit_in_bytes")]
-    return min((limit for limit in limits if limit), default=None)
+        limits += [_number(group / "memory.max"), _number(group / "memory.limit_in_bytes")]
+    return int(min(limit for limit in limits if limit))
 
 
-def clocks_mhz(root: Path = ROOT) -> tuple[float, ...]:
-    """Current clock of each core that this process may use; empty where nobody says."""
-    cores = _allowed_cores()
-    folder = root / "sys/devices/system/cpu"
-    scaled = [_integer(folder / f"cpu{core}/cpufreq/scaling_cur_freq") for core in cores]
-    if any(scaled):
-        return tuple(khz / 1000 for khz in scaled if khz)
-    # A virtual machine has no cpufreq, and what it says here may be the nominal clock.
-    listed = dict(zip(_cpuinfo(root, "processor"), _cpuinfo(root, "cpu MHz"), strict=False))
-    return tuple(filter(None, (_number(listed.get(str(core), "")) for core in cores)))
+def clocks_mhz() -> tuple[float, ...]:
+    """Current clock of each core that this process may use; empty if unknown.
+
+    A virtual machine may report the nominal clock.
+    """
+    try:
+        clocks = [each.current for each in psutil.cpu_freq(percpu=True)]
+    except (OSError, NotImplementedError, AttributeError):
+        return ()
+    return tuple(clocks[core] for core in _allowed_cores() if core < len(clocks) and clocks[core])
 
 
-def temperature_celsius(root: Path = ROOT) -> float | None:
-    """The warmest of the processor's own sensors."""
-    found: list[int | None] = []
-    for folder in _folders(root / "sys/class/hwmon"):
-        if _text(folder / "name").strip() in _SENSORS:
-            found += map(_integer, sorted(folder.glob("temp*_input")))
-    for zone in _folders(root / "sys/class/thermal"):
-        kind = _text(zone / "type").strip().lower()
-        if kind.startswith(("x86_pkg_temp", "cpu")):
-            found.append(_integer(zone / "temp"))
-    return max((milli / 1000 for milli in found if milli), default=None)
+def temperature_celsius() -> float | None:
+    """Reading of the warmest of the processor's own sensors."""
+    try:
+        sensors = psutil.sensors_temperatures()
+    except (OSError, AttributeError):  # not on macOS and Windows
+        return None
+    found = (
+        sensor.current
+        for name, readings in sensors.items()
+        if name.lower().startswith(_SENSORS)
+        for sensor in readings
+    )
+    return max(filter(None, found), default=None)
 
 
 def load_average() -> float | None:
     """Runnable processes over the last minute."""
     try:
-        return os.getloadavg()[0]
-    except (OSError, AttributeError):  # Windows has none
+        return psutil.getloadavg()[0]
+    except OSError:
         return None
 
 
 def _allowed_cores() -> list[int]:
-    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
+    try:
+        return sorted(psutil.Process().cpu_affinity() or [])
+    except AttributeError:  # macOS has none
+        return list(range(psutil.cpu_count() or 1))
 
 
 def _cpu_quotas(root: Path) -> Iterator[float]:
-    """Cores' worth of time that each control group around this process grants."""
+    """CPU time that each control group around this process grants, in cores."""
     for group in _control_groups(root):
         quota, _, period = _text(group / "cpu.max").strip().partition(" ")
         pairs = [
-            (_number(quota), _number(period)),
-            (_number(_text(group / "cpu.cfs_quota_us")), _integer(group / "cpu.cfs_period_us")),
+            (_float(quota), _float(period)),
+            (_number(group / "cpu.cfs_quota_us"), _number(group / "cpu.cfs_period_us")),
         ]
         for granted, span in pairs:
             if granted and span and granted > 0:  # -1 and "max" are no limit
@@ -110,34 +118,11 @@ def _control_groups(root: Path) -> Iterator[Path]:
             yield from (mount.joinpath(kind, *parts[:end]) for end in range(len(parts) + 1))
 
 
-def _installed_bytes() -> int | None:
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, AttributeError):  # Windows has none
-        return None
+def _number(path: Path) -> float | None:
+    return _float(_text(path))
 
 
-def _cpuinfo(root: Path, *keys: str) -> Iterator[str]:
-    """Values of the lines of /proc/cpuinfo with one of these keys."""
-    for line in _text(root / "proc/cpuinfo").splitlines():
-        key, _, value = line.partition(":")
-        if key.strip() in keys:
-            yield value.strip()
-
-
-def _folders(path: Path) -> list[Path]:
-    try:
-        return sorted(path.iterdir())
-    except OSError:
-        return []
-
-
-def _integer(path: Path) -> int | None:
-    number = _number(_text(path))
-    return None if number is None else int(number)
-
-
-def _number(text: str) -> float | None:
+def _float(text: str) -> float | None:
     try:
         number = float(text)
     except ValueError:
@@ -148,5 +133,5 @@ def _number(text: str) -> float | None:
 def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8", errors="replace")
-    except (OSError, ValueError):  # a sensor that is switched off gives an I/O error
+    except (OSError, ValueError):
         return ""

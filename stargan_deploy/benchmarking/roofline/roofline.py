@@ -274,7 +274,7 @@ def _array_bytes(device: str) -> int:
     import torch
 
     if device == "cpu":
-        return min(2**28, (processor.memory_bytes() or 2**33) // 32 // 4 * 4)
+        return min(2**28, processor.memory_bytes() // 32 // 4 * 4)
     free, _ = torch.cuda.mem_get_info(device)
     return min(2**30, free // 8 // 4 * 4)
 

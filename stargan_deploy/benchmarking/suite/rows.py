@@ -13,8 +13,11 @@ from stargan_deploy.backends.difference import (
     precision_of,
 )
 from stargan_deploy.backends.spec import CHECKPOINT_SUFFIX
-from stargan_deploy.benchmarking.measure.memory import PeakMemory, measure_peak_memory
-from stargan_deploy.benchmarking.measure.memory import Workload as MemoryWorkload
+from stargan_deploy.benchmarking.measure.memory import (
+    MemoryProbe,
+    PeakMemory,
+    measure_peak_memory,
+)
 from stargan_deploy.benchmarking.measure.timed_calls import Workload
 from stargan_deploy.benchmarking.report.format import PATHS
 from stargan_deploy.benchmarking.results import PictureError, Roof, Row, Timing
@@ -99,7 +102,7 @@ def peak_memory(contestant: Contestant, batch_size: int, size: int) -> PeakMemor
     """What a process needs that does nothing but run a contestant."""
     is_checkpoint = contestant.path.suffix.lower() == CHECKPOINT_SUFFIX
     return measure_peak_memory(
-        MemoryWorkload(
+        MemoryProbe(
             path=str(contestant.path),
             backend=contestant.entry.backend,
             device=str(contestant.runtime.device),

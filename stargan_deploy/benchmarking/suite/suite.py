@@ -58,6 +58,7 @@ from stargan_deploy.benchmarking.suite.rows import (
 )
 from stargan_deploy.benchmarking.suite.scenarios import ServerPlan, measure_offline, measure_server
 from stargan_deploy.card.card import ModelCard, Precision
+from stargan_deploy.devices import parse_device
 from stargan_deploy.errors import StarganDeployError
 from stargan_deploy.files.atomic import file_sha256
 
@@ -85,7 +86,7 @@ def run_suite(config: SuiteConfig, model: Path, *, checkpoint: Path, device: str
     Raises:
         StarganDeployError: eager FP32, which all is compared with, does not run here.
     """
-    before = after = take_snapshot(device)
+    before = after = take_snapshot(parse_device(device))
     rows, unusable, roofs = list[Row](), list[Unusable](), dict[Precision, Roof]()
     if config.inference:
         run = _Run(config, model, checkpoint, device)
@@ -97,7 +98,7 @@ def run_suite(config: SuiteConfig, model: Path, *, checkpoint: Path, device: str
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         model=model.name,
         model_sha256=file_sha256(model),
-        machine=describe_machine(before=before, after=after, device=device),
+        machine=describe_machine(before=before, after=after, device=parse_device(device)),
         rows=tuple(rows),
         training=training,
         batch=batch,
@@ -132,7 +133,7 @@ class _Run:
                 rivals = [each for each in contestants if each.entry_point == point]
                 workload = Workload(self.card, batch, size, folder)
                 rows += self._measure_place(rivals, workload, self.config.budget_s / len(places))
-            self.after = take_snapshot(self.device)  # before clocks fall back
+            self.after = take_snapshot(parse_device(self.device))  # before clocks fall back
             rows = self._with_scenarios(rows, contestants, folder)
         rows = self._with_memory(rows, contestants)
         roofs = self._roofs(contestants)

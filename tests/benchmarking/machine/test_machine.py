@@ -9,6 +9,7 @@ from stargan_deploy.benchmarking.machine.machine import (
     take_snapshot,
 )
 from stargan_deploy.benchmarking.results import Results, Snapshot, load_results, save_results
+from stargan_deploy.devices import Device
 
 
 def test_paths_are_stripped_to_their_last_part():
@@ -64,6 +65,6 @@ def test_a_gpu_is_named():
     if not torch.cuda.is_available():
         pytest.skip("no usable GPU")
     empty = Snapshot()
-    machine = describe_machine(before=empty, after=empty, device="cuda:0")
+    machine = describe_machine(before=empty, after=empty, device=Device("cuda"))
     assert machine.gpu == torch.cuda.get_device_name(0)
     assert "cuda" in machine.versions

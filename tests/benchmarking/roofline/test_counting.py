@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from stargan_deploy.benchmarking.roofline.counting import count_call, count_layers
+from stargan_deploy.benchmarking.roofline.counting import count_call, count_operations
 from stargan_deploy.card.card import ModelCard, Preprocessing
 from stargan_deploy.card.labels import multilabel_space
 from stargan_deploy.errors import CardError, UsageError
@@ -106,7 +106,7 @@ def test_products_with_padding(transposed, kernel, stride, padding, dilation, gr
     )
     nn.init.ones_(layer.weight)
     image = torch.ones(2, 4, *size)
-    (counts,) = count_layers(layer, [image])
+    counts = count_operations(layer, [image])
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         total = layer(image).double().sum().item()
     assert counts.macs - counts.padding_macs == total
@@ -116,24 +116,37 @@ def test_products_with_padding(transposed, kernel, stride, padding, dilation, gr
 def test_linear_layers_and_layers_used_twice():
     linear = nn.Linear(6, 4)
     square = nn.Linear(6, 6)
-    counts = count_layers(nn.Sequential(square, square, linear), [torch.rand(5, 7, 6)])
-    assert [layer.macs for layer in counts] == [5 * 7 * 36, 5 * 7 * 36, 5 * 7 * 24]
+    counts = count_operations(nn.Sequential(square, square, linear), [torch.rand(5, 7, 6)])
+    assert counts.macs == 5 * 7 * (36 + 36 + 24)
+    assert counts.padding_macs == counts.winograd_macs == 0
 
 
-def test_padding_that_is_no_zeros_is_not_skipped():
-    layers = nn.Sequential(
-        nn.Conv2d(2, 2, 3, padding=1, padding_mode="reflect"), nn.Conv2d(2, 2, 3, padding="same")
-    )
-    counts = count_layers(layers, [torch.rand(1, 2, 8, 8)])
-    assert [layer.padding_macs for layer in counts] == [0, 0]
-    assert [layer.winograd_macs for layer in counts] == [layer.macs for layer in counts]
+def test_only_zero_padding_may_be_skipped():
+    image = torch.rand(1, 2, 8, 8)
+    reflect = count_operations(nn.Conv2d(2, 2, 3, padding=1, padding_mode="reflect"), [image])
+    assert reflect.padding_macs == 0
+    assert reflect.winograd_macs == reflect.macs
+    same = count_operations(nn.Conv2d(2, 2, 3, padding="same"), [image])
+    assert same == count_operations(nn.Conv2d(2, 2, 3, padding=1), [image])
+    assert 0 < same.padding_macs < same.macs == same.winograd_macs
 
 
-def test_no_hooks_stay_behind():
+def test_convolutions_that_are_no_layers_are_counted():
+    class Functional(nn.Module):
+        def forward(self, x):
+            return nn.functional.conv2d(x, torch.ones(4, 2, 3, 3), padding=1) @ torch.ones(8, 5)
+
+    counts = count_operations(Functional(), [torch.rand(1, 2, 8, 8)])
+    assert counts.macs == 64 * 4 * 2 * 9 + 4 * 8 * 8 * 5
+    assert counts.winograd_macs == 64 * 4 * 2 * 9
+
+
+def test_an_error_leaves_the_module_as_it_was():
     layer = nn.Conv2d(2, 2, 3)
     with pytest.raises(RuntimeError):
-        count_layers(layer, [torch.rand(1, 3, 8, 8)])
+        count_operations(layer, [torch.rand(1, 3, 8, 8)])
     assert not layer._forward_hooks
+    assert count_operations(layer, [torch.rand(1, 2, 8, 8)]).macs == 36 * 36
 
 
 def test_what_the_model_does_not_take(checkpoint):
