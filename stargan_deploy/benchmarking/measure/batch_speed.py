@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from stargan_deploy.backends.difference import compare_images
+from stargan_deploy.backends.registry import REFERENCE
 from stargan_deploy.batch.plan import BatchJob
 from stargan_deploy.benchmarking.baselines.batch import PlainBatch
 from stargan_deploy.benchmarking.measure.synthetic_photos import draw_photos
@@ -240,7 +241,7 @@ def _plain_row(scene: _Scene, seconds: Seconds) -> BatchRow:
     config = scene.config
     return BatchRow(
         name=PLAIN,
-        backend="eager",
+        backend=REFERENCE,
         device=scene.device,
         precision="float32",
         batch_size=config.batch_size,

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from stargan_deploy.backends.registry import runtime_names
 from stargan_deploy.benchmarking.report.format import (
     EQUAL_PSNR_DB,
     PATHS,
@@ -98,7 +99,7 @@ def training_chart(rows: Sequence[TrainingRow]) -> BarChart:
     bars = [
         Bar(
             name=row.name,
-            colour=colour("eager" if row is rows[0] else "compile"),
+            colour=colour(runtime_names()[0 if row is rows[0] else 1]),
             parts=(row.images_per_s,),
             value=digits(row.images_per_s),
             tooltip=f"{row.name}\n{speedup(row.speedup)} {rows[0].name}, "

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import get_args
 
+from stargan_deploy.backends.registry import REFERENCE
 from stargan_deploy.benchmarking.results import (
     BatchRow,
     Machine,
@@ -137,7 +138,7 @@ def name_among(row: Row, rows: Sequence[Row]) -> str:
 
 def is_baseline(row: Row) -> bool:
     """Whether this is eager FP32, which speeds and pictures are compared with."""
-    return row.backend == "eager" and row.asked_precision == "fp32"
+    return row.backend == REFERENCE and row.asked_precision == "fp32"
 
 
 def main_timing(row: Row) -> Timing | None:

@@ -111,7 +111,8 @@ def measure_roofs(
     types = dict.fromkeys(["float32", *(ARITHMETIC[precision] for precision in precisions)])
     rounds = _Rounds(device, list(types))
     rates = [_measure_bandwidth(device, budget_s / 16)]
-    rounds.prepare(libraries or known_libraries(), sizes or _sizes(device), start + budget_s / 2)
+    names = known_libraries() if libraries is None else libraries
+    rounds.prepare(names, sizes or _sizes(device), start + budget_s / 2)
     rounds.repeat(start + budget_s * 15 / 16)
     rates.append(_measure_bandwidth(device, budget_s / 16))
     roofs = {p: _roof(ARITHMETIC[p], rounds.points, max(rates)) for p in precisions}
