@@ -31,7 +31,7 @@ class Checkpoint:
 
 @dataclass(frozen=True, kw_only=True)
 class OfficialOptions:
-    """What an official checkpoint does not say about itself."""
+    """Facts that an official checkpoint does not hold."""
 
     names: Sequence[str]
     """Attribute or domain names, in the order of the label."""
@@ -126,7 +126,7 @@ class Family(ABC):
         return dict(weights)
 
     def notes(self, network: Mapping[str, Any]) -> tuple[str, ...]:
-        """What a user should know about such a model, one sentence each, for the card."""
+        """Notes for the user of such a model, one sentence each, for the card."""
         return ()
 
     def read_official(self, path: Path, options: OfficialOptions) -> Checkpoint:

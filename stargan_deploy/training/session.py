@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a training will do, before it starts."""
+    """Description of a training before it starts."""
 
     recipe: Recipe
     training_data: str

@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRequest:
-    """What to train, as a user asks for it."""
+    """A training as a user requests it."""
 
     recipe_path: Path | None = None
     """TOML recipe; None takes the preset "demo", or on resuming the run's own recipe."""

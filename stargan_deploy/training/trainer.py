@@ -20,7 +20,7 @@ from stargan_deploy.card.card import ModelCard, Preprocessing, library_versions
 from stargan_deploy.card.labels import LabelSpace
 from stargan_deploy.data.batches.loading import Batch, open_loader
 from stargan_deploy.data.source import ImageSource
-from stargan_deploy.devices import pick_device
+from stargan_deploy.devices import choose_device
 from stargan_deploy.distributed import Ranks, local_device
 from stargan_deploy.errors import StoppedError, TrainingError
 from stargan_deploy.families.base import Checkpoint
@@ -68,7 +68,7 @@ class Trainer:
         self.recipe = recipe
         self.objective = objective
         self.run = run
-        self.device = pick_device(local_device(recipe.train.device) or None)
+        self.device = choose_device(local_device(recipe.train.device) or None).to_torch()
         self.ranks = ranks or Ranks()
         self._part = self.ranks.share_of(objective.phases[0].batch_size)
         self._guard = FiniteGuard(FP16_PATIENCE if recipe.train.precision == "fp16" else 0)
@@ -168,7 +168,7 @@ class Trainer:
         raise StoppedError(
             f"stopped by {number.name} at step {self.step}; saved {path}",
             signal=number,
-            hint=f"continue with: stargan-deploy train --resume --out {self.run.folder}",
+            hint=f"continue with: stargan-deploy train `resume` `out` {self.run.folder}",
         )
 
     def restore(self, checkpoint: Checkpoint) -> None:

@@ -1,1 +1,1 @@
-"""What an objective is, and the parts that several of them share."""
+"""The base class of objectives, and parts that several of them share."""
