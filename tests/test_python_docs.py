@@ -57,3 +57,15 @@ def test_every_public_name_can_be_imported_and_has_a_docstring():
 def test_other_names_are_refused():
     with pytest.raises(AttributeError, match="no attribute 'export_modle'"):
         stargan_deploy.export_modle  # noqa: B018
+
+
+def test_an_artefact_translates_without_torch(models):
+    code = (
+        "import stargan_deploy, sys; from PIL import Image; "
+        "model = stargan_deploy.load('model.onnx', backend='onnx', device='cpu'); "
+        "model.translate(Image.open('photo.jpg'), 'Blond_Hair'); "
+        "print('torch' in sys.modules)"
+    )
+    words = [sys.executable, "-c", code]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, cwd=models)
+    assert done.stdout.strip() == "False"

@@ -23,6 +23,9 @@ SCHEMA_VERSION = 1
 CARD_KEY = "stargan_deploy.card"
 """The key under which every container (safetensors, ONNX) keeps the card."""
 
+SAMPLE = "sample"
+"""Entry point that makes images from noise."""
+
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
 """Type that convolutions compute in; the card's `precision` holds what was measured."""
 

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from stargan_deploy.backends.base import Runtime
-from stargan_deploy.card.card import EntryPoint, ModelCard
+from stargan_deploy.card.card import SAMPLE, EntryPoint, ModelCard
 from stargan_deploy.card.inputs import draw_inputs
 from stargan_deploy.card.labels import FloatArray
 from stargan_deploy.card.pixels import from_spec
 from stargan_deploy.errors import CardError, LabelError, UsageError, unknown_name
-from stargan_deploy.families.blocks.latent import SAMPLE
 from stargan_deploy.files.images import Pixels
 
 

@@ -10,12 +10,10 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from stargan_deploy.card.card import EntryPoint, ModelCard, new_entry_point
+from stargan_deploy.card.card import SAMPLE, EntryPoint, ModelCard, new_entry_point
 from stargan_deploy.card.tensors import NUM_COLOURS, class_spec, image_spec, vector_spec
 from stargan_deploy.config import from_mapping
 from stargan_deploy.families.base import Family
-
-SAMPLE = "sample"
 
 
 class Sampler(nn.Module):

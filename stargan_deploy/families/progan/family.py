@@ -5,9 +5,9 @@ from typing import Any
 
 from torch import nn
 
-from stargan_deploy.card.card import EntryPoint, ModelCard
+from stargan_deploy.card.card import SAMPLE, EntryPoint, ModelCard
 from stargan_deploy.config import from_mapping, to_mapping
-from stargan_deploy.families.blocks.latent import SAMPLE, SamplingFamily, sample_entry_point
+from stargan_deploy.families.blocks.latent import SamplingFamily, sample_entry_point
 from stargan_deploy.families.objectives.base import Objective, ObjectiveRequest
 from stargan_deploy.families.presets import FREQUENT_OUTPUT
 from stargan_deploy.families.progan.networks import (
