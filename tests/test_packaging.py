@@ -1,6 +1,7 @@
 """A built wheel holds all that the commands need, and works in an empty folder."""
 
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -8,6 +9,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
+from stargan_deploy.backends.registry import SPECS
 
 ROOT = Path(__file__).parent.parent
 
@@ -73,11 +76,49 @@ def test_an_installed_wheel_runs_the_demo_in_an_empty_folder(site, tmp_path):
     assert Path(where.stdout.strip()).is_relative_to(site)
 
 
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+
+TEST_TOOLS = {
+    "hatchling",
+    "hypothesis",
+    "mypy",
+    "pre-commit",
+    "pytest",
+    "pytest-timeout",
+    "pytest-xdist",
+    "ruff",
+    "tritonclient[grpc]",
+}
+
+
+def requirements(extra):
+    """Packages of an extra with their own extras, those of extras that it refers to included."""
+    found = set()
+    for line in EXTRAS[extra]:
+        name = re.match(r"[\w-]+(\[[\w,-]+\])?", line)[0]
+        own = re.fullmatch(r"stargan-deploy\[(.+)\]", name)
+        found |= set().union(*map(requirements, own[1].split(","))) if own else {name}
+    return found
+
+
 def test_dependencies_and_extras_are_the_promised_ones():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    base = " ".join(project["dependencies"])
+    base = " ".join(PROJECT["dependencies"])
     for name in ("torch", "torchvision", "onnx", "onnxscript", "onnxruntime-gpu", "onnxruntime"):
         assert name in base
-    extras = {"tensorrt", "tensorrt-rtx", "openvino", "tensorboard", "dev"}
-    assert extras <= set(project["optional-dependencies"])
-    assert project["license"] == "MIT"
+    assert {"tensorrt", "tensorrt-rtx", "openvino", "tensorboard", "all", "dev"} <= set(EXTRAS)
+    assert PROJECT["license"] == "MIT"
+
+
+def test_all_is_every_extra_but_the_one_of_another_index():
+    single = set(EXTRAS) - {"all", "dev", "tensorrt"}
+    assert requirements("all") == {"tritonclient[http]"}.union(*map(requirements, single))
+
+
+def test_dev_is_all_and_the_test_tools():
+    assert requirements("dev") == requirements("all") | TEST_TOOLS
+
+
+def test_extras_of_backends_exist():
+    named = {spec.extra for spec in SPECS.values()} - {""}
+    assert named <= set(EXTRAS)
