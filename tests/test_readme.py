@@ -13,10 +13,12 @@ from tests.readme_table import readme_as_it_should_be
 ROOT = Path(__file__).parent.parent
 GUIDES = [
     ROOT / "README.md",
-    ROOT / "docs/batch.md",
-    ROOT / "docs/python.md",
-    *(ROOT / f / "README.md" for f in ("train", "export")),
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *(ROOT / f / "README.md" for f in ("train", "export", "benchmarks")),
 ]
+
+SUB_COMMANDS = (["bench", "compare"], ["data", "check"], ["data", "download"])
 
 
 def code_blocks(path, language):
@@ -34,7 +36,8 @@ def commands():
 
 @pytest.mark.parametrize("words", list(commands()))
 def test_commands_and_their_options_exist(command, words):
-    shown = command(words[0], "--help")
+    named = words[:2] if words[:2] in SUB_COMMANDS else words[:1]
+    shown = command(*named, "--help")
     assert shown.code == 0
     plain = re.sub(r"\x1b\[[0-9;]*m", "", shown.out)
     for option in (word for word in words if word.startswith("--")):
@@ -50,12 +53,31 @@ def test_links_lead_somewhere(path):
             assert (path.parent / link).exists(), link
 
 
-def test_the_two_commands_are_targets_of_the_makefile():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("path", GUIDES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_to_headings_lead_somewhere(path):
+    for place, anchor in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", path.read_text(encoding="utf-8")):
+        text = (path.parent / place if place else path).read_text(encoding="utf-8")
+        headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+        assert anchor in {re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in headings}
+
+
+@pytest.mark.parametrize(("guide", "least"), [("README.md", 2), ("CONTRIBUTING.md", 6)])
+def test_targets_of_the_makefile_exist(guide, least):
+    text = (ROOT / guide).read_text(encoding="utf-8")
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for target in ("demo", "test"):
-        assert f"make {target} " in text
+    lines = re.findall(r"^make ([a-z -]+)|`make ([a-z -]+)`", text, re.MULTILINE)
+    named = {word for pair in lines for words in pair for word in words.split()}
+    assert len(named) >= least
+    for target in named:
         assert f"\n{target}:" in makefile
+
+
+def test_the_paths_named_to_contributors_exist():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    paths = re.findall(r"\b(?:tests|docs|stargan_deploy|cli|files)/[\w./]+", text)
+    assert len(paths) > 8
+    for path in (path.rstrip(".") for path in paths):
+        assert (ROOT / path).exists() or (ROOT / "stargan_deploy" / path).exists(), path
 
 
 def test_the_python_example_runs(command, tmp_path):
