@@ -89,6 +89,7 @@ TEST_TOOLS = {
     "pytest-xdist",
     "ruff",
     "tritonclient[grpc]",
+    "types-psutil",
 }
 
 
