@@ -13,7 +13,7 @@ from stargan_deploy.batch.manifest.lines import PhotoRecord
 from stargan_deploy.batch.manifest.reader import Manifests, read_manifests
 from stargan_deploy.batch.manifest.writer import ManifestWriter
 from stargan_deploy.batch.outcome import Outcome
-from stargan_deploy.batch.photos.photo_remarks import Trait, trait_notes
+from stargan_deploy.batch.photos.photo_remarks import Trait, already_notes, trait_notes
 from stargan_deploy.batch.plan import BatchPlan, Photo
 from stargan_deploy.batch.report import BatchReport, Failure, report_name
 from stargan_deploy.batch.resume import (
@@ -156,6 +156,7 @@ class _Tally:
         self._failures += plan.failures
         self._ended: Counter[str] = Counter()
         self._traits: Counter[Trait] = Counter()
+        self._already: Counter[str] = Counter()
         self._num_images = 0
         self._origin = ""
         self._start_s = time.perf_counter()
@@ -169,6 +170,7 @@ class _Tally:
             self._failures.append(outcome.failure)
         else:
             self._traits.update(outcome.traits)
+            self._already.update(outcome.already)
         if outcome.result in ("skipped", "copied"):
             self._skipped.append(outcome.photo.name.as_posix())
         if outcome.result == "translated":
@@ -210,6 +212,8 @@ class _Tally:
         num_looked_at = self.num_ended - self._ended["failed"]
         size = int(self.run.settings.options["size"])
         notes = trait_notes(self._traits, num_looked_at, self.run.card, size)
+        if self.plan.job.options.strengths != (1.0,):
+            notes += already_notes(self._already, num_looked_at, self._origin)
         if self.plan.note:
             notes.append(self.plan.note)
         if self._origin == "zeros" and self.plan.job.source == "predict":

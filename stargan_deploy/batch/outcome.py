@@ -35,6 +35,8 @@ class Outcome:
     images: tuple[WrittenImage, ...] = ()
     """One for each target; fewer where it failed."""
     traits: tuple[Trait, ...] = ()
+    already: tuple[str, ...] = ()
+    """Targets whose attributes the photo, or one of its faces, has already."""
     num_tiles: int = 0
     """Squares that were translated: faces, or 1."""
     source_origin: str = ""

@@ -23,6 +23,7 @@ from stargan_deploy.batch.outcome import Outcome, WrittenImage
 from stargan_deploy.batch.photos.photo_remarks import Trait, photo_traits
 from stargan_deploy.batch.plan import BatchJob, Photo
 from stargan_deploy.card.labels import FloatArray
+from stargan_deploy.card.pixels import NOT_FINITE, NOT_FINITE_HINT
 from stargan_deploy.card.tensors import ROWS_PER_CALL
 from stargan_deploy.errors import DataError, OutputError
 from stargan_deploy.files.images import Pixels
@@ -101,6 +102,9 @@ class _Open:
     translated: list[Pixels] = field(default_factory=list)
     """(W, S, S, 3) of each tile that is done."""
     origin: str = "unused"
+    is_finite: bool = True
+    already: set[str] = field(default_factory=set)
+    """Targets whose attributes a tile has already."""
 
     @property
     def is_done(self) -> bool:
@@ -117,6 +121,7 @@ class _Open:
             input_bytes=self.num_bytes,
             images=tuple(images),
             traits=self.traits,
+            already=tuple(sorted(self.already)),
             num_tiles=len(self.framed.tiles),
             source_origin=self.origin,
         )
@@ -242,6 +247,14 @@ class Pipeline:
         for index, (item, _) in enumerate(call):
             item.translated.append(translation.pixels[:, index])
             item.origin = self._origin(translation.source_origin)
+            item.is_finite &= bool(translation.is_finite[index])
+            item.already.update(
+                target.text
+                for target, is_already in zip(
+                    translation.targets, translation.is_already[:, index], strict=True
+                )
+                if is_already
+            )
         return list({id(item): item for item, _ in call if item.is_done}.values())
 
     def _sources(self, items: Sequence[_Open]) -> FloatArray | None:
@@ -259,6 +272,10 @@ class Pipeline:
         has_face = len(item.framed.tiles) > 0
         if not has_face and self._job.options.without_face == "skip":
             return item.outcome("skipped", reason=NO_FACE)
+        if not item.is_finite:
+            return item.outcome(
+                "failed", reason=f"{item.photo.path}: {NOT_FINITE}; {NOT_FINITE_HINT}"
+            )
         written: list[WrittenImage] = []
         try:
             for index in range(len(self._job.targets)):

@@ -92,6 +92,7 @@ def settings_of(job: BatchJob, translator: Translator, precision: str) -> Settin
         batch_size=translator.runtime.batch_size or ROWS_PER_CALL,
         targets={named.target.text: job.options.strengths for named in job.targets},
         options=recorded(job.options)
+        | ({"strengths_from": "photo"} if min(job.options.strengths) < 1 else {})
         | {
             "classifier": hashes.get("classify", ""),
             "faces": job.options.faces or "off",

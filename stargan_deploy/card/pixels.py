@@ -16,6 +16,10 @@ Pixels = npt.NDArray[np.uint8]
 HALF_RANGE = 127.5
 """8-bit levels per unit of the networks' range, which is 2 wide."""
 
+NOT_FINITE = "the model's result is not finite (NaN or infinity)"
+
+NOT_FINITE_HINT = "its weights are damaged, or `precision` is too low for them: try fp32"
+
 
 class _Numbers(Protocol):
     """Float32 values: a numpy array or a torch tensor."""
@@ -48,7 +52,15 @@ def pixels_to_tensor(pixels: Pixels) -> npt.NDArray[np.float32]:
 def tensor_to_pixels(tensor: npt.NDArray[np.floating]) -> Pixels:
     """A tensor (N, 3, H, W) in [-1, 1] to pixels (N, H, W, 3) in [0, 255], rounded and clamped."""
     scaled = np.rint(unit_to_levels(tensor.astype(np.float32)))
-    return np.ascontiguousarray(scaled.clip(0, 255).astype(np.uint8).transpose(0, 2, 3, 1))
+    with np.errstate(invalid="ignore"):  # `finite_rows` finds what is no number
+        pixels = scaled.clip(0, 255).astype(np.uint8)
+    return np.ascontiguousarray(pixels.transpose(0, 2, 3, 1))
+
+
+def finite_rows(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Which rows (N, ...) hold finite numbers only, as (N,)."""
+    found: npt.NDArray[np.bool_] = np.isfinite(values).reshape(len(values), -1).all(axis=1)
+    return found
 
 
 def as_pixels(image: npt.NDArray[Any]) -> Pixels:

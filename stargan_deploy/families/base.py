@@ -13,6 +13,9 @@ from stargan_deploy.card.labels import LabelSpace
 from stargan_deploy.errors import CardError, ModelError, TrainingError
 from stargan_deploy.families.objectives.base import Objective, ObjectiveRequest
 
+MAX_NAMED = 3
+"""Weights that a message names."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
@@ -27,6 +30,25 @@ class Checkpoint:
         """The tensors whose names start with `prefix` and a dot, without it."""
         start = f"{prefix}."
         return {k.removeprefix(start): v for k, v in self.tensors.items() if k.startswith(start)}
+
+
+def check_finite(path: Path, weights: Mapping[str, Tensor]) -> None:
+    """Refuse weights that are NaN or infinite, of which every image would be black.
+
+    Raises:
+        ModelError: there are some.
+    """
+    bad = [
+        name
+        for name, tensor in weights.items()
+        if tensor.is_floating_point() and not tensor.isfinite().all()
+    ]
+    if bad:
+        more = f" and {len(bad) - MAX_NAMED} more" if len(bad) > MAX_NAMED else ""
+        raise ModelError(
+            f"{path} holds weights that are not finite: {', '.join(bad[:MAX_NAMED])}{more}",
+            hint="its training diverged; take an earlier checkpoint",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from stargan_deploy.card.card import CARD_KEY, EntryPoint, ModelCard, parse_card
 from stargan_deploy.errors import CardError, ModelError, StarganDeployError, UsageError, brief
-from stargan_deploy.families.base import Checkpoint
+from stargan_deploy.families.base import Checkpoint, check_finite
 from stargan_deploy.families.registry import load_family
 from stargan_deploy.files.atomic import atomic_path
 from stargan_deploy.files.runs import run_folders
@@ -83,7 +83,7 @@ def load_checkpoint(path: Path, *, with_training_state: bool = False) -> Checkpo
         with_training_state: whether to read the optimizers' tensors too.
 
     Raises:
-        ModelError: not one of our checkpoints, or damaged.
+        ModelError: not one of our checkpoints, or damaged, or weights that are not finite.
     """
     header = _read_header(path)
     card = parse_card(header[CARD_KEY], where=str(path))
@@ -95,6 +95,7 @@ def load_checkpoint(path: Path, *, with_training_state: bool = False) -> Checkpo
     except (SafetensorError, OSError, ValueError) as error:
         raise ModelError(f"checkpoint {path} is damaged: {error}") from error
     _check_payload(path, card, tensors)
+    check_finite(path, {name: t for name, t in tensors.items() if not _is_state(name)})
     return Checkpoint(card=card, tensors=tensors, recipe=recipe)
 
 

@@ -27,6 +27,7 @@ from stargan_deploy.inference.sampler import Sampler, SampleRequest
 from stargan_deploy.inference.targets import check_strength, only_target
 from stargan_deploy.inference.translator import (
     ZEROS_NOTE,
+    Translation,
     Translator,
     as_photo,
     choose_direction,
@@ -132,6 +133,7 @@ class Model:
             UsageError: neither a PIL image nor an RGB uint8 array; a direction, size or strength
                 that the model does not have.
             BackendError: the runtime or the face detector is not usable.
+            ModelError: the model's result is not finite.
         """
         several = not isinstance(target, str)
         targets = list(target) if several else [cast(str, target)]
@@ -233,6 +235,9 @@ class Model:
         for direction, wanted in jobs:
             translator, strengths = self._translator(direction, size), [strength] * len(wanted)
             found = translator.translate_prepared(tiles_FHWC, wanted, labels_FK, strengths)
+            found.check_finite()
+            if strength != 1 and (named := _already(found)):
+                warnings.warn(named, stacklevel=3)
             if found.source_origin == "zeros" and len(tiles_FHWC):
                 warnings.warn(ZEROS_NOTE, stacklevel=3)
             results += [_compose(framed, pixels_FHWC) for pixels_FHWC in found.pixels]
@@ -260,6 +265,14 @@ class Model:
                 raise LabelError(unknown_name("label", name, self.attributes, where="this model"))
         rows = [[bool(labels.get(name)) for name in self.attributes] for labels in own]
         return np.array(rows, np.float32).reshape(num_images, len(self.attributes))
+
+
+def _already(found: Translation) -> str:
+    """A line about images that have what a target asks for, or nothing."""
+    counts = zip(found.targets, found.is_already.sum(axis=1), strict=True)
+    words = [f"{number} have {target.text!r} already" for target, number in counts if number]
+    where = f"of {found.is_already.shape[1]} images or faces, "
+    return f"{where}{', '.join(words)}: no `strength` changes them" if words else ""
 
 
 def _compose(framed: Sequence[Framed], tiles_FHWC: Pixels) -> list[Image.Image]:

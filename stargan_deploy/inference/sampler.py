@@ -14,8 +14,8 @@ from stargan_deploy.backends.base import Runtime
 from stargan_deploy.card.card import SAMPLE, EntryPoint, ModelCard
 from stargan_deploy.card.inputs import draw_inputs
 from stargan_deploy.card.labels import FloatArray
-from stargan_deploy.card.pixels import from_spec
-from stargan_deploy.errors import CardError, LabelError, UsageError, unknown_name
+from stargan_deploy.card.pixels import NOT_FINITE, NOT_FINITE_HINT, finite_rows, from_spec
+from stargan_deploy.errors import CardError, LabelError, ModelError, UsageError, unknown_name
 from stargan_deploy.files.images import Pixels
 
 
@@ -74,6 +74,7 @@ class Sampler:
 
         Raises:
             CardError, UsageError, LabelError: as `check_request`.
+            ModelError: the model's result is not finite.
         """
         point = check_request(self.runtime.card, request)
         inputs = draw_inputs(point, range(request.count), seed=request.seed)
@@ -86,7 +87,10 @@ class Sampler:
                 inputs[spec.name][0], inputs[spec.name][1], request.count
             )
         output = point.outputs[0]
-        return from_spec(self.runtime.run(inputs, entry_point=SAMPLE)[output.name], output)
+        values = self.runtime.run(inputs, entry_point=SAMPLE)[output.name]
+        if not finite_rows(values).all():
+            raise ModelError(NOT_FINITE, hint=NOT_FINITE_HINT)
+        return from_spec(values, output)
 
     def headings(self, request: SampleRequest) -> tuple[str, ...]:
         """The classes that the images have in turn; none where they all have one or none."""

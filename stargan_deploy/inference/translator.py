@@ -17,11 +17,19 @@ from stargan_deploy.backends.base import Runtime
 from stargan_deploy.card.card import EntryPoint, ModelCard
 from stargan_deploy.card.inputs import Row, stack_rows
 from stargan_deploy.card.labels import FloatArray, LabelSpace, Target
-from stargan_deploy.card.pixels import from_spec, to_spec
+from stargan_deploy.card.pixels import (
+    NOT_FINITE,
+    NOT_FINITE_HINT,
+    finite_rows,
+    from_spec,
+    to_spec,
+)
 from stargan_deploy.card.tensors import ROWS_PER_CALL
-from stargan_deploy.errors import CardError, UsageError, unknown_name
+from stargan_deploy.errors import CardError, ModelError, UsageError, unknown_name
 from stargan_deploy.files.images import Pixels, prepare_photo, to_rgb
 from stargan_deploy.inference.targets import depends_on_source
+
+Flags = npt.NDArray[np.bool_]
 
 SourceOrigin = Literal["given", "predicted", "zeros", "unused"]
 
@@ -44,6 +52,19 @@ class Translation:
     source_origin: SourceOrigin
     """Where they came from; "unused" if the targets do not depend on them, "zeros" if they do, but
     none were given and the model has no classifier."""
+    is_finite: Flags
+    """Whether everything the model gave for an image (N,) was finite; other pixels mean nothing."""
+    is_already: Flags
+    """Whether an image has what a target asks for already (T, N), as far as its labels are known:
+    no strength changes it then."""
+
+    def check_finite(self) -> None:
+        """Refuse results that are NaN or infinite.
+
+        Raises:
+            ModelError: there are some.
+        """
+        _check_finite(self.is_finite)
 
 
 class Translator:
@@ -106,11 +127,14 @@ class Translator:
         Raises:
             LabelError: a target that the model does not know.
             UsageError: images or sources of the wrong shape.
+            ModelError: the model's result is not finite.
         """
         prepared = [self.prepare(image) for image in images]
         square = (self.image_size, self.image_size, 3)
         pixels_NHWC = np.array(prepared, np.uint8).reshape(-1, *square)
-        return self.translate_prepared(pixels_NHWC, targets, sources)
+        translation = self.translate_prepared(pixels_NHWC, targets, sources)
+        translation.check_finite()
+        return translation
 
     def translate_prepared(
         self,
@@ -119,7 +143,10 @@ class Translator:
         sources: FloatArray | None = None,
         strengths: Sequence[float] | None = None,
     ) -> Translation:
-        """Like `translate`, for pixels (N, S, S, 3) made by `prepare`.
+        """Like `translate`, for pixels (N, S, S, 3) made by `prepare`; flags what is not finite.
+
+        At strength 0 an image stays as it is, pixel by pixel. The strengths up to 1 lead from there
+        to the target, so what the generator changes without being asked fades in with them.
 
         Args:
             pixels_NHWC: the images.
@@ -132,18 +159,29 @@ class Translator:
         parsed = tuple(space.parse(t) if isinstance(t, str) else t for t in targets)
         steps = [1.0] * len(parsed) if strengths is None else list(strengths)
         needed = any(s != 1 for s in steps) or any(depends_on_source(space, t) for t in parsed)
-        labels_NK, origin = self._sources(pixels_NHWC, sources, needed=needed)
-        pairs = zip(parsed, steps, strict=True)
-        rows = [_label(space, t, own, strength) for t, strength in pairs for own in labels_NK]
-        label_RD = np.array(rows, np.float32).reshape(len(rows), space.label_width)
-        pairs_R = self._rows(pixels_NHWC, label_RD)
-        translated = self.translate_rows(pairs_R) if pairs_R else np.empty(0, np.uint8)
-        shape = (len(parsed), *pixels_NHWC.shape)
+        labels_NK, origin, is_finite_N = self._sources(pixels_NHWC, sources, needed=needed)
+        pairs = list(zip(parsed, steps, strict=True))
+        requests = [(t, s) for t, s in pairs if s > 0]
+        requests += {t.set_index: (t, 0.0) for t, s in requests if s < 1}.values()
+        goals_R = [[_label(space, t, own, s) for own in labels_NK] for t, s in requests]
+        made_RN, is_finite_RN = self._run_labels(pixels_NHWC, goals_R)
+        starts = {t.set_index: m for (t, s), m in zip(requests, made_RN, strict=True) if s == 0}
+        made = iter(made_RN)
+        pixels = [
+            pixels_NHWC if s == 0 else _faded(pixels_NHWC, starts.get(t.set_index), next(made), s)
+            for t, s in pairs
+        ]
+        is_known = origin in ("given", "predicted")
         return Translation(
             targets=parsed,
-            pixels=translated.reshape(shape),
+            pixels=np.array(pixels, np.uint8).reshape(len(parsed), *pixels_NHWC.shape),
             sources=labels_NK,
             source_origin=origin,
+            is_finite=is_finite_N & is_finite_RN.all(axis=0),
+            is_already=np.array(
+                [[is_known and _is_already(space, t, own) for own in labels_NK] for t in parsed],
+                np.bool_,
+            ).reshape(len(parsed), len(labels_NK)),
         )
 
     def translate_rows(
@@ -167,25 +205,53 @@ class Translator:
         Raises:
             UsageError: no rows, inputs that are missing or unknown, or values that do not fit.
             CardError: no such entry point.
+            ModelError: the model's result is not finite.
         """
+        found, is_finite_N = self._run_rows(rows, entry_point)
+        _check_finite(is_finite_N)
+        return found
+
+    def _run_rows(
+        self, rows: Sequence[Row], entry_point: str | None = None
+    ) -> tuple[npt.NDArray[Any], Flags]:
+        """The first output, a row each, and whether each row is finite."""
         name = entry_point or self.entry_point
         point = self.runtime.card.entry_point(name)
         if not rows:
             raise UsageError("there are no rows to run")
         size = self.runtime.batch_size or ROWS_PER_CALL
-        spec, parts = point.outputs[0], []
+        spec, parts, flags = point.outputs[0], [], []
         for start in range(0, len(rows), size):
             inputs = stack_rows(name, point, rows[start : start + size])
             output = self.runtime.run(inputs, entry_point=name)[spec.name]
+            flags.append(finite_rows(output))
             parts.append(from_spec(output, spec) if spec.kind == "image" else output)
-        return np.concatenate(parts)
+        return np.concatenate(parts), np.concatenate(flags)
+
+    def _run_labels(
+        self, pixels_NHWC: Pixels, goals: Sequence[Sequence[FloatArray]]
+    ) -> tuple[Pixels, Flags]:
+        """Images (R, N, S, S, 3) by request, then by image, and whether each (R, N) is finite."""
+        shape = (len(goals), len(pixels_NHWC))
+        rows = self._rows(pixels_NHWC, [label for labels_N in goals for label in labels_N])
+        if not rows:
+            return np.empty((*shape, *pixels_NHWC.shape[1:]), np.uint8), np.ones(shape, np.bool_)
+        made, is_finite = self._run_rows(rows)
+        return made.reshape(*shape, *pixels_NHWC.shape[1:]), is_finite.reshape(shape)
 
     def classify(self, pixels_NHWC: Pixels) -> FloatArray:
         """Predicts labels (N, K) of zeros and ones from prepared pixels (N, S, S, 3).
 
         Raises:
             UsageError: the model has no classifier.
+            ModelError: its result is not finite.
         """
+        labels_NK, is_finite_N = self._classify(pixels_NHWC)
+        _check_finite(is_finite_N)
+        return labels_NK
+
+    def _classify(self, pixels_NHWC: Pixels) -> tuple[FloatArray, Flags]:
+        """Labels (N, K), and whether each row of logits is finite."""
         if self.classifier is None:
             raise UsageError("this model has no classifier to predict labels with")
         point = self.classifier.card.entry_point("classify")
@@ -196,31 +262,35 @@ class Translator:
             image = to_spec(pixels_NHWC[start : start + size], point.inputs[0])
             outputs = self.classifier.run({point.inputs[0].name: image}, entry_point="classify")
             logits.append(outputs[point.outputs[0].name])
-        return self.card.labels.predicted(np.concatenate(logits))
+        logits_NK = np.concatenate(logits)
+        return self.card.labels.predicted(logits_NK), finite_rows(logits_NK)
 
     def _sources(
         self, pixels_NHWC: Pixels, given: FloatArray | None, *, needed: bool
-    ) -> tuple[FloatArray, SourceOrigin]:
+    ) -> tuple[FloatArray, SourceOrigin, Flags]:
+        """Labels (N, K), their origin, and whether they (N,) come of finite numbers."""
+        is_finite = np.ones(len(pixels_NHWC), np.bool_)
         shape = (len(pixels_NHWC), self.card.labels.num_labels)
         if given is not None and given.shape != shape:
             raise UsageError(f"source labels must have the shape {shape}, not {given.shape}")
         if not needed:
-            return np.zeros(shape, np.float32), "unused"
+            return np.zeros(shape, np.float32), "unused", is_finite
         if given is not None:
-            return given, "given"
+            return given, "given", is_finite
         if self.classifier is None or not len(pixels_NHWC):
-            return np.zeros(shape, np.float32), "zeros"
-        return self.classify(pixels_NHWC), "predicted"
+            return np.zeros(shape, np.float32), "zeros", is_finite
+        labels_NK, is_finite = self._classify(pixels_NHWC)
+        return labels_NK, "predicted", is_finite
 
-    def _rows(self, pixels_NHWC: Pixels, label_RD: FloatArray) -> list[Row]:
-        """Row r = t * N + n for all pairs of target and image."""
+    def _rows(self, pixels_NHWC: Pixels, goals: Sequence[FloatArray]) -> list[Row]:
+        """Row r = t * N + n for all pairs of request and image."""
         point = self.runtime.card.entry_point(self.entry_point)
         if not is_direct(point):
             raise CardError(f"{self.entry_point!r} {_needs(point)}")
         (image,), labels = point.inputs_of("image"), point.inputs_of("label")
         return [
             {image.name: pixels_NHWC[r % len(pixels_NHWC)], **{spec.name: row for spec in labels}}
-            for r, row in enumerate(label_RD)
+            for r, row in enumerate(goals)
         ]
 
 
@@ -317,6 +387,29 @@ def _label(space: LabelSpace, target: Target, own: FloatArray, strength: float) 
         return goal
     start = space.embed(own[space.slice_of(target.set_index)], target.set_index)
     return (start + np.float32(strength) * (goal - start)).astype(np.float32)
+
+
+def _is_already(space: LabelSpace, target: Target, own: FloatArray) -> bool:
+    """Whether an image's own labels (K,) are those that a target leads to."""
+    if not space.sets:
+        return False
+    return np.array_equal(_label(space, target, own, 1.0), _label(space, target, own, 0.0))
+
+
+def _faded(
+    pixels_NHWC: Pixels, start_NHWC: Pixels | None, made_NHWC: Pixels, strength: float
+) -> Pixels:
+    """Images made at a strength, less the share of what is changed even for the own labels."""
+    if strength >= 1 or start_NHWC is None:
+        return made_NHWC
+    unasked = start_NHWC.astype(np.float32) - pixels_NHWC
+    levels = np.rint(made_NHWC - (1 - strength) * unasked)
+    return levels.clip(0, 255).astype(np.uint8)
+
+
+def _check_finite(is_finite_N: Flags) -> None:
+    if not is_finite_N.all():
+        raise ModelError(NOT_FINITE, hint=NOT_FINITE_HINT)
 
 
 def _at_size(pixels_NHWC: Pixels, size: int) -> Pixels:

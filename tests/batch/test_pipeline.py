@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from stargan_deploy.backends.fake.runtime import fake_card
 from stargan_deploy.batch.disk import DiskWait
 from stargan_deploy.batch.plan import ImageOptions
 from stargan_deploy.batch.resume import ResumePolicy
@@ -16,7 +17,10 @@ from stargan_deploy.errors import DiskFullError, OutputError, StoppedError, Usag
 from stargan_deploy.files.atomic import write_bytes
 from stargan_deploy.files.images import load_image
 from stargan_deploy.inference.framing import Framed
+from stargan_deploy.inference.source_labels import read_label_table
+from stargan_deploy.inference.translator import Translator
 from tests.batch_runs import pictures, run, write_all
+from tests.inference.test_translator import BrokenRuntime
 
 RESUME = ResumePolicy(resume=True)
 
@@ -281,3 +285,30 @@ def test_pictures_before_a_failure_are_the_runs_own(tmp_path, make_translator, p
     assert (first.num_failed, first.num_pictures) == (1, 7)
     second = run(photos, tmp_path / "out", make_translator(), *words, policy=RESUME)
     assert (second.num_failed, second.num_translated) == (0, 4)
+
+
+def test_photos_whose_result_is_not_finite_fail_alone(tmp_path, photos):
+    with BrokenRuntime(fake_card(image_size=16, io="float"), batch_size=4) as runtime:
+        Image.new("RGB", (40, 40)).save(photos / "black.png")
+        report = run(photos, tmp_path / "out", Translator(runtime.card, runtime))
+    assert not (tmp_path / "out/black.png").exists()
+    (failure,) = (f for f in report.failures if "not finite" in f.reason)
+    assert (failure.path, "try fp32" in failure.reason) == ("black.png", True)
+    assert report.num_translated > 0
+
+
+def test_photos_that_have_the_target_already_are_counted(tmp_path, make_translator):
+    labels = tmp_path / "labels.csv"
+    labels.write_text("file,Black_Hair,Blond_Hair,Young\na.png,0,1,0\nb.png,1,0,0\n")
+    (tmp_path / "in").mkdir()
+    for name in "ab":
+        Image.new("RGB", (20, 20), (200, 100, 50)).save(tmp_path / f"in/{name}.png")
+    translator = make_translator()
+    options = ImageOptions(strengths=(0.0, 0.5, 1.0))
+    table = read_label_table(labels, translator.card.labels, needed=["Blond_Hair"])
+    report = run(tmp_path / "in", tmp_path / "out", translator, pictures=options, origin=table)
+    assert "Blond_Hair already: 1 of 2 photos; every strength asks for the same there" in (
+        report.notes
+    )
+    strip = np.asarray(load_image(tmp_path / "out/b.png"))
+    assert np.array_equal(strip[:, :16], strip[:, 16:32])

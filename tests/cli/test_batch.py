@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from stargan_deploy.backends import registry
 from stargan_deploy.backends.onnx.file import attach_card
 from stargan_deploy.backends.registry import read_card_of
+from stargan_deploy.families.checkpoint import load_checkpoint, save_checkpoint
 from stargan_deploy.inference import choose, find
 
 ATTRIBUTES = "Black_Hair, Blond_Hair, Brown_Hair, Male, Young"
@@ -245,3 +247,17 @@ def test_resuming_takes_what_the_earlier_run_took(command, checkpoint, photos, c
     assert resumed.code == 0
     assert "eager, same as the run being resumed" in resumed.err
     assert "translated 3 of 3 photos, 2 of them before: 1 image" in resumed.out
+
+
+@pytest.mark.parametrize("backend", ["eager", "compile"])
+def test_overflow_is_a_failure_of_every_photo(command, checkpoint, photos, tmp_path, backend):
+    loaded = load_checkpoint(checkpoint)
+    huge = loaded.tensors | {"generator.main.0.weight": torch.full((8, 8, 7, 7), 3e38)}
+    save_checkpoint(tmp_path / "huge.safetensors", loaded.card, huge)
+    result = command(
+        *("batch", "-i", photos, "--attrs", "Male", "--model", "huge.safetensors"),
+        *("--backend", backend, "--device", "cpu"),
+    )
+    assert result.code == 10
+    assert "not finite" in result.out
+    assert not (tmp_path / "translated/a.jpg").exists()

@@ -1,6 +1,7 @@
 import json
 
 import pytest
+import torch
 
 ATTRS = "Black_Hair,Blond_Hair,Brown_Hair,Male,Young"
 
@@ -46,4 +47,18 @@ def test_bad_input_is_one_line_and_an_exit_code(
     result = command("convert", *[word.format(**names) for word in words])
     assert result.code == code, result.err
     assert complaint in result.err.splitlines()[-1]
+    assert not (tmp_path / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize("role", ["G", "D"])
+def test_weights_that_are_not_finite_are_refused(command, official, tmp_path, role):
+    for name in "GD":
+        state = torch.load(official / f"tiny-{name}.ckpt", weights_only=True)
+        if name == role:
+            state["main.0.weight"][0, 0, 0, 0] = float("nan")
+        torch.save(state, tmp_path / f"{name}.ckpt")
+    words = ("convert", "G.ckpt", "--discriminator", "D.ckpt", "--attrs", ATTRS)
+    result = command(*words)
+    assert result.code == 4
+    assert f"{role}.ckpt holds weights that are not finite: main.0.weight" in result.err
     assert not (tmp_path / "model.safetensors").exists()

@@ -118,3 +118,13 @@ def test_weights_of_another_network_are_refused(checkpoint):
     card = replace(loaded.card, network=loaded.card.network | {"generator_blocks": 2})
     with pytest.raises(ModelError, match="do not fit its card"):
         build_model(replace(loaded, card=card))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(checkpoint, tmp_path, value):
+    loaded = load_checkpoint(checkpoint)
+    tensors = {name: tensor.clone() for name, tensor in loaded.tensors.items()}
+    tensors["generator.main.0.weight"][0, 0, 0, 0] = value
+    save_checkpoint(tmp_path / "bad.safetensors", loaded.card, tensors)
+    with pytest.raises(ModelError, match="weights that are not finite: generator"):
+        load_checkpoint(tmp_path / "bad.safetensors")

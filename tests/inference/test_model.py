@@ -49,11 +49,21 @@ def test_source_labels_take_the_place_of_predicted_ones(model):
     assert not np.array_equal(*twice)
 
 
-def test_strength_zero_asks_for_the_own_labels(model):
-    same = model.translate(PIXELS, "flip:Male", strength=0)
+def test_strength_zero_is_the_image_itself_and_the_way_begins_there(model):
+    image = PIXELS[:32, :32]
+    images = {s: model.translate(image, "flip:Male", strength=s) for s in (0, 0.01, 1)}
+    assert np.array_equal(images[0], image)
+    assert np.abs(images[0.01].astype(int) - image).max() <= 4
+    assert np.array_equal(images[1], model.translate(image, "flip:Male"))
+
+
+@pytest.mark.filterwarnings("error")
+def test_strengths_of_what_an_image_has_already_are_remarked(model):
     labels = model.classify(PIXELS)
-    own = model.translate(PIXELS, "Male" if labels["Male"] else "-Male")
-    assert np.array_equal(same, own)
+    own = "Male" if labels["Male"] else "-Male"
+    with pytest.warns(UserWarning, match=f"of 1 images or faces, 1 have '{own}' already"):
+        model.translate(PIXELS, own, strength=0.5)
+    model.translate(PIXELS, "flip:Male", strength=0.5)
 
 
 def test_a_size_of_ones_own(model):

@@ -3,7 +3,7 @@ import pytest
 
 from stargan_deploy.backends.registry import open_runtime
 from stargan_deploy.card.inputs import draw_latents
-from stargan_deploy.errors import CardError, LabelError, UsageError
+from stargan_deploy.errors import CardError, LabelError, ModelError, UsageError
 from stargan_deploy.export.export import export
 from stargan_deploy.export.plan import ExportOptions
 from stargan_deploy.inference.sampler import Sampler, SampleRequest, interpolated
@@ -89,3 +89,11 @@ def test_wishes_that_make_no_sense_are_refused(trained):
 def test_a_model_that_translates_makes_no_pictures_from_noise(checkpoint):
     with pytest.raises(CardError, match="no images from noise, it has classify, translate"):
         sample(checkpoint, count=1)
+
+
+def test_noise_that_gives_no_finite_images_is_refused(trained):
+    with open_runtime(trained("gan")) as runtime:
+        run = runtime.run
+        runtime.run = lambda *a, **k: {n: o * np.nan for n, o in run(*a, **k).items()}
+        with pytest.raises(ModelError, match="result is not finite"):
+            Sampler(runtime).sample(SampleRequest(count=1, seed=0))

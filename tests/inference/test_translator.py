@@ -239,3 +239,47 @@ def test_a_classifier_gives_logits_by_row(checkpoint):
         logits = translator.translate_rows([{"image": square} for square in squares], "classify")
         labels = translator.classify(squares)
     assert np.array_equal(runtime.card.labels.predicted(logits), labels)
+
+
+class BrokenRuntime(FakeRuntime):
+    """Gives NaN for images that begin with a black pixel."""
+
+    broken = "translate"
+
+    def _execute(self, entry_point, inputs):
+        outputs = super()._execute(entry_point, inputs)
+        if entry_point == self.broken:
+            black = inputs["image"].min(axis=1)[:, 0, 0] <= -1
+            for output in outputs.values():
+                output[black] = np.nan
+        return outputs
+
+
+@pytest.mark.parametrize("broken", ["translate", "classify"])
+def test_results_that_are_not_finite_are_no_images(broken):
+    good, bad = np.full((2, 32, 32, 3), 200, np.uint8)
+    bad[0, 0] = 0
+    with BrokenRuntime(fake_card(image_size=32, io="float")) as runtime:
+        runtime.broken = broken
+        translator = Translator(runtime.card, runtime)
+        found = translator.translate_prepared(np.stack([bad, good]), ["Young"])
+        assert found.is_finite.tolist() == [False, True]
+        assert np.array_equal(found.pixels[:, 1:], translator.translate([good], ["Young"]).pixels)
+        with pytest.raises(ModelError, match="result is not finite"):
+            translator.translate([good, bad], ["Young"])
+
+
+def test_strengths_start_at_the_image_itself(translator):
+    pixels = np.stack([translator.prepare(image) for image in NOISE])
+    words, steps = ["Young"] * 4, [0.0, 0.5, 1.0, 1.5]
+    found = translator.translate_prepared(pixels, words, strengths=steps)
+    assert np.array_equal(found.pixels[0], pixels)
+    assert np.array_equal(found.pixels[2], translator.translate(list(NOISE), ["Young"]).pixels[0])
+    alone = translator.translate_prepared(pixels, ["Young"], strengths=[0.0])
+    assert np.array_equal(alone.pixels[0], pixels)
+
+
+def test_it_is_known_which_images_have_the_target_already(translator):
+    own = np.array([[0, 1, 0], [1, 0, 0], [0, 0, 1]], np.float32)
+    found = translator.translate(list(NOISE[:3]), ["Blond_Hair", "-Young"], own)
+    assert found.is_already.tolist() == [[True, False, False], [True, True, False]]

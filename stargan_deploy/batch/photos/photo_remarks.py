@@ -72,6 +72,22 @@ def trait_notes(
     ]
 
 
+def already_notes(counts: Mapping[str, int], num_photos: int, origin: str) -> list[str]:
+    """Word a line for each target that photos have already, so that no strength changes them.
+
+    Args:
+        counts: photos by target.
+        num_photos: all photos that were looked at.
+        origin: of the photos' own labels.
+    """
+    by = " by this model's classifier" if origin == "predicted" else ""
+    photos = f"{num_photos} photo{'' if num_photos == 1 else 's'}"
+    return [
+        f"{target} already{by}: {number} of {photos}; every strength asks for the same there"
+        for target, number in counts.items()
+    ]
+
+
 def looks_like_photo(image: Image.Image) -> bool:
     """Whether an RGB image is rough everywhere, as photos are, and not drawn in flat areas."""
     return flat_share(image) < FLAT_SHARE

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from stargan_deploy.card.labels import LabelSpace, multilabel_space, onehot_space
 from stargan_deploy.errors import LabelError, ModelError, UsageError, brief
-from stargan_deploy.families.base import OfficialOptions
+from stargan_deploy.families.base import OfficialOptions, check_finite
 from stargan_deploy.families.stargan.networks import StarGANNetwork
 from stargan_deploy.files.atomic import file_sha256
 
@@ -82,7 +82,7 @@ def read_state(path: Path) -> State:
     """Read an official state dict in FP32, without the running statistics.
 
     Raises:
-        ModelError: there is no such file, or it is not a state dict.
+        ModelError: there is no such file, it is not a state dict, or not finite.
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -96,11 +96,13 @@ def read_state(path: Path) -> State:
         raise ModelError(f"{path} is not an official StarGAN checkpoint: {brief(error)}") from error
     if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
         raise ModelError(f"{path} is not an official StarGAN checkpoint: not a state dict")
-    return {
+    weights = {
         str(key).removeprefix("module."): value.float().contiguous()
         for key, value in state.items()
         if not str(key).endswith(RUNNING_STATISTICS)
     }
+    check_finite(path, weights)
+    return weights
 
 
 def generator_shape(state: State, path: Path) -> tuple[int, int, int]:
