@@ -122,16 +122,6 @@ def choose_device(name: str | None = None) -> Device:
     return device
 
 
-def pick_device(name: str | None = None) -> "torch.device":
-    """`choose_device`, as PyTorch names it."""
-    return choose_device(name).to_torch()
-
-
-def machine_name(device: str = "cpu") -> str:
-    """The model of the processor, or of the GPU behind a "cuda:N" device."""
-    return parse_device(device).name()
-
-
 def is_cuda_usable() -> bool:
     """Whether PyTorch can use an NVIDIA GPU here."""
     import torch

@@ -18,7 +18,7 @@ from pathlib import Path
 from stargan_deploy.backends.base import FileRuntime
 from stargan_deploy.backends.registry import load_class, runtime_spec
 from stargan_deploy.backends.spec import BackendSpec
-from stargan_deploy.devices import machine_name
+from stargan_deploy.devices import CPU
 from stargan_deploy.errors import BackendError, brief
 from stargan_deploy.files.cache import cache_folder
 from stargan_deploy.isolated import ask_child
@@ -115,7 +115,7 @@ def _test(backend: str, runtime: str, install: str) -> Finding:
 def examine_machine() -> Machine:
     """Looks at the machine without importing any backend's library."""
     return Machine(
-        processor=machine_name(),
+        processor=CPU.name(),
         num_cores=_num_cores(),
         python=platform.python_version(),
         torch=_version("torch"),

@@ -11,7 +11,7 @@ import pytest
 from stargan_deploy.backends.doctor import examine, examine_machine
 from stargan_deploy.backends.onnx.runtime import OnnxRuntime
 from stargan_deploy.backends.registry import SPECS
-from stargan_deploy.devices import machine_name
+from stargan_deploy.devices import CPU
 from stargan_deploy.errors import BackendError
 
 ROOT = Path(__file__).parents[2]
@@ -195,7 +195,7 @@ def test_wrong_numbers_are_not_usable(monkeypatch):
 
 def test_the_machine_is_described_without_its_libraries():
     machine = examine_machine()
-    assert machine.processor == machine_name()
+    assert machine.processor == CPU.name()
     assert 1 <= machine.num_cores <= (os.cpu_count() or 1)
     assert machine.python == sys.version.split()[0]
 

@@ -18,7 +18,7 @@ from stargan_deploy.data.batches.prepared import PreparedImages
 from stargan_deploy.data.config import DataConfig
 from stargan_deploy.data.open import open_source
 from stargan_deploy.data.source import ImageSource
-from stargan_deploy.devices import pick_device
+from stargan_deploy.devices import choose_device
 from stargan_deploy.families.stargan.networks import Discriminator, Generator
 from stargan_deploy.training.recipe import Recipe
 
@@ -139,7 +139,7 @@ def plain_step(recipe: Recipe) -> Callable[[], object]:
         recipe.data,
         batch_size=recipe.train.batch_size,
         critic_steps=recipe.train.critic_steps,
-        device=pick_device(recipe.train.device or None),
+        device=choose_device(recipe.train.device or None).to_torch(),
     ).step
 
 

@@ -18,7 +18,7 @@ from stargan_deploy.benchmarking.baselines import training as plain_loop
 from stargan_deploy.benchmarking.results import TrainingRow, Unusable
 from stargan_deploy.card.card import library_versions
 from stargan_deploy.config import from_mapping, merge
-from stargan_deploy.devices import pick_device
+from stargan_deploy.devices import choose_device
 from stargan_deploy.errors import ConfigError, StarganDeployError
 from stargan_deploy.training.recipe import Recipe, resolve_recipe
 from stargan_deploy.training.runs.run import Run
@@ -110,7 +110,7 @@ def measure_training(
         on_round(number + 1, config.num_rounds)
     return TrainingSpeed(
         sides=tuple(_side(name, seconds, config, recipe) for name in steps),
-        device=str(pick_device(recipe.train.device or None)),
+        device=str(choose_device(recipe.train.device or None)),
         num_threads=torch.get_num_threads(),
         batch_size=recipe.train.batch_size,
         image_size=recipe.data.image_size,
