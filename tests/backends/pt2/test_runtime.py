@@ -82,7 +82,7 @@ def test_the_classifier_is_another_file_of_the_same_package(package, checkpoint)
 
 def test_it_takes_the_packages_device_and_what_the_card_names(package):
     with open_runtime(package) as runtime:
-        assert (runtime.backend, runtime.device) == ("pt2", "cpu")
+        assert (runtime.backend, str(runtime.device)) == ("pt2", "cpu")
         with pytest.raises(UsageError, match="multiple of 4"):
             runtime.run({"image": PIXELS[:, :30], "label": LABEL})
     with pytest.raises(UsageError, match="closed"):
