@@ -283,7 +283,7 @@ def test_a_gpu_gives_the_same_pictures(artefact):
         OnnxRuntime(artefact, OpenOptions(device="cpu")) as cpu,
         OnnxRuntime(artefact, OpenOptions(device="cuda")) as gpu,
     ):
-        assert gpu.device == "cuda:0"
+        assert str(gpu.device) == "cuda:0"
         expected, found = (runtime.run(inputs)["translated"] for runtime in (cpu, gpu))
     assert np.abs(expected.astype(int) - found).max() <= 1
 
