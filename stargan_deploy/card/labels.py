@@ -12,6 +12,7 @@ the unknown parts zero, while the classifier predicts the labels of all sets wit
 Shapes: D = `label_width` (generator label), K = `num_labels` (classifier outputs, no mask).
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -23,8 +24,16 @@ from stargan_deploy.errors import LabelError, unknown_name
 
 FloatArray = npt.NDArray[np.float32]
 
-HAIR_COLOURS = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair")
-"""CelebA attributes that exclude one another (official StarGAN, `create_labels`)."""
+HAIR_COLOURS = frozenset(
+    (
+        *("black", "blond", "blonde", "brown", "gray", "grey"),
+        *("auburn", "ginger", "red", "white"),
+    )
+)
+"""Colours of hair, which exclude one another; the official StarGAN knows CelebA's four."""
+
+Groups = tuple[tuple[str, ...], ...]
+"""Groups of labels of which at most one is on."""
 
 LabelChange = Literal["on", "off", "flip"]
 
@@ -38,7 +47,7 @@ class LabelSet:
     kind: Literal["multilabel", "onehot"]
     names: tuple[str, ...]
     """Attribute or domain names in the order of the label vector."""
-    exclusive_groups: tuple[tuple[str, ...], ...] = ()
+    exclusive_groups: Groups = ()
     """Groups of multilabel attributes of which at most one is on."""
 
     def __post_init__(self) -> None:
@@ -211,17 +220,57 @@ NO_LABELS = LabelSpace(sets=())
 """The space of models that take no labels, and of images that have none."""
 
 
-def multilabel_space(names: Sequence[str], *, name: str = "celeba") -> LabelSpace:
-    """A space of CelebA-like attributes in which the hair colours exclude one another."""
-    hair = tuple(n for n in names if n in HAIR_COLOURS)
-    groups = (hair,) if len(hair) > 1 else ()
+def multilabel_space(
+    names: Sequence[str], *, name: str = "celeba", exclusive: Groups = ()
+) -> LabelSpace:
+    """A space of CelebA-like attributes in which the hair colours exclude one another.
+
+    Args:
+        names: the attributes, in the order of the label vector.
+        name: of the label set.
+        exclusive: further groups of attributes that exclude one another.
+
+    Raises:
+        LabelError: a group names an attribute that is not among `names`.
+    """
+    groups = resolve_groups(exclusive, names)
+    hair = tuple(filter(_is_hair_colour, names))
+    if len(hair) > 1 and not any(set(hair) <= set(group) for group in groups):
+        groups = (hair, *groups)
     only = LabelSet(name=name, kind="multilabel", names=tuple(names), exclusive_groups=groups)
     return LabelSpace(sets=(only,))
+
+
+def resolve_groups(groups: Groups, names: Sequence[str]) -> Groups:
+    """Groups of names as they are spelt among `names`, or but for case, blanks, - and _.
+
+    Raises:
+        LabelError: a name that is not there, or a group of fewer than two.
+    """
+    plain = {_plain(name): name for name in names}
+    found = []
+    for group in groups:
+        for word in (word for word in group if word not in names and _plain(word) not in plain):
+            raise LabelError(unknown_name("label in an exclusive group", word, names))
+        members = {word if word in names else plain[_plain(word)]: None for word in group}
+        if len(members) < 2:
+            raise LabelError(f"an exclusive group needs two labels or more, not {', '.join(group)}")
+        found.append(tuple(members))
+    return tuple(dict.fromkeys(found))
 
 
 def onehot_space(names: Sequence[str], *, name: str = "folders") -> LabelSpace:
     """A space of domains of which exactly one holds."""
     return LabelSpace(sets=(LabelSet(name=name, kind="onehot", names=tuple(names)),))
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]", "", name.casefold())
+
+
+def _is_hair_colour(name: str) -> bool:
+    plain = _plain(name)
+    return "hair" in plain and re.sub("^hair(colou?r)?|hair$", "", plain) in HAIR_COLOURS
 
 
 def _split_word(word: str) -> tuple[str, LabelChange]:

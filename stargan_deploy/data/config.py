@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from stargan_deploy.card.labels import Groups
 from stargan_deploy.data.registry import LAYOUTS, WITHOUT_FOLDER
 from stargan_deploy.errors import unknown_name
 
@@ -21,6 +22,8 @@ class SetConfig:
     """Folder of the data set, or the file of its labels."""
     attributes: tuple[str, ...] = ()
     """Attributes or domains to learn; empty takes the layout's default."""
+    exclusive: Groups = ()
+    """Groups of attributes of which an image has at most one."""
     crop_size: int | None = None
     """Side of the centre crop in pixels; absent takes `data.crop_size`."""
     split: Scheme | None = None
@@ -50,6 +53,9 @@ class DataConfig:
     """Attributes or domains to learn, in the order of the label. Empty takes the paper's five for
     CelebA, all columns of a CSV, all domains of folders, all attributes of the synthetic faces.
     For an unpaired set, the domains A and B."""
+    exclusive: Groups = ()
+    """Groups of attributes of which an image has at most one, for example [["Bald", "Bangs"]];
+    colours of hair always exclude one another."""
     split: Scheme = "official"
     """Scheme by which rows of CelebA or a CSV are held out: "official" shuffles them with seed 1234
     and holds out the first 1,999 (at most a tenth of a CSV); "partition" reads
@@ -100,6 +106,7 @@ class DataConfig:
                 kind=own.kind,
                 root=own.root,
                 attributes=own.attributes,
+                exclusive=own.exclusive,
                 crop_size=self.crop_size if own.crop_size is None else own.crop_size,
                 split=own.split or self.split,
             )
@@ -114,7 +121,7 @@ class DataConfig:
                 raise ValueError(
                     f"sets: {name!r} is not a valid name; use letters, digits, _ and -"
                 )
-        neutral: dict[str, Any] = {"kind": AUTO, "root": "", "attributes": ()}
+        neutral: dict[str, Any] = {"kind": AUTO, "root": "", "attributes": (), "exclusive": ()}
         for name, value in neutral.items():
             if getattr(self, name) != value:
                 raise ValueError(

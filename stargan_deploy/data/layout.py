@@ -90,6 +90,8 @@ class DataLayout(ABC):
     """Whether a training with kind "auto" takes it where it is recognised."""
     takes_attributes: ClassVar[bool] = True
     """Whether there are labels or domains to choose from."""
+    takes_groups: ClassVar[bool] = False
+    """Whether an image may have several labels, so that groups may exclude one another."""
     label_suffixes: ClassVar[tuple[str, ...]] = ()
     """Endings, in lower case, of label files that `data.root` may name instead of a folder."""
 
@@ -131,11 +133,15 @@ class DataLayout(ABC):
         return found
 
     def check_attributes(self, config: DataConfig) -> None:
-        """Refuses attributes where there are none to choose from.
+        """Refuses attributes, or groups of them, where there are none to choose from.
 
         Raises:
             ConfigError: there are some.
         """
+        if config.exclusive and not self.takes_groups:
+            raise ConfigError(
+                f"`data.exclusive` groups attributes, and {self.name!r} images have none"
+            )
         if config.attributes and not self.takes_attributes:
             raise ConfigError(f"{self.name!r} images have no attributes to choose from")
 

@@ -64,6 +64,8 @@ class OfficialOptions:
     crop_size: int | None = None
     """Side of the centre crop during training, in pixels; 0 for no crop, None for the official
     code's."""
+    exclusive: Sequence[Sequence[str]] = ()
+    """Groups of attributes of which an image has at most one; hair colours always are one."""
     domains: bool = False
     """Whether labels are one-hot domains instead of attributes."""
 

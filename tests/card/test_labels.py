@@ -152,3 +152,43 @@ def test_a_model_without_labels_has_an_empty_space():
     assert (space.names, space.label_width, space.single_targets()) == ((), 0, ())
     with pytest.raises(LabelError, match="this model knows: none"):
         space.parse("Blond_Hair")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("Black Hair", "blond-hair", "Male", "BROWN_HAIR"),
+        ("Blonde_Hair", "Grey Hair", "Male", "brownHair"),
+        ("hair_red", "Male", "hair colour: black"),
+    ],
+)
+def test_hair_colours_exclude_one_another_in_any_spelling(names):
+    hair = tuple(name for name in names if name != "Male")
+    assert multilabel_space(names).sets[0].exclusive_groups == (hair,)
+
+
+def test_what_only_sounds_like_a_hair_colour_is_none():
+    names = ("Black_Hair", "Receding_Hairline", "Straight_Hair", "Wavy_Hair", "Brown_Eyes")
+    assert multilabel_space(names).sets[0].exclusive_groups == ()
+
+
+def test_groups_may_be_declared():
+    names = ("Black Hair", "Blond Hair", "Bald", "Long Beard", "Goatee")
+    space = multilabel_space(names, exclusive=(("long_beard", "GOATEE"), ("Goatee", "Bald")))
+    assert space.sets[0].exclusive_groups == (
+        ("Black Hair", "Blond Hair"),
+        ("Long Beard", "Goatee"),
+        ("Goatee", "Bald"),
+    )
+    assert target(space, "Goatee", [1, 0, 1, 1, 0]) == [1, 0, 0, 0, 1]
+    wider = multilabel_space(names, exclusive=(("Black Hair", "Blond Hair", "Bald"),))
+    assert wider.sets[0].exclusive_groups == (("Black Hair", "Blond Hair", "Bald"),)
+
+
+@pytest.mark.parametrize(
+    ("group", "complaint"),
+    [(("Male", "Beard"), "exclusive group 'Beard'"), (("Male", "male"), "two labels or more")],
+)
+def test_groups_that_make_no_sense_are_refused(group, complaint):
+    with pytest.raises(LabelError, match=complaint):
+        multilabel_space(("Male", "Young"), exclusive=(group,))

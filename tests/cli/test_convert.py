@@ -62,3 +62,16 @@ def test_weights_that_are_not_finite_are_refused(command, official, tmp_path, ro
     assert result.code == 4
     assert f"{role}.ckpt holds weights that are not finite: main.0.weight" in result.err
     assert not (tmp_path / "model.safetensors").exists()
+
+
+def test_groups_are_declared_kept_and_shown(command, official):
+    names = "Black Hair,Blonde Hair,Beard,No_Beard,Young"
+    words = ("convert", official / "tiny-G.ckpt", "--attrs", names)
+    result = command(*words, "--exclusive", "Beard,no beard", "--exclusive", "Young,Beard")
+    assert result.code == 0, result.err
+    assert "at most one of: Black Hair, Blonde Hair" in result.err
+    shown = command("info", "model.safetensors").out
+    for group in ("Black Hair, Blonde Hair", "Beard, No_Beard", "Young, Beard"):
+        assert f"at most one of: {group}" in shown
+    result = command(*words, "--domains", "--exclusive", "Beard,No_Beard", "--out", "b.safetensors")
+    assert (result.code, "--exclusive groups attributes" in result.err) == (2, True)

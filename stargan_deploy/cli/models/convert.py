@@ -29,6 +29,14 @@ def convert(
     domains: Annotated[
         bool, typer.Option("--domains", help="The labels are one-hot domains, as for RaFD.")
     ] = False,
+    exclusive: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="A,B,...",
+            help="Attributes of which an image has at most one; several times for several groups.",
+            show_default="hair colours",
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Checkpoint to write.")] = Path("model.safetensors"),
     json_output: Json = False,
     quiet: Quiet = False,  # noqa: ARG001 - its callback silences
@@ -46,11 +54,12 @@ def convert(
         generator,
         out,
         OfficialOptions(
-            names=[name.strip() for name in attrs.split(",") if name.strip()],
+            names=_names(attrs),
             discriminator_path=discriminator,
             image_size=image_size,
             crop_size=crop_size,
             domains=domains,
+            exclusive=[_names(group) for group in exclusive or []],
         ),
     )
     size = card.preprocessing.image_size
@@ -63,3 +72,9 @@ def convert(
     else:
         labels = ", ".join(card.labels.names)
         show(f"wrote {out}: {size}x{size}, labels {labels}")
+        for group in (group for each in card.labels.sets for group in each.exclusive_groups):
+            say(f"at most one of: {', '.join(group)}")
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]

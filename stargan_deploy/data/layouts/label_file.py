@@ -1,22 +1,27 @@
 """Label files: a CSV with a header, or CelebA's attribute list.
 
-CSV: `file,Attr1,Attr2,...`, then a row for each image. CelebA's list: the number of rows, the
-attribute names, then a row for each image, separated by blanks. Values are 1 or true, and 0, -1 or
-false. Either line ending and a byte order mark are read.
+CSV: `file,Attr1,Attr2,...`, then a row for each image. Lines before the header that begin with #
+are comments; `# exclusive: Attr1,Attr2` declares attributes of which an image has at most one.
+CelebA's list: the number of rows, the attribute names, then a row for each image, separated by
+blanks. Values are 1 or true, and 0, -1 or false. Either line ending and a byte order mark are read.
 """
 
 import csv
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from stargan_deploy.card.labels import Groups
 from stargan_deploy.data.source import Labels
 from stargan_deploy.errors import DataError, LabelError, unknown_name
 
 VALUES = {"1": 1.0, "+1": 1.0, "true": 1.0, "0": 0.0, "-1": 0.0, "false": 0.0}
 """Values of a cell, in lower case."""
+
+_EXCLUSIVE = re.compile(r"#\s*exclusive\s*:(.*)", re.IGNORECASE)
 
 Cells = tuple[int, list[str]]
 """A line's number, from one, and its cells."""
@@ -46,7 +51,11 @@ class LabelFile:
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
-        self._lines = read_lines(self.path)
+        comments, self._lines = _without_comments(read_lines(self.path))
+        self.exclusive: Groups = tuple(
+            map(_group_of, filter(None, map(_EXCLUSIVE.match, comments)))
+        )
+        """Groups of attributes that the file says exclude one another."""
         first_line = self._lines[0].strip() if self._lines else ""
         self.is_list = first_line.isdecimal()
         """Whether this is CelebA's list rather than a CSV."""
@@ -109,6 +118,16 @@ class LabelFile:
         read = _list_cells if self.is_list else _csv_cells
         rows = read(self._lines, self.path)
         return ((line, row) for line, row in rows if any(cell.strip() for cell in row))
+
+
+def _without_comments(lines: list[str]) -> tuple[list[str], list[str]]:
+    """The comments at the top, and all lines with empty ones in their place."""
+    number = next((n for n, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    return lines[:number], [*("" for _ in range(number)), *lines[number:]]
+
+
+def _group_of(comment: re.Match[str]) -> tuple[str, ...]:
+    return tuple(name.strip() for name in comment[1].split(",") if name.strip())
 
 
 def looks_like_list(path: Path) -> bool:

@@ -3,10 +3,11 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import ClassVar
 
-from stargan_deploy.card.labels import multilabel_space
+from stargan_deploy.card.labels import Groups, multilabel_space, resolve_groups
 from stargan_deploy.data.config import DataConfig
 from stargan_deploy.data.layout import Contents, DataLayout
 from stargan_deploy.data.layouts.label_file import LabelFile, looks_like_list
@@ -35,6 +36,7 @@ class ListedLayout(DataLayout):
     """Images and a label file."""
 
     is_automatic = True
+    takes_groups = True
     held_out_share: ClassVar[int | None] = None
     """The official split holds out one row in so many, where that is fewer than CelebA's 1,999, and
     none of a few; absent for 1,999 of any number."""
@@ -79,7 +81,9 @@ class ListedLayout(DataLayout):
             image_folder(file, rows.files),
             [rows.files[index] for index in chosen],
             rows.labels[chosen],
-            label_space=multilabel_space(names, name=self.name),
+            label_space=multilabel_space(
+                names, name=self.name, exclusive=_groups(config, file, names)
+            ),
             description=root.resolve().name,
         )
 
@@ -193,13 +197,23 @@ def _csv_files(folder: Path) -> list[Path]:
 def _names_files(path: Path) -> bool:
     try:
         with open(path, encoding="utf-8-sig", errors="replace") as stream:
-            cells = [stream.readline(1 << 16).partition(",") for _ in range(2)]
+            lines = iter(lambda: stream.readline(1 << 16), "")
+            first = islice((line for line in lines if not line.startswith("#")), 2)
+            cells = [line.partition(",") for line in first]
     except OSError:
         return False
+    cells += [("", "", "")] * (2 - len(cells))
     name, file = (cell.strip().strip('"') for cell, _, _ in cells)
     folders = (path.parent, *subfolders(path.parent))
     is_file = any(found_at(folder / file) == "file" for folder in folders)
     return bool(cells[0][1]) and (name.lower() in FILE_COLUMNS or is_file)
+
+
+def _groups(config: DataConfig, file: LabelFile, learned: Sequence[str]) -> Groups:
+    """The groups of a recipe and a file that matter for the attributes to learn."""
+    groups = resolve_groups((*config.exclusive, *file.exclusive), file.names)
+    left = (tuple(name for name in group if name in learned) for group in groups)
+    return tuple(group for group in left if len(group) > 1)
 
 
 def image_folder(file: LabelFile, names: Sequence[str]) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from stargan_deploy.card.labels import multilabel_space
+from stargan_deploy.card.labels import Groups, multilabel_space
 from stargan_deploy.data.config import DataConfig
 from stargan_deploy.data.layout import DataLayout
 from stargan_deploy.data.source import ImageSource, Split
@@ -43,6 +43,7 @@ class SyntheticFaces(ImageSource):
         size: width and height of an image in pixels.
         seed: different seeds give different people.
         attributes: the attributes to tell of each face, in label order; empty takes all.
+        exclusive: groups of attributes that exclude one another, besides the hair colours.
 
     Raises:
         LabelError: an attribute that the faces do not have.
@@ -51,7 +52,13 @@ class SyntheticFaces(ImageSource):
     description = "synthetic faces"
 
     def __init__(
-        self, num_images: int, *, size: int = 64, seed: int = 0, attributes: Sequence[str] = ()
+        self,
+        num_images: int,
+        *,
+        size: int = 64,
+        seed: int = 0,
+        attributes: Sequence[str] = (),
+        exclusive: Groups = (),
     ) -> None:
         if num_images < 0 or seed < 0:
             raise ValueError(f"num_images and seed are at least 0, not {num_images} and {seed}")
@@ -61,7 +68,7 @@ class SyntheticFaces(ImageSource):
                 where = "the synthetic faces"
                 raise LabelError(unknown_name("attribute", name, ATTRIBUTES, where=where))
         self._num_images, self._size, self._seed = num_images, size, seed
-        self.label_space = multilabel_space(names, name="synthetic")
+        self.label_space = multilabel_space(names, name="synthetic", exclusive=exclusive)
         faces = (draw_attributes(self._face_seed(index)) for index in range(num_images))
         rows = [[face[name] for name in names] for face in faces]
         self.labels = np.array(rows, np.float32).reshape(-1, len(names))
@@ -90,6 +97,7 @@ class SyntheticLayout(DataLayout):
 
     name = "synthetic"
     summary = "synthetic faces, drawn (data.kind = synthetic)"
+    takes_groups = True
 
     def open(self, config: DataConfig, root: Path, split: Split) -> ImageSource:  # noqa: ARG002
         """Draws a split; the held-out faces are of other people."""
@@ -99,6 +107,7 @@ class SyntheticLayout(DataLayout):
             size=max(config.image_size, MIN_SIZE),
             seed={"train": 0, "test": 1}[split],
             attributes=config.attributes,
+            exclusive=config.exclusive,
         )
 
 

@@ -7,7 +7,7 @@ uses, because it never leaves training mode: they are dropped here.
 
 import pickle
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -55,7 +55,7 @@ def read_model(generator_path: Path, options: OfficialOptions) -> OfficialModel:
     """
     states = {"generator": read_state(generator_path)}
     label_width, conv_dim, num_blocks = generator_shape(states["generator"], generator_path)
-    labels = _label_space(options.names, label_width, generator_path, domains=options.domains)
+    labels = _label_space(options, label_width, generator_path)
     network = StarGANNetwork(
         label_width=label_width,
         num_labels=label_width,
@@ -131,16 +131,19 @@ def discriminator_shape(state: State, path: Path) -> tuple[int, int, int, int]:
     return head.shape[0], first.shape[0], num_layers, head.shape[2] * 2**num_layers
 
 
-def _label_space(
-    names: Sequence[str], label_width: int, path: Path, *, domains: bool
-) -> LabelSpace:
+def _label_space(options: OfficialOptions, label_width: int, path: Path) -> LabelSpace:
+    names = options.names
     if len(names) != label_width:
         raise LabelError(
             f"{path} was trained with {label_width} labels, but {len(names)} names were given "
             f"({', '.join(names)})",
             hint="name all of them, in the order of its training",
         )
-    return onehot_space(names) if domains else multilabel_space(names)
+    if not options.domains:
+        return multilabel_space(names, exclusive=tuple(map(tuple, options.exclusive)))
+    if options.exclusive:
+        raise UsageError("`exclusive` groups attributes; of domains an image has one anyway")
+    return onehot_space(names)
 
 
 def _with_discriminator(

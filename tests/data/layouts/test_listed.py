@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import pytest
 
 from stargan_deploy.data.config import DataConfig
+from stargan_deploy.data.layouts.label_file import LabelFile
 from stargan_deploy.data.open import open_source
-from stargan_deploy.errors import DataError, LabelError
+from stargan_deploy.errors import ConfigError, DataError, LabelError
 from tests.data.opened import layout_of, opened
 
 NAMES = [f"{number}.png" for number in range(40)]
@@ -96,3 +99,29 @@ def test_what_is_wrong_is_named(tmp_path, files, complaint):
 def test_a_root_that_is_not_there(tmp_path, root, kind):
     with pytest.raises(DataError, match="no such data folder"):
         open_source(DataConfig(kind=kind, root=str(tmp_path / root)), "train")
+
+
+def test_groups_of_a_recipe_and_of_the_csv_itself_exclude_one_another(tmp_path, write_images):
+    write_images(tmp_path, NAMES)
+    write_csv(tmp_path / "labels.csv", header="file,Bald,Bangs,Cap,Hat")
+    lines = (tmp_path / "labels.csv").read_text().replace(",false", ",false,0").splitlines()
+    (tmp_path / "labels.csv").write_text("\n".join(["# Exclusive: cap, HAT", "# more", *lines]))
+    config = DataConfig(root=str(tmp_path), exclusive=(("bald", "Bangs"),))
+    (only,) = open_source(config, "train").label_space.sets
+    assert only.exclusive_groups == (("Bald", "Bangs"), ("Cap", "Hat"))
+    few = replace(config, attributes=("Hat", "Bald", "Bangs"))
+    assert open_source(few, "train").label_space.sets[0].exclusive_groups == (("Bald", "Bangs"),)
+    with pytest.raises(LabelError, match="unknown label in an exclusive group 'Beard'"):
+        open_source(replace(config, exclusive=(("Bald", "Beard"),)), "train")
+
+
+def test_lines_are_counted_with_the_comments(tmp_path):
+    (tmp_path / "labels.csv").write_text("# exclusive: A,B\nfile,A,B\n1.png,1,0\n2.png,7,0\n")
+    with pytest.raises(DataError, match="line 4: A is '7'"):
+        LabelFile(tmp_path / "labels.csv").read(["A"])
+
+
+def test_domains_take_no_groups(tmp_path, write_images):
+    write_images(tmp_path, ["happy/1.png", "sad/2.png"])
+    with pytest.raises(ConfigError, match="groups attributes, and 'folders' images have none"):
+        open_source(DataConfig(root=str(tmp_path), exclusive=(("happy", "sad"),)), "train")
