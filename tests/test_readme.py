@@ -72,12 +72,16 @@ def test_targets_of_the_makefile_exist(guide, least):
         assert f"\n{target}:" in makefile
 
 
-def test_the_paths_named_to_contributors_exist():
-    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    paths = re.findall(r"\b(?:tests|docs|stargan_deploy|cli|files)/[\w./]+", text)
-    assert len(paths) > 8
-    for path in (path.rstrip(".") for path in paths):
-        assert (ROOT / path).exists() or (ROOT / "stargan_deploy" / path).exists(), path
+@pytest.mark.parametrize("path", GUIDES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_the_paths_named_exist(path):
+    """Paths in the repository or the package; those in capitals or angle brackets are patterns."""
+    text = path.read_text(encoding="utf-8")
+    named = re.findall(
+        r"`((?:tests|benchmarks|train|stargan_deploy|cli|files|docs)/[\w./]+)`", text
+    )
+    for place in (place for place in named if place.islower()):
+        assert (ROOT / place).exists() or (ROOT / "stargan_deploy" / place).exists(), place
+
 
 
 def test_the_python_example_runs(command, tmp_path):
