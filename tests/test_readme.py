@@ -83,7 +83,6 @@ def test_the_paths_named_exist(path):
         assert (ROOT / place).exists() or (ROOT / "stargan_deploy" / place).exists(), place
 
 
-
 def test_the_python_example_runs(command, tmp_path):
     (example,) = code_blocks(ROOT / "README.md", "python")
     assert command("export", DEMO_MODEL, "--out", "model.onnx").code == 0
