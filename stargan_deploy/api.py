@@ -116,7 +116,7 @@ def export_model(
         BackendError: a library that the format needs is missing.
     """
     checkpoint = find_model_path(Path(model) if model is not None else None)
-    path = destination(checkpoint, format_spec(format), out)
+    path = destination(checkpoint, format_spec(format), precision, out)
     options = replace(options or ExportOptions(), format=format, precision=precision)
     return export(checkpoint, out=path, options=options)
 

@@ -12,7 +12,7 @@ from stargan_deploy.errors import ParityError, UsageError
 from stargan_deploy.export.export import export
 from stargan_deploy.export.plan import ExportOptions
 from stargan_deploy.export.proof.cases import make_cases
-from stargan_deploy.export.proof.images import photo_faces, synthetic_face
+from stargan_deploy.export.proof.images import photo_faces, photos_in, synthetic_face
 from stargan_deploy.families.registry import FAMILIES
 from stargan_deploy.inference.translator import Translator, choose_direction
 from tests import toy_family
@@ -193,7 +193,9 @@ def test_each_image_input_gets_images_of_its_own(toy, tmp_path, source):
     card = read_card_of(toy)
     point = card.entry_point("translate")
     save_noise(tmp_path / "only.png", 40, 40)
-    origin = photo_faces(tmp_path, card.preprocessing) if source == "one photo" else synthetic_face
+    origin = synthetic_face
+    if source == "one photo":
+        origin = photo_faces(photos_in(tmp_path), card.preprocessing)
     for case in make_cases(point, card, origin):
         inputs = case.inputs(point)
         differences = np.abs(inputs["image"] - inputs["reference"]).mean(axis=(1, 2, 3))

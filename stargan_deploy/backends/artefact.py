@@ -64,6 +64,14 @@ class ArtefactRuntime(FileRuntime, Generic[Engine]):
     def _load_engine(self, point: EntryPoint, path: Path, payload: Payload) -> Engine:
         """Makes an engine for `self._device` from a payload that was checked."""
 
+    def payload_sha256(self) -> str:
+        """SHA-256 of what the file holds now, apart from its card.
+
+        Raises:
+            ModelError: the file cannot be read.
+        """
+        return self._read_payload(self._path).sha256
+
     def _open(self) -> None:
         payload = self._read_payload(self._path)
         points = self.card.entry_points.items()

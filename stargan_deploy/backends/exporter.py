@@ -118,6 +118,14 @@ class Exporter(ABC):
                 "nothing for another `format`"
             )
 
+    def side_files(self, path: Path) -> tuple[Path, ...]:  # noqa: ARG002 - a default
+        """The files that belong to a main file and lie next to it."""
+        return ()
+
+    def graph_file(self, path: Path) -> Path:
+        """The file that the format's runtime opens, for a file or folder of an export."""
+        return path
+
     def check_replaceable(self, folder: Path) -> None:  # noqa: B027 - a default
         """Refuses to replace a folder that holds more than an earlier export.
 

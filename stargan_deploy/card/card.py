@@ -157,6 +157,8 @@ class ModelCard:
     verdicts: tuple[Verdict, ...] = ()
     unverified: str | None = None
     """Reason for the lack of a verdict; None if there is one."""
+    export: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """Settings of the export, by name; empty for a checkpoint and in old files."""
     notes: tuple[str, ...] = ()
     """Remarks of the family and of the exporter, for example on layers in higher precision."""
     training_data: str = ""

@@ -61,10 +61,11 @@ def _draw(folder: Path, count: int, seed: int) -> None:
 
 def _export(path: Path) -> "ExportResult":
     from stargan_deploy.export.export import export
+    from stargan_deploy.export.plan import ExportOptions
     from stargan_deploy.export.proof.compare import describe
     from stargan_deploy.inference import find
 
-    result = export(find.DEMO_MODEL, out=path)
+    result = export(find.DEMO_MODEL, out=path, options=ExportOptions(overwrite=True))
     for verdict in result.verdicts:
         say(f"  {verdict.entry_point} equals PyTorch: {describe(verdict)}")
     return result

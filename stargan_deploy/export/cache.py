@@ -83,7 +83,9 @@ def make_cached(
     """
     path = cached_path(checkpoint, format, precision, weights=weights)
     if not is_cached(path):
-        options = ExportOptions(format=format, precision=precision, weights=weights, device=device)
+        options = ExportOptions(
+            format=format, precision=precision, weights=weights, device=device, overwrite=True
+        )
         export(checkpoint, out=path, options=options)
     os.utime(path.parent)
     prune_cache(_limit_bytes(), keep=path.parent)

@@ -35,6 +35,8 @@ class ExportResult:
     """The main file of each entry point, the main one's first."""
     verdicts: tuple[Verdict, ...]
     """All passed; those of the source graph, if the card says why the artefact is unverified."""
+    was_there: bool = False
+    """Whether the same export was there already, so that nothing was written."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -70,6 +72,8 @@ def run_export(
 ) -> ExportResult:
     """Writes the files in a hidden folder, proves them there, and moves them to their place.
 
+    Where the same export is there already, nothing is written.
+
     Args:
         plan: a plan from `plan_export`.
         tolerance: greatest difference from PyTorch; None takes the precision's.
@@ -81,6 +85,9 @@ def run_export(
         BackendError: a library that the format needs does not fit the machine.
         OutputError: the files cannot be written.
     """
+    if (card := plan.existing.same) is not None:
+        files = tuple(plan.files.values())
+        return ExportResult(card=card, files=files, verdicts=card.verdicts, was_there=True)
     target = load_exporter(plan.format)
     main, *_ = plan.files.values()
     with _staging(main) as folder:
@@ -88,8 +95,8 @@ def run_export(
         staged = {name: folder / path.name for name, path in plan.files.items()}
         task = _Task(target=target, files=staged, precision=plan.precision, source=source)
         card = _write(plan, task, plan.card)
-        files = source if target.runs_source and source else staged
-        proof = prove_artefact(plan, files, source, tolerance or TOLERANCES[plan.precision])
+        proven = source if target.runs_source and source else staged
+        proof = prove_artefact(plan, proven, source, tolerance or TOLERANCES[plan.precision])
         if report is not None:
             save_worst_images(report, proof.comparisons)
         check_passed(proof.comparisons)
@@ -133,8 +140,8 @@ def _write(plan: ExportPlan, task: _Task, card: ModelCard) -> ModelCard:
 def _request(plan: ExportPlan, task: _Task, name: str, point: EntryPoint) -> GraphRequest:
     network = load_family(plan.card.family).entry_module(plan.networks, name)
     calibration = None
-    if task.precision == "int8" and not task.target.runs_source:
-        calibration = make_calibration(point, plan.card, plan.calibration_faces)
+    if plan.calibration and task.precision == "int8" and not task.target.runs_source:
+        calibration = make_calibration(point, plan.card, plan.calibration)
     return GraphRequest(
         module=PixelModule(network, plan.points[name], plan.options.io).eval(),
         point=point,

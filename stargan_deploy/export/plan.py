@@ -5,7 +5,7 @@ import functools
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from torch import nn
 
@@ -21,7 +21,17 @@ from stargan_deploy.card.card import EntryPoint, ModelCard, Precision, library_v
 from stargan_deploy.card.tensors import ROWS_PER_CALL, PixelIO
 from stargan_deploy.devices import is_cuda_usable
 from stargan_deploy.errors import ModelError, OutputError, UsageError
-from stargan_deploy.export.proof.images import Faces, photo_faces, synthetic_face
+from stargan_deploy.export.existing import Existing, look_at_existing
+from stargan_deploy.export.proof.images import (
+    CalibrationFaces,
+    Faces,
+    calibration_on_photos,
+    calibration_on_synthetic_faces,
+    every_other,
+    photo_faces,
+    proof_photos,
+    synthetic_face,
+)
 from stargan_deploy.families.base import Checkpoint
 from stargan_deploy.families.checkpoint import build_model, load_checkpoint
 from stargan_deploy.files.atomic import file_sha256
@@ -54,6 +64,8 @@ class ExportOptions:
     images: Path | None = None
     """Folder of photos to prove the result on; None takes those photos of `calibration` that are
     not used to quantise, or synthetic faces."""
+    overwrite: bool = False
+    """Whether to export anew and replace what is at the destination."""
     stochastic: bool = False
     """Whether to export the entry points that take dropout masks, instead of the others."""
     engine: EngineOptions = dataclasses.field(default_factory=EngineOptions)
@@ -78,7 +90,10 @@ class ExportPlan:
     points: Mapping[str, EntryPoint]
     """The checkpoint's own entry points, as its networks take and give images."""
     proof_faces: Faces
-    calibration_faces: Faces
+    calibration: CalibrationFaces | None
+    """For INT8 only."""
+    existing: Existing = dataclasses.field(default_factory=Existing)
+    """What is at the destination already."""
 
     @property
     def format(self) -> str:
@@ -97,7 +112,8 @@ def plan_export(checkpoint: Path, *, out: Path, options: ExportOptions | None = 
 
     Raises:
         UsageError: an unknown format or one that does not exist at the precision, options that do
-            not go with the format, weights that are not there, or an output that cannot be.
+            not go with the format, weights that are not there, an output that cannot be, or
+            another one that `overwrite` does not allow to replace.
         ModelError: not a whole checkpoint.
         DataError: folders without photos.
         OutputError: the output's folder cannot be written.
@@ -117,18 +133,22 @@ def plan_export(checkpoint: Path, *, out: Path, options: ExportOptions | None = 
     networks = build_model(content, weights=options.weights)
     files = _name_files(card, out, suffix)
     _check_destinations(checkpoint, files, exporter, is_folder=not suffix)
-    proof_faces, calibration_faces = _faces(options, card)
+    proof_faces, calibration = _faces(options, card, precision)
+    settings = _settings(options, precision, calibration)
+    artefact = _artefact_card(card, files, checkpoint, options, settings)
+    existing = look_at_existing(files, artefact, exporter, overwrite=options.overwrite)
     return ExportPlan(
         checkpoint=checkpoint,
         content=content,
         options=options,
         precision=precision,
         files=files,
-        card=_artefact_card(card, files, checkpoint, options),
+        card=artefact,
         networks=networks,
         points=card.entry_points,
         proof_faces=proof_faces,
-        calibration_faces=calibration_faces,
+        calibration=calibration,
+        existing=existing,
     )
 
 
@@ -232,24 +252,54 @@ def _check_destinations(
         raise OutputError(f"{existing} is not writable", hint="choose another `out`")
 
 
-def _faces(options: ExportOptions, card: ModelCard) -> tuple[Faces, Faces]:
-    """Faces to prove with, and faces to quantise with: never the same photos."""
-    faces: Faces = synthetic_face
-    if options.calibration is not None:
-        faces = photo_faces(options.calibration, card.preprocessing)
-    proof = _apart(faces, 0)
+def _faces(
+    options: ExportOptions, card: ModelCard, precision: Precision
+) -> tuple[Faces, CalibrationFaces | None]:
+    """Faces to prove with, and for INT8 faces to quantise with: never the same photos."""
+    calibration = None
+    if precision == "int8":
+        calibration = calibration_on_synthetic_faces()
+        if options.calibration is not None:
+            spare = options.images is None
+            calibration = calibration_on_photos(
+                options.calibration, card.preprocessing, spare=spare
+            )
+    used = calibration.used if calibration else ()
     if options.images is not None:
-        proof = photo_faces(options.images, card.preprocessing)
-    return proof, _apart(faces, 1)
+        return photo_faces(proof_photos(options.images, used), card.preprocessing), calibration
+    if calibration is not None and calibration.spare:
+        return photo_faces(calibration.spare, card.preprocessing), calibration
+    return every_other(synthetic_face, 0), calibration
 
 
-def _apart(faces: Faces, part: int) -> Faces:
-    """Every other face."""
-    return lambda number, height, width: faces(2 * number + part, height, width)
+def _settings(
+    options: ExportOptions, precision: Precision, calibration: CalibrationFaces | None
+) -> dict[str, Any]:
+    """The settings that decide what is in the files, for the card."""
+    exporter = load_exporter(options.format)
+    settings: dict[str, Any] = {
+        "format": options.format,
+        "precision": precision,
+        "io": options.io,
+        "max_batch": options.max_batch,
+        "max_size": options.max_size,
+        "stochastic": options.stochastic,
+    }
+    if exporter.compiles_for_device:
+        settings["device"] = (options.device or "cpu").partition(":")[0]
+    if options.engine != EngineOptions():
+        settings["engine"] = dataclasses.asdict(options.engine)
+    if calibration is not None:
+        settings["calibration"] = calibration.facts
+    return settings
 
 
 def _artefact_card(
-    card: ModelCard, files: Mapping[str, Path], checkpoint: Path, options: ExportOptions
+    card: ModelCard,
+    files: Mapping[str, Path],
+    checkpoint: Path,
+    options: ExportOptions,
+    settings: dict[str, Any],
 ) -> ModelCard:
     points = {
         name: dataclasses.replace(
@@ -265,6 +315,7 @@ def _artefact_card(
         entry_points=points,
         parents={"checkpoint": checkpoint_sha256(checkpoint)},
         precision={},
+        export=settings,
         verdicts=(),
         unverified="not compared yet",
         versions=library_versions("torch"),

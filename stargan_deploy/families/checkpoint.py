@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from stargan_deploy.card.card import CARD_KEY, EntryPoint, ModelCard, parse_card
+from stargan_deploy.card.card import CARD_KEY, ModelCard, parse_card
 from stargan_deploy.errors import CardError, ModelError, StarganDeployError, UsageError, brief
 from stargan_deploy.families.base import Checkpoint, check_finite
 from stargan_deploy.families.registry import load_family
@@ -46,7 +46,7 @@ def save_checkpoint(
         OutputError: the file cannot be written.
     """
     held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    card = dataclasses.replace(card, entry_points=_signed(card, held, Path(path).name))
+    card = signed_card(card, held, Path(path).name)
     header = {CARD_KEY: card.to_json()}
     if recipe is not None:
         header[RECIPE_KEY] = json.dumps(recipe)
@@ -176,13 +176,15 @@ def network_tensors(networks: Mapping[str, nn.Module], *, prefix: str = "") -> d
     }
 
 
-def _signed(card: ModelCard, tensors: Mapping[str, Tensor], file: str) -> dict[str, EntryPoint]:
-    return {
+def signed_card(card: ModelCard, tensors: Mapping[str, Tensor], file: str) -> ModelCard:
+    """A card whose entry points have the name of a file and the hashes of its weights."""
+    points = {
         name: dataclasses.replace(
             point, file=file, payload_sha256=payload_sha256(_behind(card, name, tensors))
         )
         for name, point in card.entry_points.items()
     }
+    return dataclasses.replace(card, entry_points=points)
 
 
 def _behind(card: ModelCard, entry_point: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

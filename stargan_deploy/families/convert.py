@@ -1,30 +1,84 @@
 """Turns official checkpoints into ours."""
 
+import dataclasses
 from pathlib import Path
 
 from stargan_deploy.card.card import ModelCard
-from stargan_deploy.families.base import OfficialOptions
-from stargan_deploy.families.checkpoint import save_checkpoint
+from stargan_deploy.errors import ModelError, StarganDeployError, UsageError
+from stargan_deploy.families.base import Checkpoint, OfficialOptions
+from stargan_deploy.families.checkpoint import (
+    load_checkpoint,
+    read_card,
+    save_checkpoint,
+    signed_card,
+)
 from stargan_deploy.families.registry import DEFAULT_FAMILY, load_family
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Conversion:
+    """A checkpoint of ours that was made from an official one."""
+
+    card: ModelCard
+    was_there: bool = False
+    """Whether it was there already, so that nothing was written."""
+    replaced: str = ""
+    """What the file held before; empty where there was none."""
+
+
 def convert_official(
-    path: Path, out: Path, options: OfficialOptions, *, family: str = DEFAULT_FAMILY
-) -> ModelCard:
+    path: Path,
+    out: Path,
+    options: OfficialOptions,
+    *,
+    family: str = DEFAULT_FAMILY,
+    overwrite: bool = False,
+) -> Conversion:
     """Write a checkpoint of ours from one of the original authors' code.
 
     Args:
         path: the official checkpoint; of several networks the generator's.
-        out: where the checkpoint goes.
+        out: where the checkpoint goes. Where it is there already, nothing is written.
         options: what the official checkpoint does not say about itself.
         family: the family of the model.
+        overwrite: whether another file there may be replaced.
 
     Returns:
         The card as written.
 
     Raises:
-        ModelError, LabelError, UsageError: as `Family.read_official`.
+        ModelError, LabelError, UsageError: as `Family.read_official`, and
+        UsageError: another file is there already.
         OutputError: the checkpoint cannot be written.
     """
     content = load_family(family).read_official(path, options)
-    return save_checkpoint(out, content.card, content.tensors)
+    held = _held(out) if out.exists() else ""
+    if held and _is_same(out, content):
+        return Conversion(card=read_card(out), was_there=True)
+    if held and not overwrite:
+        raise UsageError(
+            f"{out} is there already and holds {held}",
+            hint="replace it with `overwrite`, or choose another `out`",
+        )
+    card = save_checkpoint(out, content.card, content.tensors)
+    return Conversion(card=card, replaced=held)
+
+
+def _held(out: Path) -> str:
+    """What a file holds, in words."""
+    try:
+        card = read_card(out)
+    except ModelError:
+        return "no checkpoint of stargan-deploy"
+    size, names = card.preprocessing.image_size, ", ".join(card.labels.names)
+    return f"a {card.family} model of {size}x{size}, step {card.step}, labels {names}"
+
+
+def _is_same(out: Path, content: Checkpoint) -> bool:
+    """Whether a file holds this very checkpoint, whatever versions wrote it."""
+    try:
+        found = load_checkpoint(out).card
+    except StarganDeployError:
+        return False
+    wanted = signed_card(content.card, content.tensors, out.name)
+    return dataclasses.replace(found, versions={}) == dataclasses.replace(wanted, versions={})

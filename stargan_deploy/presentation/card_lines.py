@@ -30,9 +30,20 @@ def card_lines(card: ModelCard, *, is_checkpoint: bool) -> list[Line]:
     lines.append(("", ""))
     if card.precision:
         lines.append(("precision", f"{_pairs(card.precision)} (as measured)"))
+    lines += _calibration_lines(card)
     lines += [("note", note) for note in card.notes]
     lines += [("", "")] if card.notes else []
     return [*lines, *([] if is_checkpoint else _proof_lines(card)), *_origin_lines(card)]
+
+
+def _calibration_lines(card: ModelCard) -> list[Line]:
+    """The faces that an INT8 model was quantised with."""
+    facts = card.export.get("calibration")
+    if not isinstance(facts, dict):
+        return []
+    kind = "photos" if facts.get("faces") == "photos" else "synthetic faces"
+    words = f"{facts.get('ranges')} {kind}, {facts.get('held_out')} more to choose layers by"
+    return [("calibrated", f"on {words}")]
 
 
 def _label_lines(card: ModelCard) -> list[Line]:

@@ -24,6 +24,26 @@ def test_the_generator_alone_says_what_is_missing(command, official):
     assert json.loads(result.out)["network"]["generator_conv_dim"] == 8
 
 
+def test_another_model_is_not_replaced_without_a_word(command, official, tmp_path):
+    words = ("convert", official / "tiny-G.ckpt", "--out", "m.safetensors")
+    assert command(*words, "--attrs", ATTRS).code == 0
+    before = (tmp_path / "m.safetensors").read_bytes()
+    again = command(*words, "--attrs", ATTRS)
+    assert (again.code, again.out.partition(":")[0]) == (0, "already there")
+    other = ATTRS.replace("Male", "Female")
+    refused = command(*words, "--attrs", other)
+    assert refused.code == 2
+    assert "m.safetensors is there already and holds a stargan model of 128x128" in refused.err
+    assert (tmp_path / "m.safetensors").read_bytes() == before
+    replaced = command(*words, "--attrs", other, "--overwrite")
+    assert replaced.code == 0
+    assert f"it held a stargan model of 128x128, step 0, labels {ATTRS.replace(',', ', ')}" in (
+        replaced.out
+    )
+    (tmp_path / "m.safetensors").write_text("notes")
+    assert "holds no checkpoint of stargan-deploy" in command(*words, "--attrs", ATTRS).err
+
+
 @pytest.mark.parametrize(
     ("words", "code", "complaint"),
     [

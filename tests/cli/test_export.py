@@ -19,6 +19,11 @@ def test_the_newest_run_goes_to_exports_under_its_name(command, run_folder, tmp_
     (tmp_path / "exports").mkdir()
     (tmp_path / "exports" / "faces.onnx").write_bytes(b"old")
     result = command("export")
+    assert result.code == 2
+    assert "exports/faces.onnx is there already and is not an export" in result.err
+    assert "replace it with --overwrite, or choose another --out" in result.err
+    assert (tmp_path / "exports" / "faces.onnx").read_bytes() == b"old"
+    result = command("export", "--overwrite")
     assert result.code == 0, result.err
     assert "step-001000.safetensors (newest run)" in result.err
     assert "raw weights of step 0, to onnx at fp32 with uint8 pixels" in result.err
@@ -67,13 +72,15 @@ def test_a_dry_run_writes_nothing(command, run_folder, tmp_path):
     (tmp_path / "exports").mkdir()
     (tmp_path / "exports" / "faces.onnx").write_bytes(b"old")
     before = sorted(tmp_path.rglob("*"))
-    result = command("export", run_folder, "--dry-run")
+    assert command("export", run_folder, "--dry-run").code == 2
+    result = command("export", run_folder, "--dry-run", "--overwrite")
     assert result.code == 0, result.err
     assert result.out.splitlines() == [
-        "would replace exports/faces.onnx (translate)",
+        "would replace exports/faces.onnx (translate), which held: not an export of stargan-deploy",
         "would write exports/faces.classifier.onnx (classify)",
     ]
-    told = json.loads(command("export", run_folder, "--dry-run", "--json").out)
+    words = ("--dry-run", "--overwrite", "--json")
+    told = json.loads(command("export", run_folder, *words).out)
     assert told["dry_run"] is True
     assert [file["entry_point"] for file in told["files"]] == ["translate", "classify"]
     assert sorted(tmp_path.rglob("*")) == before
@@ -145,12 +152,96 @@ def test_the_help_lists_the_combinations_that_exist(command):
         assert offered == set(format_spec(format).precisions)
 
 
+def test_precisions_do_not_replace_each_other(command, checkpoint, tmp_path):
+    for words in ([], ["--precision", "fp16"]):
+        assert command("export", checkpoint, "--device", "cpu", *words).code == 0
+    exports = tmp_path / "exports"
+    names = sorted(path.name for path in exports.glob("*.onnx"))
+    assert names == [
+        *("tiny-fp16.classifier.onnx", "tiny-fp16.onnx", "tiny.classifier.onnx", "tiny.onnx"),
+    ]
+    assert read_card_of(exports / "tiny.onnx").precision["conv"] == "float32"
+    assert read_card_of(exports / "tiny-fp16.onnx").precision["conv"] == "float16"
+    found = find.exports_of(read_card_of(exports / "tiny.onnx").parents["checkpoint"], "raw")
+    assert [model.path.name for model in found] == ["tiny-fp16.onnx", "tiny.onnx"]
+
+
+@pytest.mark.parametrize(
+    ("words", "path"),
+    [
+        (["--precision", "int8"], "exports/tiny-int8.onnx"),
+        (["--format", "trt"], "exports/tiny-fp16.engine"),
+        (["--format", "trt", "--precision", "fp32"], "exports/tiny.engine"),
+        (["--format", "openvino", "--precision", "bf16"], "exports/tiny-bf16.xml"),
+        (["--format", "triton", "--precision", "fp16"], "exports/triton/tiny-fp16"),
+        (["--precision", "fp16", "--out", "new/"], "new/tiny-fp16.onnx"),
+        (["--precision", "fp16", "--out", "mine.onnx"], "mine.onnx"),
+    ],
+)
+def test_names_say_any_precision_but_fp32(command, checkpoint, words, path):
+    result = command("export", checkpoint, "--dry-run", *words)
+    assert result.out.startswith(f"would write {path} (translate)"), result.err
+
+
+def test_the_same_export_is_not_made_twice_and_another_is_not_replaced(
+    command, checkpoint, tmp_path
+):
+    words = ("export", checkpoint, "--device", "cpu")
+    assert command(*words).code == 0
+    before = {path: path.read_bytes() for path in (tmp_path / "exports").iterdir()}
+    again = command(*words, "--report", "report")
+    assert (again.code, again.out.splitlines()[0]) == (
+        0,
+        f"already there: exports/tiny.onnx (translate, {_megabytes(tmp_path)} MB)",
+    )
+    assert "not proven again (--report, --device had no effect)" in again.err
+    assert json.loads(command(*words, "--json").out)["already_there"] is True
+    refused = command(*words, "--max-batch", "8", "--io", "float")
+    assert refused.code == 2
+    assert "exports/tiny.onnx is there already and holds another export" in refused.err
+    assert "io is uint8, not float; max_batch is not set, not 8" in refused.err
+    assert {path: path.read_bytes() for path in (tmp_path / "exports").iterdir()} == before
+    replaced = command(*words, "--max-batch", "8", "--overwrite")
+    assert replaced.code == 0, replaced.err
+    assert "MB), which held: fp32, raw weights of step 0, checkpoint " in replaced.out
+
+
+def test_a_damaged_or_incomplete_export_is_not_taken_for_the_same(command, checkpoint, tmp_path):
+    words = ("export", checkpoint, "--device", "cpu")
+    assert command(*words).code == 0
+    (tmp_path / "exports" / "tiny.classifier.onnx").unlink()
+    refused = command(*words)
+    assert refused.code == 2
+    assert "exports/tiny.onnx is there already and is damaged (tiny.classifier.onnx)" in refused.err
+    assert command(*words, "--overwrite").code == 0
+    assert command(*words).code == 0
+
+
+def test_weights_of_another_file_are_not_replaced(command, checkpoint, tmp_path):
+    (tmp_path / "tiny.bin").write_bytes(b"mine")
+    refused = command("export", checkpoint, "--format", "openvino", "--out", "tiny.xml")
+    assert refused.code == 2
+    assert "tiny.bin is there already and is not an export" in refused.err
+    assert (tmp_path / "tiny.bin").read_bytes() == b"mine"
+
+
+def _megabytes(folder):
+    return f"{(folder / 'exports' / 'tiny.onnx').stat().st_size / 1e6:.1f}"
+
+
 def test_a_triton_repository_keeps_what_is_not_its_own(command, checkpoint, tmp_path):
     words = ("export", checkpoint, "--format", "triton", "--device", "cpu")
     assert command(*words).code == 0
     models = tmp_path / "exports" / "triton"
     assert sorted(p.name for p in models.iterdir()) == ["tiny", "tiny.classifier"]
-    assert "replaced exports/triton/tiny" in command(*words).out
+    assert "already there: exports/triton/tiny (translate" in command(*words).out
+    refused = command(*words, "--io", "float")
+    assert refused.code == 2
+    assert "exports/triton/tiny is there already and holds another export: io is uint8" in (
+        refused.err
+    )
+    words = (*words, "--overwrite")
+    assert "replaced exports/triton/tiny" in command(*words, "--io", "float").out
     (models / "tiny" / "2").mkdir()
     refused = command(*words)
     assert refused.code == 2

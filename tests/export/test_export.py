@@ -138,7 +138,7 @@ def test_a_wrong_classifier_takes_the_generator_down_and_keeps_what_was_there(
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     spoil_graphs(lambda m: perturb(m) if hasattr(m.module, "conv2") else None)
     with pytest.raises(ParityError, match="'classify' on onnx"):
-        export(checkpoint, out=tmp_path / "tiny.onnx")
+        export(checkpoint, out=tmp_path / "tiny.onnx", options=ExportOptions(overwrite=True))
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 

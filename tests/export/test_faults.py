@@ -70,5 +70,5 @@ def test_a_failed_export_keeps_what_was_there(checkpoint, tmp_path, monkeypatch)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     break_fsync(monkeypatch, 3)
     with pytest.raises(OutputError):
-        export(checkpoint, out=out)
+        export(checkpoint, out=out, options=ExportOptions(io="float", overwrite=True))
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

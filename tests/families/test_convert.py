@@ -11,7 +11,7 @@ NAMES = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young")
 
 
 def convert(path, out, **options):
-    return convert_official(path, out, OfficialOptions(**options))
+    return convert_official(path, out, OfficialOptions(**options)).card
 
 
 @pytest.mark.parametrize("name", ["tiny-G", "tiny-2018-G", "tiny-legacy-G"])

@@ -35,6 +35,10 @@ class OpenVinoExporter(Exporter):
         """All are made from the FP32 graph: bf16 when it is compiled, INT8 by quantising."""
         return "fp32"
 
+    def side_files(self, path: Path) -> tuple[Path, ...]:
+        """The weights."""
+        return (path.with_suffix(SPEC.weights_suffix),)
+
     def write_graph(self, request: GraphRequest, path: Path) -> WrittenGraph:
         """Writes one entry point without a card; see `Exporter`.
 

@@ -72,6 +72,10 @@ class TritonExporter(Exporter):
         """Triton runs the ONNX graph of the same precision."""
         return precision
 
+    def graph_file(self, path: Path) -> Path:
+        """The graph in a model's folder."""
+        return path / GRAPH_NAME
+
     def check_replaceable(self, folder: Path) -> None:
         """Refuses to replace a folder that holds more than one version of a Triton model."""
         if not folder.is_dir() or not any(folder.iterdir()):

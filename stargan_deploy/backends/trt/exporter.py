@@ -12,7 +12,7 @@ from typing import Any
 from stargan_deploy.backends.exporter import EngineOptions, Exporter, GraphRequest, WrittenGraph
 from stargan_deploy.backends.trt.build import build_engine
 from stargan_deploy.backends.trt.execution import load_engine
-from stargan_deploy.backends.trt.file import EngineRecord, attach_card, write_record
+from stargan_deploy.backends.trt.file import EngineRecord, attach_card, record_path, write_record
 from stargan_deploy.backends.trt.gpu import Gpu, find_gpu
 from stargan_deploy.backends.trt.inspection import (
     Layer,
@@ -53,6 +53,10 @@ class TensorRTExporter(Exporter):
             BackendError: the library is missing or does not load.
         """
         _provider_for(options)
+
+    def side_files(self, path: Path) -> tuple[Path, ...]:
+        """The record with the card."""
+        return (record_path(path),)
 
     def write_graph(self, request: GraphRequest, path: Path) -> WrittenGraph:
         """Writes one entry point as an engine with its record next to it; see `Exporter`.

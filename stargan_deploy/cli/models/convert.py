@@ -38,6 +38,9 @@ def convert(
         ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Checkpoint to write.")] = Path("model.safetensors"),
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace another file at --out.")
+    ] = False,
     json_output: Json = False,
     quiet: Quiet = False,  # noqa: ARG001 - its callback silences
 ) -> None:
@@ -50,7 +53,7 @@ def convert(
         raise UsageError(f"--image-size must be at least 1, not {image_size}")
     if out.resolve() in {p.resolve() for p in (generator, discriminator) if p}:
         raise UsageError(f"--out {out} would overwrite the checkpoint being converted")
-    card = convert_official(
+    found = convert_official(
         generator,
         out,
         OfficialOptions(
@@ -61,17 +64,22 @@ def convert(
             domains=domains,
             exclusive=[_names(group) for group in exclusive or []],
         ),
+        overwrite=overwrite,
     )
+    card = found.card
     size = card.preprocessing.image_size
     if discriminator is None:
         say("no discriminator given: the model cannot predict the source labels of photos")
         if image_size is None:
             say(f"image size: {size} (the official default; --image-size changes it)")
     if json_output:
-        show_json({"checkpoint": str(out), "network": card.network})
+        facts = {"already_there": found.was_there, "replaced": found.replaced or None}
+        show_json({"checkpoint": str(out), "network": card.network, **facts})
     else:
         labels = ", ".join(card.labels.names)
-        show(f"wrote {out}: {size}x{size}, labels {labels}")
+        did = "already there:" if found.was_there else "replaced" if found.replaced else "wrote"
+        before = f"; it held {found.replaced}" if found.replaced else ""
+        show(f"{did} {out}: {size}x{size}, labels {labels}{before}")
         for group in (group for each in card.labels.sets for group in each.exclusive_groups):
             say(f"at most one of: {', '.join(group)}")
 

@@ -14,6 +14,7 @@ from stargan_deploy.cli.models.export_options import (
     OptBatch,
     OptimizationLevel,
     Out,
+    Overwrite,
     Precision,
     ProofDevice,
     ProofImages,
@@ -45,6 +46,7 @@ def export(
     provider: Provider = "auto",
     opt_batch: OptBatch = None,
     optimization_level: OptimizationLevel = None,
+    overwrite: Overwrite = False,
     dry_run: DryRun = False,
     json_output: Json = False,
     quiet: Quiet = False,
@@ -59,7 +61,9 @@ def export(
     pt2         fp32 fp16 bf16      NAME.pt2 (torch.export, AOTInductor)
     triton      fp32 fp16      int8 NAME/ (in a Triton model repository)
 
-    There are no other combinations. INT8 is calibrated on photos.
+    There are no other combinations. INT8 is calibrated on photos. NAME is that of the run or
+    checkpoint, followed by -fp16, -bf16 or -int8 where the precision is not fp32. The same export
+    is not made twice; any other file of the name stays unless --overwrite is given.
     """  # noqa: D301 - a backspace makes typer keep the line breaks
     from stargan_deploy.backends.exporter import EngineOptions
     from stargan_deploy.export.plan import ExportOptions
@@ -76,26 +80,38 @@ def export(
 
 
 def _plan(checkpoint: Path, out: str | None, options: "ExportOptions") -> "ExportPlan":
-    from stargan_deploy.backends.registry import choose_precision, format_spec
+    from stargan_deploy.backends.registry import format_spec
     from stargan_deploy.export.destination import destination
     from stargan_deploy.export.plan import plan_export
 
-    choose_precision(options.format, options.precision)
-    path = destination(checkpoint, format_spec(options.format), out)
+    path = destination(checkpoint, format_spec(options.format), options.precision, out)
     return plan_export(checkpoint, out=path, options=options)
 
 
 def _run_export(plan: "ExportPlan", report: Path | None, json_output: bool) -> None:
     from stargan_deploy.export.export import run_export
 
-    replaced = {path for path in plan.files.values() if path.exists()}
     result = run_export(plan, report=report)
     if json_output:
         show_json({**_facts(plan), **_outcome(plan, result)})
     else:
-        _show_result(plan, result, replaced)
-    if report is not None:
+        _show_result(plan, result)
+    if result.was_there:
+        _say_what_was_not_done(plan, report)
+    elif report is not None:
         say(f"the worst images are in {report}")
+
+
+def _say_what_was_not_done(plan: "ExportPlan", report: Path | None) -> None:
+    """Name options of the proof, which was not repeated."""
+    given = {"--images": plan.options.images, "--report": report, "--device": plan.options.device}
+    names = [name for name, value in given.items() if value is not None]
+    if names and "device" not in plan.card.export:
+        main, *_ = plan.files.values()
+        say(
+            f"not proven again ({', '.join(names)} had no effect); stargan-deploy verify {main} "
+            "does, and --overwrite exports anew"
+        )
 
 
 def _say_what_is_taken(plan: "ExportPlan") -> None:
@@ -113,20 +129,28 @@ def _show_plan(plan: "ExportPlan", json_output: bool) -> None:
         show_json({**_facts(plan), "dry_run": True, "files": files})
         return
     for name, path in plan.files.items():
-        does = "would replace" if path.exists() else "would write"
-        show(f"{does} {path} ({name})")
+        held = plan.existing.replaced.get(path)
+        does = (
+            "already there:" if plan.existing.same else "would replace" if held else "would write"
+        )
+        show(f"{does} {path} ({name}){_before(held)}")
 
 
-def _show_result(plan: "ExportPlan", result: "ExportResult", replaced: set[Path]) -> None:
+def _show_result(plan: "ExportPlan", result: "ExportResult") -> None:
     from stargan_deploy.backends.registry import artefact_bytes
     from stargan_deploy.cli.models.verdicts import show_verdicts
 
     for name, path in plan.files.items():
-        did = "replaced" if path in replaced else "wrote"
-        show(f"{did} {path} ({name}, {artefact_bytes(path) / 1e6:.1f} MB)")
+        held = plan.existing.replaced.get(path)
+        did = "already there:" if result.was_there else "replaced" if held else "wrote"
+        show(f"{did} {path} ({name}, {artefact_bytes(path) / 1e6:.1f} MB){_before(held)}")
     for note in result.card.notes:
         show(note)
     show_verdicts(result.verdicts, unverified=result.card.unverified)
+
+
+def _before(held: str | None) -> str:
+    return f", which held: {held}" if held else ""
 
 
 def _facts(plan: "ExportPlan") -> dict[str, Any]:
@@ -150,6 +174,8 @@ def _outcome(plan: "ExportPlan", result: "ExportResult") -> dict[str, Any]:
     ]
     return {
         "files": files,
+        "already_there": result.was_there,
+        "replaced": {str(path): held for path, held in plan.existing.replaced.items()},
         "measured_precision": dict(result.card.precision),
         "notes": list(result.card.notes),
         "verdicts": [to_mapping(verdict) for verdict in result.verdicts],

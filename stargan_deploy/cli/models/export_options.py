@@ -28,7 +28,7 @@ Out = Annotated[
         metavar="PATH",
         help="File to write, or a folder if it exists or ends in /; for triton, the model "
         "repository.",
-        show_default="./exports/<name of the run or checkpoint>",
+        show_default="./exports/NAME, of the run or checkpoint",
     ),
 ]
 ImageIO = Annotated[
@@ -100,6 +100,10 @@ OptimizationLevel = Annotated[
         show_default="the builder's own",
         rich_help_panel=ENGINE_PANEL,
     ),
+]
+Overwrite = Annotated[
+    bool,
+    typer.Option("--overwrite", help="Export anew, and replace what is there."),
 ]
 Stochastic = Annotated[
     bool,

@@ -17,7 +17,12 @@ from stargan_deploy.card.card import ModelCard, Verdict
 from stargan_deploy.errors import ModelError, StarganDeployError, UsageError
 from stargan_deploy.export.plan import checkpoint_sha256
 from stargan_deploy.export.proof.compare import Comparison, compare, tolerance_for
-from stargan_deploy.export.proof.images import Faces, photo_faces, synthetic_face
+from stargan_deploy.export.proof.images import (
+    Faces,
+    photo_faces,
+    photos_in,
+    synthetic_face,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +67,7 @@ def verify(
     if path.suffix.lower() == CHECKPOINT_SUFFIX:
         raise UsageError(f"{path} is a checkpoint", hint="give the exported artefact to verify")
     _check_parent(path, card, checkpoint)
-    faces = photo_faces(images, card.preprocessing) if images else synthetic_face
+    faces = photo_faces(photos_in(images), card.preprocessing) if images else synthetic_face
     comparisons = _compare(path, card, checkpoint, device, faces)
     card = _with_verdicts(card, [comparison.verdict for comparison in comparisons])
     target = load_exporter(backends_for(path)[0])

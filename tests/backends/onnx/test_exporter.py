@@ -24,8 +24,10 @@ from stargan_deploy.errors import ExportError, ModelError
 from stargan_deploy.export.export import ExportResult, export
 from stargan_deploy.export.plan import ExportOptions
 from stargan_deploy.export.proof.calibration import make_calibration
-from stargan_deploy.export.proof.images import synthetic_face
+from stargan_deploy.export.proof.images import CalibrationFaces, synthetic_face
 from stargan_deploy.families.checkpoint import build_model, load_checkpoint
+
+DRAWN = CalibrationFaces(ranges=synthetic_face, held_out=synthetic_face, facts={})
 
 RNG = np.random.default_rng(0)
 
@@ -199,7 +201,7 @@ def generator_request(checkpoint, precision: Precision, batches: slice = slice(2
     content = load_checkpoint(checkpoint)
     own = content.card.entry_points["translate"]
     point = own.with_io("uint8")
-    calibration = make_calibration(point, content.card, synthetic_face)
+    calibration = make_calibration(point, content.card, DRAWN)
     calibration = replace(
         calibration, batches=calibration.batches[batches], held_out=calibration.held_out[batches]
     )

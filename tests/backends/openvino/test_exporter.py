@@ -36,7 +36,7 @@ from stargan_deploy.errors import BackendError, ExportError, OutputError
 from stargan_deploy.export.export import export
 from stargan_deploy.export.plan import ExportOptions
 from stargan_deploy.export.proof.calibration import make_calibration
-from stargan_deploy.export.proof.images import synthetic_face
+from stargan_deploy.export.proof.images import CalibrationFaces, synthetic_face
 from stargan_deploy.families.checkpoint import build_model, load_checkpoint
 from stargan_deploy.families.registry import load_family
 
@@ -64,7 +64,7 @@ class Source:
 
     @functools.cached_property
     def calibration(self) -> Calibration:
-        return make_calibration(self.request.point, self.card, synthetic_face)
+        return make_calibration(self.request.point, self.card, DRAWN)
 
     def at(self, precision: str) -> GraphRequest:
         calibration = self.calibration if precision == "int8" else None
@@ -375,6 +375,8 @@ from pathlib import Path
 from stargan_deploy.export.export import export
 from stargan_deploy.export.plan import ExportOptions
 from stargan_deploy.backends.registry import open_runtime
+
+DRAWN = CalibrationFaces(ranges=synthetic_face, held_out=synthetic_face, facts={})
 
 checkpoint, folder = map(Path, sys.argv[1:])
 signal.signal(signal.SIGUSR1, lambda *_: print("heard"))
