@@ -40,6 +40,8 @@ from stargan_deploy.export.proof.images import CalibrationFaces, synthetic_face
 from stargan_deploy.families.checkpoint import build_model, load_checkpoint
 from stargan_deploy.families.registry import load_family
 
+DRAWN = CalibrationFaces(ranges=synthetic_face, held_out=synthetic_face, facts={})
+
 OLD_CPU = {"OV_CPU_MAX_ISA": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
 """Makes OpenVINO's two halves take the CPU for one without AVX512 and bf16."""
 
