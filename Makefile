@@ -34,8 +34,8 @@ fuzz: $(VENV)/installed-dev
 	$(BIN)/python -m tests.fuzzing_photos
 
 # Needs no network and nothing but what is importable: the virtual environment if there is one, else
-# $(PYTHON). Test plug-ins may be missing, so their settings in pyproject.toml are passed over. Each part
-# leaves what it found before the next one begins, and a test that hangs says where and is given up.
+# $(PYTHON). Test plug-ins may be missing, so their settings in pyproject.toml are ignored. Each part writes
+# what it found before the next one begins, and a test that hangs says where and is ended.
 GPU_OUT ?= gpu-check
 GPU_PYTHON = $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))
 GPU_TESTS_S ?= 240

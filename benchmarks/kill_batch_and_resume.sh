@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Kills `stargan-deploy batch` with SIGKILL at random moments and resumes it each time, until it is
-# done; starts again in another folder until there were enough kills. Checks that the pictures end
-# equal to those of an undisturbed run, byte for byte, with no file more, and that no picture which
+# done; starts again in another folder until there were enough kills. Checks that the images end
+# equal to those of an undisturbed run, byte for byte, with no file more, and that no image which
 # was noted as finished is ever touched again. Five minutes for fifty on two cores:
 #
 #     benchmarks/kill_batch_and_resume.sh [number of kills]
@@ -31,7 +31,7 @@ translate() { # output folder
         --resume --quiet >/dev/null
 }
 
-# Compares the inodes and times of the pictures that the manifest tells of with those of last time.
+# Compares the inodes and times of the images that the manifest lists with those of last time.
 check_finished() { # output folder
     python - "$1" "$1.json" <<'PYTHON'
 import json
@@ -43,11 +43,11 @@ from stargan_deploy.batch.manifest.reader import read_manifests
 output, notes = map(Path, sys.argv[1:])
 before = json.loads(notes.read_text()) if notes.exists() else {}
 photos = read_manifests(output).photos.values()
-paths = [picture.path for photo in photos for picture in photo.outputs]
+paths = [image.path for photo in photos for image in photo.outputs]
 now = {path: [(output / path).stat().st_ino, (output / path).stat().st_mtime_ns] for path in paths}
 touched = [path for path in before if now.get(path) != before[path]]
 if touched:
-    sys.exit(f"{len(touched)} finished pictures were touched again, first {touched[0]}")
+    sys.exit(f"{len(touched)} finished images were touched again, first {touched[0]}")
 notes.write_text(json.dumps(now))
 PYTHON
 }
@@ -94,5 +94,5 @@ while ((killed < kills)); do
 done
 (translate "killed-$batches")
 check_done "killed-$batches"
-echo "$killed kills in $batches batches of $num_photos photos: every picture as it would have been," \
+echo "$killed kills in $batches batches of $num_photos photos: every image as it would have been," \
     "and none touched again"

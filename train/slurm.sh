@@ -10,8 +10,8 @@
 #
 #     sbatch train/slurm.sh train/celeba128.toml --data path/to/celeba --out runs/faces
 #
-# Two minutes before the time is up, Slurm sends SIGTERM: the run is saved, and goes on where it
-# stopped when the job is queued again, because --resume starts anew where there is nothing yet.
+# Two minutes before the time is up, Slurm sends SIGTERM: the run is saved, and continues where
+# it stopped when the job is queued again. With a recipe, --resume starts anew if there is no run yet.
 set -euo pipefail
 head_node=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 srun torchrun \
