@@ -202,6 +202,7 @@ class _Tally:
             source_origin=self._origin,
             renamed=self.plan.renamed,
             without_face=tuple(sorted(map(printable, self._skipped))),
+            left_out=dict(self.plan.left_out),
             failures=tuple(sorted(self._failures, key=lambda failure: failure.path)),
             notes=self._notes(),
         )

@@ -1,6 +1,6 @@
 """Where each image of a batch will go, decided before the first photo is decoded."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal, cast
@@ -109,7 +109,9 @@ class BatchPlan:
     failures: tuple[Failure, ...]
     """Folders that could not be listed."""
     note: str = ""
-    """A line about folders that were left out, or nothing."""
+    """A line about files and folders that were left out, or nothing."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """Number of photos and videos that are not read, by their ending."""
 
     @property
     def summary(self) -> str:
@@ -194,7 +196,12 @@ def plan_batch(job: BatchJob) -> BatchPlan:
     _refuse_overwriting(photos)
     renamed = {} if job.naming else _renamed(photos)
     return BatchPlan(
-        job=job, photos=photos, renamed=renamed, failures=listing.failures, note=listing.note
+        job=job,
+        photos=photos,
+        renamed=renamed,
+        failures=listing.failures,
+        note=listing.note,
+        left_out=listing.left_out,
     )
 
 

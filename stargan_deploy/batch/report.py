@@ -1,7 +1,7 @@
 """The outcome of a batch, as the command prints it and as `report.json` keeps it."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,8 @@ class BatchReport:
     """Images that could not keep their photo's name, because another one has it; by photo."""
     without_face: tuple[str, ...] = ()
     """Photos in which no face was found, and that were skipped or copied."""
+    left_out: dict[str, int] = field(default_factory=dict)
+    """Number of photos and videos of formats that are not read, by their ending."""
     failures: tuple[Failure, ...] = ()
     notes: tuple[str, ...] = ()
 

@@ -19,25 +19,9 @@ from PIL.PngImagePlugin import PngInfo
 from stargan_deploy.card import pixels
 from stargan_deploy.errors import ImageError
 from stargan_deploy.files.atomic import write_bytes
+from stargan_deploy.files.formats import explain_unread
 
 Pixels = pixels.Pixels
-
-IMAGE_SUFFIXES = frozenset(
-    (
-        *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".avif", ".gif"),
-        *(".bmp", ".dib", ".ico", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"),
-        *(".jp2", ".j2k", ".tga", ".qoi"),
-    )
-)
-"""Endings, in lower case, of image files."""
-
-UNREAD_SUFFIXES = frozenset(
-    (
-        *(".heic", ".heif", ".jxl", ".psd", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf"),
-        *(".rw2", ".mp4", ".mov", ".avi", ".mkv", ".webm"),
-    )
-)
-"""Endings, in lower case, of photos and videos that are not read, but named where left out."""
 
 KEPT_FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".jfif": "JPEG", ".png": "PNG", ".webp": "WEBP"}
 """Formats that an output shares with its input, by ending; all others become PNG."""
@@ -85,7 +69,7 @@ def image_errors(path: Path) -> Iterator[None]:
     except FileNotFoundError as error:
         raise ImageError(f"no such image: {path}") from error
     except UnidentifiedImageError as error:
-        raise ImageError(f"{path} is not an image that can be read") from error
+        raise explain_unread(path) from error
     except Image.DecompressionBombError as error:
         raise ImageError(f"{path} is too large: {error}") from error
     except Exception as error:  # a decoder raises whatever hostile bytes make it trip over

@@ -13,7 +13,14 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from stargan_deploy.errors import DataError
-from stargan_deploy.files.images import IMAGE_SUFFIXES, UNREAD_SUFFIXES
+from stargan_deploy.files.formats import (
+    HEIF_HINT,
+    HEIF_SUFFIXES,
+    OTHER_SUFFIXES,
+    UNREAD_SUFFIXES,
+    is_read,
+    is_unnamed_photo,
+)
 
 SYSTEM_FOLDERS = frozenset(
     name.casefold()
@@ -64,7 +71,10 @@ class Found:
         parts = []
         if self.num_unread:
             endings = ", ".join(f"{ending} {num}" for ending, num in self.num_unread.items())
-            parts.append(f"left out {sum(self.num_unread.values())} files ({endings})")
+            number = sum(self.num_unread.values())
+            parts.append(f"left out: {number} file{'' if number == 1 else 's'} ({endings})")
+            if HEIF_SUFFIXES & self.num_unread.keys():
+                parts.append(f"for HEIC, {HEIF_HINT}")
         if self.left_out:
             more = len(self.left_out) - MAX_NAMED
             named = ", ".join(map(str, self.left_out[:MAX_NAMED]))
@@ -148,9 +158,9 @@ class _Walk:
             for entry in self._entries(folder):
                 place = folder / entry.name
                 if not _is_folder(entry):
-                    suffix = place.suffix.lower()
-                    self.num_unread.update([suffix] if suffix in UNREAD_SUFFIXES else [])
-                    if _is_image(entry):
+                    kind = _kind_of(entry)
+                    self.num_unread.update([kind] if kind not in ("image", "") else [])
+                    if kind == "image":
                         yield place
                 elif _is_skipped(entry.name):
                     self.left_out.append(place)
@@ -195,11 +205,20 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _is_image(entry: os.DirEntry[str]) -> bool:
-    """Whether a name ends like an image's and is a file, or a broken link that must be reported."""
-    if PurePosixPath(entry.name).suffix.lower() not in IMAGE_SUFFIXES:
-        return False
+def _kind_of(entry: os.DirEntry[str]) -> str:
+    """Says "image", or the ending of another photo or video, or nothing of anything else.
+
+    A broken link to an image must be reported, so it is one; a file without an ending is what its
+    first bytes say.
+    """
+    suffix = PurePosixPath(entry.name).suffix.lower()
     try:
-        return entry.is_file() or entry.is_symlink()
+        is_file, is_link = entry.is_file(), entry.is_symlink()
     except OSError:
-        return True
+        is_file, is_link = True, False
+    if is_read(suffix):
+        return "image" if is_file or is_link else ""
+    if not is_file or suffix in OTHER_SUFFIXES:
+        return ""
+    is_photo = suffix in UNREAD_SUFFIXES or is_unnamed_photo(Path(entry.path))
+    return (suffix or "image") if is_photo else ""

@@ -261,3 +261,17 @@ def test_overflow_is_a_failure_of_every_photo(command, checkpoint, photos, tmp_p
     assert result.code == 10
     assert "not finite" in result.out
     assert not (tmp_path / "translated/a.jpg").exists()
+
+
+def test_files_that_are_not_read_are_named_and_counted(command, checkpoint, photos, tmp_path):
+    for name in ("x.cr2", "y.cr2", "z.jxl"):
+        (photos / name).write_bytes(b"raw")
+    words = ("--attrs", "Male", "--model", checkpoint, "--device", "cpu")
+    result = command("batch", "-i", photos, *words)
+    assert result.code == 0
+    assert "note: left out: 3 files (.cr2 2, .jxl 1)" in result.err
+    report = json.loads((tmp_path / "translated/report.json").read_text())
+    assert report["left_out"] == {".cr2": 2, ".jxl": 1}
+    result = command("batch", "-i", photos / "x.cr2", *words, "-o", "one")
+    assert result.code == 10
+    assert "x.cr2 is a camera's raw file (.cr2); convert it to PNG or JPEG" in result.out

@@ -11,6 +11,7 @@ from stargan_deploy.data.config import DataConfig, SetConfig
 from stargan_deploy.data.inspect.check import check_folder
 from stargan_deploy.data.open import open_source, place_roots
 from stargan_deploy.errors import DataError
+from stargan_deploy.files import formats
 from tests.data.opened import layout_of, opened
 from tests.tiny_families import save_noise
 
@@ -83,8 +84,9 @@ def test_cyclegan_s_folders_are_not_four_domains(tmp_path):
 
 
 def test_system_folders_and_files_that_are_not_read_are_left_out_with_a_line(
-    tmp_path, write_images
+    tmp_path, write_images, monkeypatch
 ):
+    monkeypatch.setattr(formats, "has_heif", lambda: False)
     write_images(tmp_path, ["happy/1.png", "sad/2.png", "sad/._2.png", "@eaDir/1.png"])
     write_images(tmp_path, ["sad/__MACOSX/2.png"])
     for name in ("happy/3.HEIC", "happy/4.heic", "sad/5.cr2"):
@@ -92,11 +94,15 @@ def test_system_folders_and_files_that_are_not_read_are_left_out_with_a_line(
     source = opened("auto", tmp_path)
     assert source.label_space.names == ("happy", "sad")
     assert source.names == ["happy/1.png", "sad/2.png"]
-    line = "left out 3 files (.heic 2, .cr2 1); left out system folders: @eaDir, sad/__MACOSX"
+    heif = "for HEIC, install pillow-heif: pip install 'stargan-deploy[heif]'"
+    line = (
+        f"left out: 3 files (.heic 2, .cr2 1); {heif}; left out system folders: @eaDir, "
+        "sad/__MACOSX"
+    )
     assert source.notes == check_folder(tmp_path).remarks == (line,)
     shutil.rmtree(tmp_path / "sad")
     (tmp_path / "happy" / "1.png").unlink()
-    with pytest.raises(DataError, match=r"holds no images \(left out 2 files \(\.heic 2\)"):
+    with pytest.raises(DataError, match=r"holds no images \(left out: 2 files \(\.heic 2\)"):
         opened("plain", tmp_path / "happy")
 
 
@@ -140,3 +146,13 @@ def test_each_joined_set_has_the_same_rule(tmp_path):
     sets = {"faces": faces, "own": SetConfig(root=str(tmp_path / "a"))}
     source = open_source(DataConfig(sets=sets, num_synthetic=2, image_size=16), "train")
     assert [source.load(index).size for index in (2, 3)] == [(400, 400), (178, 178)]
+
+
+def test_a_domain_of_photos_that_are_not_read_is_not_lost(tmp_path, write_images):
+    write_images(tmp_path, ["happy/1.png", "sad/2.png"])
+    (tmp_path / "angry").mkdir()
+    (tmp_path / "angry" / "3.nef").write_bytes(b"raw")
+    with pytest.raises(DataError, match=r"angry holds photos, but none that is read.*\.nef 1"):
+        opened("auto", tmp_path)
+    named = opened("auto", tmp_path, attributes=("happy", "sad"))
+    assert named.label_space.names == ("happy", "sad")

@@ -2,8 +2,10 @@ import os
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from stargan_deploy.errors import DataError
+from stargan_deploy.files import formats
 from stargan_deploy.files.walk import find_images, image_files, subfolders
 
 
@@ -98,3 +100,22 @@ def test_subfolders_are_visible_and_not_the_folder_itself(tmp_path):
     (tmp_path / "data" / "up").symlink_to(tmp_path)
     (tmp_path / "data" / "gone").symlink_to("nowhere")
     assert [path.name for path in subfolders(tmp_path / "data")] == ["a", "b"]
+
+
+def test_photos_without_an_ending_are_images_and_others_are_counted(tmp_path):
+    for name in ("IMG_1", "b.jpg", "kept.bak", "c.txt", "d.webp_large"):
+        Image.new("RGB", (4, 4)).save(tmp_path / name, "JPEG")
+    touch(tmp_path, "README", "clip.mov", "raw.NEF")
+    found = find_images(tmp_path)
+    assert [str(image) for image in found.images] == ["IMG_1", "b.jpg"]
+    assert found.num_unread == {".bak": 1, ".webp_large": 1, ".mov": 1, ".nef": 1}
+    assert found.note.startswith("left out: 4 files (")
+
+
+@pytest.mark.parametrize("has_heif", [True, False])
+def test_heic_is_an_image_where_it_can_be_read(tmp_path, monkeypatch, has_heif):
+    monkeypatch.setattr(formats, "has_heif", lambda: has_heif)
+    touch(tmp_path, "a.heic", "b.HEIF")
+    found = find_images(tmp_path)
+    assert (len(found.images), bool(found.num_unread)) == ((2, False) if has_heif else (0, True))
+    assert ("pip install 'stargan-deploy[heif]'" in found.note) == (not has_heif)

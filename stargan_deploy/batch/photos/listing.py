@@ -1,12 +1,13 @@
 """Finding the photos of a batch: a file, or everything that looks like one below a folder."""
 
 import unicodedata
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from stargan_deploy.batch.report import Failure
 from stargan_deploy.errors import DataError
-from stargan_deploy.files.images import IMAGE_SUFFIXES
+from stargan_deploy.files.formats import IMAGE_SUFFIXES
 from stargan_deploy.files.walk import find_images
 from stargan_deploy.presentation.text import printable
 
@@ -21,7 +22,9 @@ class Listing:
     failures: tuple[Failure, ...] = ()
     """Folders that could not be listed."""
     note: str = ""
-    """A line about system folders that were skipped, or nothing."""
+    """A line about files and system folders that were left out, or nothing."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """Number of photos and videos that are not read, by their ending."""
 
 
 def list_photos(source: Path, *, skip: Path) -> Listing:
@@ -41,12 +44,19 @@ def list_photos(source: Path, *, skip: Path) -> Listing:
     found = find_images(source, skip=skip)
     if not found.images:
         reason = f"; {found.unreadable[0].reason}" if found.unreadable else ""
+        reason += f" ({found.note})" if found.note else ""
         raise DataError(
             f"no images in {source}{reason}; looked for files ending in "
             f"{', '.join(sorted(IMAGE_SUFFIXES))}"
         )
     failures = (Failure(path=printable(u.path), reason=u.reason) for u in found.unreadable)
-    return Listing(root=source, photos=found.images, failures=tuple(failures), note=found.note)
+    return Listing(
+        root=source,
+        photos=found.images,
+        failures=tuple(failures),
+        note=found.note,
+        left_out=found.num_unread,
+    )
 
 
 def same_name_key(path: PurePosixPath) -> str:

@@ -1,12 +1,15 @@
 """`stargan-deploy convert`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from stargan_deploy.cli.console import say, show, show_json
 from stargan_deploy.cli.options import Json, Quiet
+
+if TYPE_CHECKING:
+    from stargan_deploy.families.convert import Conversion
 
 
 def convert(
@@ -66,22 +69,25 @@ def convert(
         ),
         overwrite=overwrite,
     )
-    card = found.card
-    size = card.preprocessing.image_size
+    size = found.card.preprocessing.image_size
     if discriminator is None:
         say("no discriminator given: the model cannot predict the source labels of photos")
         if image_size is None:
             say(f"image size: {size} (the official default; --image-size changes it)")
+    _show(found, out, json_output=json_output)
+
+
+def _show(found: "Conversion", out: Path, *, json_output: bool) -> None:
+    card, size = found.card, found.card.preprocessing.image_size
     if json_output:
         facts = {"already_there": found.was_there, "replaced": found.replaced or None}
         show_json({"checkpoint": str(out), "network": card.network, **facts})
-    else:
-        labels = ", ".join(card.labels.names)
-        did = "already there:" if found.was_there else "replaced" if found.replaced else "wrote"
-        before = f"; it held {found.replaced}" if found.replaced else ""
-        show(f"{did} {out}: {size}x{size}, labels {labels}{before}")
-        for group in (group for each in card.labels.sets for group in each.exclusive_groups):
-            say(f"at most one of: {', '.join(group)}")
+        return
+    did = "already there:" if found.was_there else "replaced" if found.replaced else "wrote"
+    before = f"; it held {found.replaced}" if found.replaced else ""
+    show(f"{did} {out}: {size}x{size}, labels {', '.join(card.labels.names)}{before}")
+    for group in (group for each in card.labels.sets for group in each.exclusive_groups):
+        say(f"at most one of: {', '.join(group)}")
 
 
 def _names(text: str) -> list[str]:

@@ -1,6 +1,6 @@
 """One folder per domain, as RaFD is laid out for the official code (`train/happy/*.jpg`)."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import islice
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from stargan_deploy.data.layout import Contents, DataLayout
 from stargan_deploy.data.layouts.table import FileTable
 from stargan_deploy.data.source import SPLITS, Split
 from stargan_deploy.errors import DataError, LabelError, unknown_name
+from stargan_deploy.files.formats import VIDEO_SUFFIXES
 from stargan_deploy.files.walk import find_images, holds_images, image_files, subfolders
 
 SPLIT_NAMES = {
@@ -52,6 +53,7 @@ class FoldersLayout(DataLayout):
                 f"found folders of images: {', '.join(known) or 'none'}"
             )
         if not config.attributes:
+            _refuse_unread(trained, known)
             _refuse_splits(trained, known)
             if config.kind == AUTO:
                 _refuse_labels(root)
@@ -90,6 +92,17 @@ def _refuse_splits(base: Path, domains: Iterable[str]) -> None:
             f"({', '.join(inner[0])}), so the domains seem to be one level below",
             hint="call the folder to train on train, or name the domains with `attributes`",
         )
+
+
+def _refuse_unread(base: Path, known: Collection[str]) -> None:
+    """Refuses to lose a domain because none of its photos is of a format that is read."""
+    for folder in subfolders(base):
+        unread = {} if folder.name in known else find_images(folder).num_unread
+        if any(suffix not in VIDEO_SUFFIXES for suffix in unread):
+            raise DataError(
+                f"{folder} holds photos, but none that is read ({find_images(folder).note})",
+                hint="name the domains to learn with `attributes` to go without it",
+            )
 
 
 def _refuse_labels(root: Path) -> None:
