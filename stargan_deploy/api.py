@@ -168,11 +168,8 @@ def _resolve(
     has_source: bool,
 ) -> Recipe:
     tables = _tables(recipe)
-    own_data = {"data": {"kind": "auto", "attributes": []}}
     if has_source:
-        tables = merge(tables, {"data": {**own_data["data"], "root": OWN_DATA}})
-    elif roots and tables.get("preset") == "demo":  # whose faces are synthetic
-        tables = merge(own_data, tables)
+        tables = merge(tables, {"data": {"kind": "auto", "attributes": [], "root": OWN_DATA}})
     return resolve_recipe(change_tables(tables, settings, (), roots=roots))
 
 

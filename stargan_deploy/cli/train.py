@@ -8,6 +8,7 @@ import typer
 
 from stargan_deploy.cli.console import say, set_quiet, show, show_json
 from stargan_deploy.cli.options import Device, DryRun, Json, Quiet
+from stargan_deploy.errors import UsageError
 
 if TYPE_CHECKING:
     from stargan_deploy.distributed import Ranks
@@ -52,7 +53,7 @@ def train(
 ) -> None:
     """Trains a model: images and labels in, checkpoints out."""
     from stargan_deploy.distributed import joined
-    from stargan_deploy.training.start import TrainingRequest
+    from stargan_deploy.training.start import TrainingRequest, plan_start, resolve_start
 
     request = TrainingRequest(
         recipe_path=recipe,
@@ -67,22 +68,11 @@ def train(
         if not ranks.is_writer:
             set_quiet(True)
         if dry_run:
-            _tell(_plan(request, ranks), json_output)
+            _tell(plan_start(resolve_start(request, ranks)), json_output)
         else:
             trainer = _open(request, ranks)
             say(f"device: {trainer.device}; reading and checking the images ...")
             _tell_result(trainer, trainer.train(), json_output)
-
-
-def _plan(request: "TrainingRequest", ranks: "Ranks") -> "Plan":
-    from stargan_deploy.files.atomic import check_folder
-    from stargan_deploy.training.session import plan_training
-    from stargan_deploy.training.start import resolve_start
-
-    start = resolve_start(request, ranks)
-    if start.checkpoint is None:
-        check_folder(start.folder)
-    return plan_training(start.recipe)
 
 
 def _open(request: "TrainingRequest", ranks: "Ranks") -> "Trainer":
@@ -101,6 +91,8 @@ def _changes(attrs: str | None, skip_broken: bool, device: str | None) -> dict[s
     tables: dict[str, Any] = {"skip_broken": True} if skip_broken else {}
     if attrs is not None:
         tables["attributes"] = [name.strip() for name in attrs.split(",") if name.strip()]
+        if not tables["attributes"]:
+            raise UsageError("`attributes` names no attribute", hint="leave it out for all of them")
     changes: dict[str, Any] = {"data": tables} if tables else {}
     return changes | ({"train": {"device": device}} if device else {})
 

@@ -39,7 +39,7 @@ def open_source(config: DataConfig, split: Split) -> ImageSource:
     layout.check_attributes(config)
     source = layout.open(config, root, split)
     if split == "train" and found_at(root) == "folder" and layout.name not in WITHOUT_FOLDER:
-        source.notes = tuple(filter(None, (find_images(root).note,)))
+        source.notes += tuple(filter(None, (find_images(root).note,)))
     return source
 
 
@@ -76,28 +76,58 @@ def require_root(layout: DataLayout, root: Path) -> None:
         raise DataError(f"no such data folder: {root}")
 
 
-def place_roots(data: Mapping[str, Any], roots: Sequence[str]) -> dict[str, Any]:
+def place_roots(
+    data: Mapping[str, Any], roots: Sequence[str], *, wanted: Mapping[str, Any]
+) -> dict[str, Any]:
     """Finds the places in a recipe's `data` table for data folders that a user names in turn.
 
     Args:
         data: the table. Where it names sets, there is a folder for each that is not drawn; else
-            several folders become sets with the folders' names.
+            several folders become sets with the folders' names. Drawn images give way to folders.
         roots: the folders.
+        wanted: those settings of the table that the user changed.
 
     Returns:
         Changes to the table.
 
     Raises:
-        ConfigError: more or fewer folders than the recipe has sets, or two of one name.
+        ConfigError: more or fewer folders than the recipe has sets, two of one name, or folders
+            for a recipe that draws its images on the user's request.
     """
     sets = data.get("sets") or {}
-    if not roots or not isinstance(sets, Mapping):
+    if not isinstance(sets, Mapping):
         return {}
+    given = list(roots) or [str(root) for root in (wanted.get("root"),) if root]
+    own = _instead_of_drawn(data, given, wanted) if given else {}
+    return own | (_places(sets, roots) if roots else {})
+
+
+def _instead_of_drawn(
+    data: Mapping[str, Any], roots: Sequence[str], wanted: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Changes to a table that draws its images, so that folders are read; else nothing.
+
+    Raises:
+        ConfigError: the user asks for both.
+    """
+    if not _is_drawn(data):
+        return {}
+    if _is_drawn(wanted):
+        raise ConfigError(
+            f"data.kind={wanted['kind']} draws its images, and {', '.join(roots)} would be unused",
+            hint="give one of them",
+        )
+    return {"kind": AUTO, "attributes": wanted.get("attributes", [])}
+
+
+def _places(sets: Mapping[str, Any], roots: Sequence[str]) -> dict[str, Any]:
     if len(roots) == 1 and not sets:
         return {"root": roots[0]}
     named = [name for name, table in sets.items() if not _is_drawn(table)]
     names = named if sets else [_set_name(root) for root in roots]
     if len(names) != len(roots):
+        if not names:
+            raise ConfigError(f"this recipe draws all its data sets, so {roots[0]} would be unused")
         raise ConfigError(
             f"this recipe joins {len(names)} data sets ({', '.join(names)}), and {len(roots)} "
             "folders are given",

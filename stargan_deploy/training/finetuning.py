@@ -1,5 +1,6 @@
 """Starts a training from earlier weights, even if those are for other labels."""
 
+import dataclasses
 from pathlib import Path
 
 from torch import Tensor
@@ -7,9 +8,29 @@ from torch import Tensor
 from stargan_deploy.card.labels import LabelSpace
 from stargan_deploy.errors import ModelError, brief
 from stargan_deploy.families.base import Checkpoint, Family, OfficialOptions
-from stargan_deploy.families.checkpoint import EMA_PREFIX, load_checkpoint, load_weights
+from stargan_deploy.families.checkpoint import (
+    EMA_PREFIX,
+    load_checkpoint,
+    load_weights,
+    newest_of_run,
+    newest_whole,
+)
 from stargan_deploy.families.objectives.base import Objective
 from stargan_deploy.families.registry import FAMILIES, load_family
+
+
+def find_start(path: Path) -> Path:
+    """The file to start from; of a run's folder its newest whole checkpoint.
+
+    Raises:
+        ModelError: a folder without one.
+    """
+    if not path.is_dir():
+        return path
+    found = newest_of_run(path) or newest_whole(path.glob("*.safetensors"))
+    if found is None:
+        raise ModelError(f"{path} holds no whole checkpoint", hint="name a run's folder or a file")
+    return found
 
 
 def load_start(path: Path, labels: LabelSpace, *, family: str) -> Checkpoint:
@@ -74,9 +95,10 @@ def take_weights(objective: Objective, checkpoint: Checkpoint, *, family: str) -
         try:
             if old != labels:
                 weights = load_family(family).relabel(role, weights, fresh, old=old, new=labels)
+            load_weights(network, weights, complaint=complaint)
         except (ModelError, RuntimeError, KeyError) as error:
+            _refuse_other_shape(checkpoint, objective, family=family, complaint=complaint)
             raise ModelError(f"{complaint}: {brief(error)}") from error
-        load_weights(network, weights, complaint=complaint)
     notes += [
         f"label {name} is new: it starts from scratch"
         for name in labels.names
@@ -87,3 +109,25 @@ def take_weights(objective: Objective, checkpoint: Checkpoint, *, family: str) -
         for name in old.names
         if name not in labels.names
     ]
+
+
+def _refuse_other_shape(
+    checkpoint: Checkpoint, objective: Objective, *, family: str, complaint: str
+) -> None:
+    """Name the settings by which the networks differ, if there are any.
+
+    Raises:
+        ModelError: there are.
+    """
+    settings = {entry.name for entry in dataclasses.fields(load_family(family).model_config)}
+    wanted, found = objective.network_table(), checkpoint.card.network
+    changed = [
+        f"{key} {found[key]} -> {wanted[key]}"
+        for key in wanted
+        if key in settings | {"image_size"} and key in found and found[key] != wanted[key]
+    ]
+    if changed:
+        raise ModelError(
+            f"{complaint}: {', '.join(changed)}",
+            hint="set the values of the checkpoint, or start without `init_from`",
+        )

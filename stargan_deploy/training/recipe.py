@@ -136,6 +136,18 @@ FREE_ON_RESUME = (
 """Settings, or whole tables of them, that may differ between a run and its continuation."""
 
 
+COURSE_SETTINGS = (
+    "train.batch_size",
+    "train.generator_lr",
+    "train.discriminator_lr",
+    "train.beta1",
+    "train.beta2",
+    "train.schedule",
+    "train.precision",
+)
+"""Further settings that may differ, as may the weights of losses, at the price of exactness."""
+
+
 def resolve_recipe(mapping: Mapping[str, Any]) -> Recipe:
     """Build a recipe from tables that change a preset.
 
@@ -168,15 +180,12 @@ def read_recipe(
 ) -> Recipe:
     """Read a recipe from a file, or take the preset "demo", and change it.
 
-    The preset's synthetic faces give way to the user's own data. For the arguments see
-    `change_tables`.
+    For the arguments see `change_tables`.
 
     Raises:
         ConfigError: a setting that does not fit.
     """
     tables: dict[str, Any] = read_toml(path) if path else {"preset": "demo"}
-    if path is None and roots:
-        tables["data"] = {"kind": "auto", "attributes": []}
     if path and "name" not in tables:
         tables["name"] = path.stem
     return resolve_recipe(change_tables(tables, changes, assignments, roots=roots))
@@ -189,7 +198,7 @@ def change_tables(
     *,
     roots: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Change a recipe's tables.
+    """Change a recipe's tables; the synthetic images of a recipe give way to a user's own data.
 
     Args:
         tables: the recipe.
@@ -200,18 +209,51 @@ def change_tables(
     Raises:
         ConfigError: a setting that does not fit.
     """
-    changed = _merge(_merge(tables, changes), parse_overrides(assignments))
-    data = changed.get("data", {})
-    places = place_roots(data, roots) if isinstance(data, Mapping) else {}
+    wanted = _merge(changes, parse_overrides(assignments))
+    changed = _merge(tables, wanted)
+    preset = _preset(changed.get("preset"), changed.get("family"))
+    data = merge(preset, changed).get("data", {})
+    if not isinstance(data, Mapping):
+        return changed
+    own = wanted.get("data")
+    places = place_roots(data, roots, wanted=own if isinstance(own, Mapping) else {})
     return merge(changed, {"data": places} if places else {})
 
 
 def differences(old: Recipe, new: Recipe) -> list[str]:
     """Settings, as `key: old -> new`, that a continuation may not change."""
+    return [str(change) for change in _changes(old, new) if not change.is_of_course]
+
+
+def course_changes(old: Recipe, new: Recipe) -> list[str]:
+    """Settings, as `key: old -> new`, with which a continuation is not what the run would be."""
+    return [str(change) for change in _changes(old, new) if change.is_of_course]
+
+
+@dataclass(frozen=True)
+class _Change:
+    """A setting that differs between a run and its continuation."""
+
+    key: str
+    old: Any
+    new: Any
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.old} -> {self.new}"
+
+    @property
+    def is_of_course(self) -> bool:
+        """Whether a continuation may change it, at the price of exactness."""
+        is_weight = {type(self.old), type(self.new)} <= {float, type(None)}
+        return self.key in COURSE_SETTINGS or (self.key.startswith("loss.") and is_weight)
+
+
+def _changes(old: Recipe, new: Recipe) -> list[_Change]:
+    """Settings that differ, without those that do not matter."""
     old_flat, new_flat = flatten(to_mapping(old)), flatten(to_mapping(new))
-    changed = [key for key in old_flat | new_flat if old_flat.get(key) != new_flat.get(key)]
-    fixed = [key for key in changed if not _is_free(key)]
-    return [f"{key}: {old_flat.get(key)} -> {new_flat.get(key)}" for key in fixed]
+    keys = [key for key in old_flat | new_flat if not _is_free(key)]
+    found = [_Change(key, old_flat.get(key), new_flat.get(key)) for key in keys]
+    return [change for change in found if change.old != change.new]
 
 
 def num_steps(train: TrainConfig, num_rows: int) -> int:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
 
@@ -11,14 +11,22 @@ import torch
 from stargan_deploy.data.batches.loading import epoch_length, image_names
 from stargan_deploy.data.open import open_source
 from stargan_deploy.data.source import ImageSource
-from stargan_deploy.distributed import Ranks
+from stargan_deploy.devices import choose_device
+from stargan_deploy.distributed import Ranks, local_device
 from stargan_deploy.errors import DataError, TrainingError
+from stargan_deploy.families.base import Checkpoint
 from stargan_deploy.families.checkpoint import load_checkpoint
 from stargan_deploy.families.objectives.base import Objective, ObjectiveRequest, Phase
 from stargan_deploy.families.registry import load_family
 from stargan_deploy.files.atomic import file_sha256
-from stargan_deploy.training.finetuning import load_start, take_weights
-from stargan_deploy.training.recipe import Recipe, differences, num_steps, resolve_recipe
+from stargan_deploy.training.finetuning import find_start, load_start, take_weights
+from stargan_deploy.training.recipe import (
+    Recipe,
+    course_changes,
+    differences,
+    num_steps,
+    resolve_recipe,
+)
 from stargan_deploy.training.runs.recorder import Report
 from stargan_deploy.training.runs.run import Run
 from stargan_deploy.training.trainer import Trainer
@@ -41,14 +49,32 @@ class Plan:
     """Lines about files of the data set that were left out."""
 
 
-def plan_training(recipe: Recipe) -> Plan:
-    """Open the data and build the networks without writing anything.
+def plan_training(
+    recipe: Recipe, *, init_from: Path | None = None, checkpoint: Path | None = None
+) -> Plan:
+    """Open the data, build the networks and check the device without writing anything.
+
+    Args:
+        recipe: the resolved settings.
+        init_from: checkpoint whose weights a new run starts from.
+        checkpoint: checkpoint that a run continues from.
 
     Raises:
         StarganDeployError: anything that would stop the training before its first step.
     """
+    choose_device(local_device(recipe.train.device) or None)
     source = open_source(recipe.data, "train")
-    return _describe(recipe, source, build_objective(recipe, source))
+    open_source(recipe.data, "test")
+    if checkpoint:
+        earlier = _read_earlier(checkpoint)
+        recipe = _continued(earlier, recipe, source, path=checkpoint)
+    objective = build_objective(recipe, source)
+    if checkpoint:
+        _refuse_another_past(earlier, objective, source, path=checkpoint)
+    if init_from:
+        start = load_start(find_start(init_from), source.label_space, family=recipe.family)
+        take_weights(objective, start, family=recipe.family)
+    return _describe(recipe, source, objective)
 
 
 def plan_of(trainer: Trainer) -> Plan:
@@ -78,6 +104,7 @@ def create_trainer(
         report: called after each line of metrics.
     """
     source = train_source or open_source(recipe.data, "train")
+    init_from = find_start(init_from) if init_from else None
     first = load_start(init_from, source.label_space, family=recipe.family) if init_from else None
     objective = build_objective(recipe, source)
     if first:
@@ -115,52 +142,102 @@ def resume_trainer(
     Raises:
         TrainingError: the settings contradict those of the checkpoint, or it holds none.
     """
-    checkpoint = load_checkpoint(checkpoint_path, with_training_state=True)
-    if checkpoint.recipe is None:
-        raise TrainingError(f"{checkpoint_path} is not a training checkpoint: it holds no recipe")
-    saved = resolve_recipe(checkpoint.recipe)
-    changed = differences(saved, recipe) if recipe else []
-    if changed:
-        raise TrainingError(
-            f"cannot resume {checkpoint_path} with other settings ({'; '.join(changed)})",
-            hint="start a new run with `init_from` instead",
-        )
-    trainer = create_trainer(recipe or saved, run, ranks=ranks, report=report)
-    if trainer.labels != checkpoint.card.labels:
-        raise TrainingError(
-            f"cannot resume {checkpoint_path}, which learns "
-            f"{', '.join(checkpoint.card.labels.names)}, on data with "
-            f"{', '.join(trainer.labels.names)}",
-            hint="give the data of that run, several sets in their order",
-        )
-    _refuse_another_past(trainer, saved, checkpoint.card.step)
-    trainer.restore(checkpoint)
+    earlier = _read_earlier(checkpoint_path)
+    recipe = recipe or earlier.recipe
+    source = open_source(recipe.data, "train")
+    recipe = _continued(earlier, recipe, source, path=checkpoint_path)
+    trainer = create_trainer(recipe, run, train_source=source, ranks=ranks, report=report)
+    _refuse_another_past(earlier, trainer.objective, source, path=checkpoint_path)
+    trainer.restore(earlier.checkpoint)
     return trainer
 
 
-def _refuse_another_past(trainer: Trainer, saved: Recipe, step: int) -> None:
-    """Refuse a length with which the steps so far would have been in other phases.
+@dataclass(frozen=True)
+class _Earlier:
+    """A training up to a checkpoint."""
+
+    checkpoint: Checkpoint
+    recipe: Recipe
+
+    @property
+    def step(self) -> int:
+        return self.checkpoint.card.step
+
+
+def _read_earlier(path: Path) -> _Earlier:
+    checkpoint = load_checkpoint(path, with_training_state=True)
+    if checkpoint.recipe is None:
+        raise TrainingError(f"{path} is not a training checkpoint: it holds no recipe")
+    return _Earlier(checkpoint, resolve_recipe(checkpoint.recipe))
+
+
+def _continued(earlier: _Earlier, recipe: Recipe, source: ImageSource, *, path: Path) -> Recipe:
+    """The settings of a continuation, after a note on those that change its course.
+
+    With another batch size, a length in passes over the data becomes one in steps: those done, and
+    those that the rest of the images takes.
 
     Raises:
-        TrainingError: the length is such.
+        TrainingError: settings that may not change.
     """
-    phases = trainer.objective.phases
-    length = num_steps(saved.train, epoch_length(trainer.source))
-    if len(phases) == 1 or length == trainer.num_steps:
+    if changed := differences(earlier.recipe, recipe):
+        raise TrainingError(
+            f"cannot resume {path} with other settings ({'; '.join(changed)})",
+            hint="start a new run with `init_from` instead; batch size, learning rates, schedule, "
+            "precision, weights of losses, length and output may change",
+        )
+    before, after = earlier.recipe.train, recipe.train
+    if after.epochs is not None and after.batch_size != before.batch_size:
+        num_left = after.epochs * epoch_length(source) - earlier.step * before.batch_size
+        steps = earlier.step + max(1, round(num_left / after.batch_size))
+        recipe = replace(recipe, train=replace(after, epochs=None, steps=steps))
+        _log.info("train.epochs: %g -> train.steps: %d, at the new size", after.epochs, steps)
+    if noted := course_changes(earlier.recipe, recipe):
+        _log.info(
+            "resuming with other settings (%s): no longer bit-identical to a run without the "
+            "change",
+            "; ".join(noted),
+        )
+    return recipe
+
+
+def _refuse_another_past(
+    earlier: _Earlier, objective: Objective, source: ImageSource, *, path: Path
+) -> None:
+    """Refuse other labels, and a length with which the steps so far were in other phases.
+
+    Raises:
+        TrainingError: the labels or the length are such.
+    """
+    labels = earlier.checkpoint.card.labels
+    if objective.labels != labels:
+        raise TrainingError(
+            f"cannot resume {path}, which learns {', '.join(labels.names)}, on data with "
+            f"{', '.join(objective.labels.names)}",
+            hint="give the data of that run, several sets in their order",
+        )
+    phases, step = objective.phases, earlier.step
+    length = num_steps(earlier.recipe.train, epoch_length(source))
+    wanted = sum(phase.num_steps for phase in phases)
+    if len(phases) == 1 or length == wanted:
         return
-    before = build_objective(saved, trainer.source).phases
+    before = build_objective(earlier.recipe, source).phases
     if _begun(before, step) != _begun(phases, step):
         raise TrainingError(
-            f"cannot resume a training of {length} steps as one of {trainer.num_steps}: its "
+            f"cannot resume a training of {length} steps as one of {wanted}: its "
             f"{len(phases)} stages divide all steps, so that step {step} would be at another one",
             hint="keep the length, or start a new run with `init_from`",
         )
 
 
-def _begun(phases: Sequence[Phase], step: int) -> list[Phase]:
-    """The phases of the first steps."""
+def _begun(phases: Sequence[Phase], step: int) -> list[tuple[int, int]]:
+    """Steps and image size of the phases that the first steps are in."""
     starts = accumulate((phase.num_steps for phase in phases), initial=0)
-    return [phase for phase, start in zip(phases, starts, strict=False) if start < step]
+    return [
+        (phase.num_steps, phase.image_size)
+        for phase, start in zip(phases, starts, strict=False)
+        if start < step
+    ]
 
 
 def build_objective(recipe: Recipe, source: ImageSource) -> Objective:

@@ -10,6 +10,7 @@ from stargan_deploy.data.source import ImageSource
 from stargan_deploy.distributed import Ranks
 from stargan_deploy.errors import TrainingError, UsageError
 from stargan_deploy.families.checkpoint import newest_run, read_recipe_of
+from stargan_deploy.files.atomic import check_folder
 from stargan_deploy.files.runs import RUNS, run_folders
 from stargan_deploy.training.recipe import (
     Recipe,
@@ -20,7 +21,7 @@ from stargan_deploy.training.recipe import (
 )
 from stargan_deploy.training.runs.recorder import Report
 from stargan_deploy.training.runs.run import Run, new_run_folder
-from stargan_deploy.training.session import create_trainer, resume_trainer
+from stargan_deploy.training.session import Plan, create_trainer, plan_training, resume_trainer
 from stargan_deploy.training.trainer import Trainer
 
 MAX_SHOWN_RUNS = 8
@@ -108,6 +109,17 @@ def start_run(
     _check_new_folder(folder, recipe)
     _log.info("run: %s", folder)
     return TrainingStart(recipe=recipe, folder=folder, init_from=init_from)
+
+
+def plan_start(start: TrainingStart) -> Plan:
+    """Describe a training without writing anything.
+
+    Raises:
+        StarganDeployError: anything that would stop the training before its next step.
+    """
+    if start.checkpoint is None:
+        check_folder(start.folder)
+    return plan_training(start.recipe, init_from=start.init_from, checkpoint=start.checkpoint)
 
 
 def open_training(

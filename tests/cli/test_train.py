@@ -184,7 +184,8 @@ def test_a_run_killed_before_its_first_checkpoint_starts_anew_with_its_own_recip
     [
         ([SMOKE, "--resume", "--out", "runs/q"], "another recipe (data.kind: auto -> synthetic"),
         ([SMOKE, "--out", "runs/q"], "another recipe (data.kind: auto -> synthetic"),
-        (["--resume", "--set", "train.batch_size=2"], "(train.batch_size: 4 -> 2)"),
+        (["--resume", "--set", "model.generator_blocks=2"], "(model.generator_blocks: 1 -> 2)"),
+        (["--resume", "--set", "data.kind=synthetic"], "another recipe (data.kind: auto -> synth"),
         (["--resume", "--out", "runs/p"], "runs/p does not exist, so there is no run"),
         (
             ["--resume", "--out", "faces"],
@@ -319,6 +320,55 @@ def test_a_run_that_fails_on_resume_keeps_its_folder(command, tmp_path):
     longer = ("--resume", "--out", "run", "--set", "train.steps=14")
     assert command("train", *longer).code == 3
     assert checkpoints(tmp_path / "run")[-1] == "step-0000012.safetensors"
+
+
+@pytest.mark.parametrize("dry", [["--dry-run"], []])
+@pytest.mark.parametrize(
+    ("words", "code", "complaint"),
+    [
+        (["--data", "nowhere"], 3, "no such data folder"),
+        (["--set", "data.root=nowhere"], 3, "no such data folder"),
+        (["--data", "nowhere", "--attrs", "Male"], 3, "no such data folder"),
+        (["--data", "faces", "--data", "nowhere"], 3, "no such data folder"),
+        (["--data", "faces", "--set", "data.kind=synthetic"], 2, "faces would be unused"),
+        (["--init-from", "nowhere"], 4, "no such checkpoint: nowhere"),
+        (["--init-from", "faces"], 4, "faces holds no whole checkpoint"),
+        (["--device", "cuda:99"], 7, "is not usable"),
+        (["--attrs", " "], 2, "--attrs names no attribute"),
+        (["--attrs", ",,"], 2, "--attrs names no attribute"),
+        (["--out", "faces/list_attr_celeba.txt"], 9, "cannot write"),
+    ],
+)
+def test_nothing_given_is_ignored(command, tmp_path, words, code, complaint, dry):
+    """Data next to a recipe that draws its images once was, even where there is none."""
+    write_celeba(tmp_path / "faces", 3, size=32)
+    result = command("train", SMOKE, *words, *dry)
+    assert (result.code, complaint in result.err.splitlines()[-1]) == (code, True), result.err
+    assert [path.name for path in tmp_path.iterdir()] == ["faces"]
+
+
+@pytest.mark.parametrize("words", [["--data", "faces"], ["--set", "data.root=faces"]])
+def test_own_data_takes_the_place_of_a_recipes_drawn_images(command, tmp_path, words):
+    write_celeba(tmp_path / "faces", 20, size=32)
+    result = command("train", SMOKE, *words, "--out", "run")
+    assert result.code == 0, result.err
+    assert "18 images of faces at 32x32; attributes: Black_Hair, Blond_Hair" in result.err
+    assert "20 labelled images are too few for the official split of 1,999: 2 of them" in result.err
+    assert "no longer" not in result.err
+    card = load_checkpoint(tmp_path / "run" / "model.safetensors").card
+    assert card.training_data == "faces"
+
+
+def test_a_dry_resume_checks_what_a_resume_does(command, tmp_path):
+    assert command("train", SMOKE, "--out", "run").code == 0
+    write_celeba(tmp_path / "faces", 3, size=32)
+    dry = ("--resume", "--out", "run", "--dry-run")
+    assert command("train", *dry).code == 0
+    for words in (["--data", "faces"], ["--set", "model.generator_blocks=2"]):
+        result = command("train", *dry, *words)
+        assert result.code == 8
+        assert "cannot resume run/checkpoints/step-0000012.safetensors with other" in result.err
+        assert "batch size, learning rates, schedule" in result.err.splitlines()[-1]
 
 
 def test_version_and_help():

@@ -118,3 +118,41 @@ def test_a_checkpoint_of_another_family_is_refused_by_name(tmp_path, tiny_traine
     for start in (tiny_trainer().train(), official / "tiny-G.ckpt"):
         with pytest.raises(ModelError, match=words):
             create_trainer(recipe, Run(tmp_path / "new"), init_from=start)
+
+
+@pytest.mark.parametrize("inside", [".", "checkpoints"])
+def test_a_folder_stands_for_its_newest_whole_checkpoint(tiny_trainer, start, inside):
+    path = tiny_trainer().train()
+    old = load_checkpoint(path).tensors
+    (path.parent / "step-0000009.safetensors").write_bytes(b"torn")
+    networks, _ = start(path.parent.parent / inside)
+    assert torch.equal(networks["generator"].main[0].weight, old["generator.main.0.weight"])
+
+
+def test_a_folder_of_a_finished_model(tiny_trainer, start):
+    run = tiny_trainer().train().parent.parent
+    for path in run.glob("checkpoints/*"):
+        path.unlink()
+    start(run)
+    (run / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match="holds no whole checkpoint"):
+        start(run)
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ({"generator_blocks": 2}, r"the checkpoint's generator does not fit: generator_blocks 1 -> 2;"),
+        ({"discriminator_layers": 4}, "discriminator does not fit: discriminator_layers 3 -> 4;"),
+        (
+            {"generator_conv_dim": 8, "discriminator_conv_dim": 8},
+            "generator_conv_dim 4 -> 8, discriminator_conv_dim 4 -> 8;",
+        ),
+    ],
+)
+def test_other_networks_are_refused_by_their_settings(tiny_trainer, start, model, said):
+    """It once printed lists of tensors."""
+    path = tiny_trainer().train()
+    for labels in ([], ["Male"]):
+        with pytest.raises(ModelError, match=said):
+            start(path, model=model, data={"attributes": labels})

@@ -4,7 +4,7 @@ from stargan_deploy.config import to_mapping
 from stargan_deploy.errors import ConfigError, UsageError
 from stargan_deploy.families.registry import FAMILIES, presets
 from stargan_deploy.training.averaging import MovingAverage
-from stargan_deploy.training.recipe import differences, read_recipe, resolve_recipe
+from stargan_deploy.training.recipe import course_changes, differences, read_recipe, resolve_recipe
 from stargan_deploy.training.schedule import learning_rate_factor
 from stargan_deploy.training.session import plan_training
 
@@ -112,9 +112,10 @@ def test_sizes_that_the_networks_cannot_take_are_refused_before_anything_runs():
 def test_differences_ignore_length_and_output():
     base = resolve_recipe({"preset": "demo"})
     longer = resolve_recipe({"preset": "demo", "train": {"steps": 9}, "output": {"log_every": 9}})
-    other = resolve_recipe({"preset": "demo", "loss": {"lambda_gp": 1}})
-    assert differences(base, longer) == []
-    assert differences(base, other) == ["loss.lambda_gp: None -> 1.0"]
+    other = resolve_recipe({"preset": "demo", "loss": {"lambda_gp": 1, "adversarial": "hinge"}})
+    assert differences(base, longer) == course_changes(base, longer) == []
+    assert differences(base, other) == ["loss.adversarial: wgan-gp -> hinge"]
+    assert course_changes(base, other) == ["loss.lambda_gp: None -> 1.0"]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,12 @@ import pytest
 from stargan_deploy.errors import TrainingError, UsageError
 from stargan_deploy.families.checkpoint import newest_run
 from stargan_deploy.inference.find import find_model_path
-from stargan_deploy.training.start import TrainingRequest, open_training, resolve_start
+from stargan_deploy.training.start import (
+    TrainingRequest,
+    open_training,
+    plan_start,
+    resolve_start,
+)
 
 RECIPE = """
 preset = "demo"
@@ -39,8 +44,10 @@ def run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.toml").write_text(RECIPE)
 
-    def train(name, *, age_s=0.0):
-        request = TrainingRequest(recipe_path=Path("mine.toml"), out=tmp_path / "runs" / name)
+    def train(name, *, age_s=0.0, assignments=()):
+        request = TrainingRequest(
+            recipe_path=Path("mine.toml"), out=tmp_path / "runs" / name, assignments=assignments
+        )
         open_training(resolve_start(request)).train()
         folder = tmp_path / "runs" / name
         written_at = folder.stat().st_mtime - age_s
@@ -85,6 +92,58 @@ def test_a_folder_that_holds_another_run_is_refused_with_a_hint(run, tmp_path):
     with pytest.raises(TrainingError, match="already holds a run") as caught:
         resolve_start(TrainingRequest(recipe_path=Path("mine.toml"), out=folder))
     assert caught.value.hint == "continue it with `resume`, or choose another `out`"
+
+
+@pytest.mark.parametrize(
+    ("assignment", "change"),
+    [
+        ("train.batch_size=3", "train.batch_size: 2 -> 3"),
+        ("train.generator_lr=1e-5", "train.generator_lr: 0.0003 -> 1e-05"),
+        ("train.schedule=constant", "train.schedule: paper -> constant"),
+        ("train.precision=bf16", "train.precision: fp32 -> bf16"),
+        ("loss.lambda_rec=3", "loss.lambda_rec: 40.0 -> 3.0"),
+        ("loss.lambda_gp=0", "loss.lambda_gp: None -> 0.0"),
+    ],
+)
+def test_the_course_of_a_run_may_change_with_a_note(run, caplog, assignment, change):
+    folder = run("one")
+    caplog.set_level("INFO")
+    wanted = ["train.steps=6", assignment]
+    trainer = open_training(resolve_start(TrainingRequest(resume=True, assignments=wanted)))
+    assert f"resuming with other settings ({change}): no longer bit-identical" in caplog.text
+    assert trainer.train() == folder.relative_to(Path.cwd()) / "checkpoints/step-0000006.safetensors"
+    key, _, value = assignment.rpartition(".")[2].partition("=")
+    assert f"{key} = " in (folder / "recipe.toml").read_text()
+    caplog.clear()
+    open_training(resolve_start(TrainingRequest(resume=True)))
+    assert "no longer" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "assignment",
+    ["model.generator_blocks=2", "train.critic_steps=3", "train.ema_decay=0", "seed=4"],
+)
+def test_what_may_not_change_is_refused_with_what_may(run, assignment):
+    run("one")
+    start = resolve_start(TrainingRequest(resume=True, assignments=[assignment]))
+    for resume in (open_training, plan_start):
+        with pytest.raises(TrainingError, match=assignment.partition("=")[0]) as caught:
+            resume(start)
+        assert "batch size, learning rates, schedule, precision" in caught.value.hint
+
+
+def test_a_length_in_passes_over_the_data_outlives_another_batch_size(run, caplog):
+    """6 images in batches of 2 are 3 steps a pass: after 4 of 12 steps 16 images are left."""
+    folder = run("one", assignments=["train.epochs=4", "output.keep_checkpoints=0"])
+    for path in sorted(folder.glob("checkpoints/*"))[2:]:
+        path.unlink()
+    caplog.set_level("INFO")
+    request = TrainingRequest(resume=True, assignments=["train.batch_size=4"])
+    assert plan_start(resolve_start(request)).num_steps == 8
+    trainer = open_training(resolve_start(request))
+    assert "train.epochs: 4 -> train.steps: 8" in caplog.text
+    assert trainer.train().name == "step-0000008.safetensors"
+    assert open_training(resolve_start(TrainingRequest(resume=True))).num_steps == 8
 
 
 def test_what_cannot_be_resumed_is_refused(tmp_path, monkeypatch):

@@ -88,7 +88,22 @@ class LabelFile:
             labels.append([self._value(row[column], column, line) for column in columns])
             lines.append(line)
         table = np.array(labels, np.float32).reshape(len(files), len(names))
+        self._refuse_contradictions(files, labels, lines)
         return LabelRows(files=files, labels=table, lines=lines)
+
+    def _refuse_contradictions(
+        self, files: Sequence[str], labels: Sequence[Sequence[float]], lines: Sequence[int]
+    ) -> None:
+        """Refuse rows that label one file in two ways; equal rows do no harm."""
+        first: dict[str, int] = {}
+        for row, file in enumerate(files):
+            earlier = first.setdefault(file, row)
+            if labels[earlier] != labels[row]:
+                raise DataError(
+                    f"{self.path} labels {file} in two ways, in lines {lines[earlier]} and "
+                    f"{lines[row]}",
+                    hint="delete one of them",
+                )
 
     def _column(self, name: str) -> int:
         if name not in self.names:

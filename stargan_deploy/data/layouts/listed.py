@@ -28,6 +28,9 @@ FILE_COLUMNS = frozenset(
 )
 """Names, in lower case, of a first column of files; a column that names a file is one too."""
 
+HELD_OUT_SHARE = 10
+"""A list that is too short for the official split holds out one row in so many."""
+
 NUM_PROBED = 20
 """Number of files that are looked for to find their folder."""
 
@@ -37,9 +40,8 @@ class ListedLayout(DataLayout):
 
     is_automatic = True
     takes_groups = True
-    held_out_share: ClassVar[int | None] = None
-    """The official split holds out one row in so many, where that is fewer than CelebA's 1,999, and
-    none of a few; absent for 1,999 of any number."""
+    full_split_from: ClassVar[int] = NUM_HELD_OUT * HELD_OUT_SHARE
+    """Number of rows from which the official split holds out 1,999; of fewer it is a tenth."""
 
     @abstractmethod
     def find(self, root: Path) -> Path | None:
@@ -66,8 +68,8 @@ class ListedLayout(DataLayout):
         file = self.label_file(root)
         names = config.attributes or self.default_attributes(file)
         rows = file.read(names)
-        share = len(rows.files) // self.held_out_share if self.held_out_share else NUM_HELD_OUT
-        number = min(NUM_HELD_OUT, share)
+        is_full = len(rows.files) >= self.full_split_from
+        number = NUM_HELD_OUT if is_full else len(rows.files) // HELD_OUT_SHARE
         scheme = "none" if config.split == "official" and not number else config.split
         base = file.path.parent
         chosen = choose_rows(rows.files, split, scheme, folder=base, num_held_out=number)
@@ -77,7 +79,7 @@ class ListedLayout(DataLayout):
                 f"{split} (official holds out {number})",
                 hint="set data.split=none",
             )
-        return FileTable(
+        table = FileTable(
             image_folder(file, rows.files),
             [rows.files[index] for index in chosen],
             rows.labels[chosen],
@@ -86,6 +88,9 @@ class ListedLayout(DataLayout):
             ),
             description=root.resolve().name,
         )
+        if config.split == "official" and not is_full:
+            table.notes = (_short_split(len(rows.files), number),)
+        return table
 
     def contents(self, config: DataConfig, root: Path) -> Contents:
         """All images that the file lists; remarks on rows and images that do not match."""
@@ -123,6 +128,7 @@ class CelebALayout(ListedLayout):
     name = "celeba"
     summary = "CelebA's layout (images and an attribute list)"
     label_suffixes = (".txt",)
+    full_split_from = 2 * NUM_HELD_OUT
 
     def find(self, root: Path) -> Path | None:
         """The attribute list, or None."""
@@ -158,7 +164,6 @@ class CsvLayout(ListedLayout):
     name = "csv"
     summary = "images and a CSV of attributes"
     label_suffixes = (".csv",)
-    held_out_share = 10
 
     def find(self, root: Path) -> Path | None:
         """The CSV that names files in its first column, or None."""
@@ -187,6 +192,13 @@ class CsvLayout(ListedLayout):
                 hint="choose some with `attributes`",
             )
         return file.names
+
+
+def _short_split(num_rows: int, num_held_out: int) -> str:
+    found = f"{num_rows:,} labelled images are too few for the official split of {NUM_HELD_OUT:,}"
+    if not num_held_out:
+        return f"{found}: none is held out, so that samples and evaluation see images of training"
+    return f"{found}: {num_held_out:,} of them, drawn at random, are held out"
 
 
 def _csv_files(folder: Path) -> list[Path]:

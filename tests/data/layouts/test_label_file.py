@@ -57,6 +57,7 @@ def test_a_name_with_commas_and_quotes(tmp_path):
         (CSV, ["Note"], DataError, "line 2: Note is 'hello', but must be 1, 0"),
         ("file,Male\na.jpg,1\nb.jpg\n", ["Male"], DataError, "line 3 has 1 columns"),
         ("file,A,A\na.jpg,1,0\n", ["A"], DataError, "two columns 'A'"),
+        ("file,A\na.jpg,1\nb.jpg,1\na.jpg,-1\n", ["A"], DataError, "a.jpg in two ways, in lines 2 and 4"),
         ('file,A\n"a.jpg,1\n', ["A"], DataError, "line 2 is not CSV"),
     ],
 )
@@ -106,3 +107,8 @@ def test_hostile_data_folders_are_opened_or_refused(content, name):
             except (DataError, LabelError):
                 continue
             assert source.labels.shape == (len(source), source.label_space.label_width)
+
+
+def test_equal_rows_and_contradictions_in_other_columns_do_no_harm(tmp_path):
+    file = opened(tmp_path, "file,A,Note\na.jpg,1,x\n./a.jpg,1,y\n")
+    assert file.read(["A"]).labels.tolist() == [[1], [1]]

@@ -125,3 +125,23 @@ def test_domains_take_no_groups(tmp_path, write_images):
     write_images(tmp_path, ["happy/1.png", "sad/2.png"])
     with pytest.raises(ConfigError, match="groups attributes, and 'folders' images have none"):
         open_source(DataConfig(root=str(tmp_path), exclusive=(("happy", "sad"),)), "train")
+
+
+@pytest.mark.parametrize(
+    ("num_rows", "num_held_out", "said"),
+    [(5, 0, "none is held out"), (20, 2, "2 of them, drawn at random"), (4000, 1999, "")],
+)
+def test_a_list_too_short_for_the_official_split(
+    tmp_path, write_images, num_rows, num_held_out, said
+):
+    """It once was refused."""
+    names = [f"{number}.png" for number in range(num_rows)]
+    rows = "".join(f"{name} {1 if number % 2 else -1}\n" for number, name in enumerate(names))
+    (tmp_path / "list_attr_celeba.txt").write_text(f"{num_rows}\nMale\n{rows}")
+    write_images(tmp_path / "images", names[:3])
+    config = DataConfig(root=str(tmp_path), attributes=("Male",))
+    train, test = (open_source(config, split) for split in ("train", "test"))
+    assert len(train) == num_rows - num_held_out
+    assert len(test) == (num_held_out or num_rows)
+    assert num_held_out == 0 or not set(train.names) & set(test.names)
+    assert any(said in note for note in train.notes) == bool(said)
