@@ -142,7 +142,10 @@ def test_a_folder_of_a_finished_model(tiny_trainer, start):
 @pytest.mark.parametrize(
     ("model", "said"),
     [
-        ({"generator_blocks": 2}, r"the checkpoint's generator does not fit: generator_blocks 1 -> 2;"),
+        (
+            {"generator_blocks": 2},
+            r"the checkpoint's generator does not fit: generator_blocks 1 -> 2;",
+        ),
         ({"discriminator_layers": 4}, "discriminator does not fit: discriminator_layers 3 -> 4;"),
         (
             {"generator_conv_dim": 8, "discriminator_conv_dim": 8},

@@ -57,7 +57,12 @@ def test_a_name_with_commas_and_quotes(tmp_path):
         (CSV, ["Note"], DataError, "line 2: Note is 'hello', but must be 1, 0"),
         ("file,Male\na.jpg,1\nb.jpg\n", ["Male"], DataError, "line 3 has 1 columns"),
         ("file,A,A\na.jpg,1,0\n", ["A"], DataError, "two columns 'A'"),
-        ("file,A\na.jpg,1\nb.jpg,1\na.jpg,-1\n", ["A"], DataError, "a.jpg in two ways, in lines 2 and 4"),
+        (
+            "file,A\na.jpg,1\nb.jpg,1\na.jpg,-1\n",
+            ["A"],
+            DataError,
+            "a.jpg in two ways, in lines 2 and 4",
+        ),
         ('file,A\n"a.jpg,1\n', ["A"], DataError, "line 2 is not CSV"),
     ],
 )
