@@ -1,5 +1,6 @@
 # make demo   virtual environment, installation, then the main job on built-in data
-# make test   test tools, then the tests
+# make test   test tools, then the tests, but for the slow ones
+# make test-slow  kills, clusters, compilers, several processes
 # make check  lint, types and tests
 # make fuzz   1,000 damaged files of each kind to every reader
 # make gpu-check  what needs a GPU: its tests and benchmarks/gpu*.toml, into gpu-check/
@@ -9,7 +10,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types check fuzz gpu-check clean
+.PHONY: help demo test test-slow lint types check fuzz gpu-check clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -18,7 +19,10 @@ demo: $(VENV)/installed
 	$(BIN)/stargan-deploy demo
 
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
+
+test-slow: $(VENV)/installed-dev
+	$(BIN)/python -m pytest -n auto --dist loadfile -m slow
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check stargan_deploy tests
@@ -27,7 +31,7 @@ lint: $(VENV)/installed-dev
 types: $(VENV)/installed-dev
 	$(BIN)/mypy
 
-check: lint types test
+check: lint types test test-slow
 
 fuzz: $(VENV)/installed-dev
 	$(BIN)/python -m tests.fuzzing

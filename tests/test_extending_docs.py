@@ -16,6 +16,8 @@ from stargan_deploy.data.registry import LAYOUTS
 from stargan_deploy.families.registry import FAMILIES
 from stargan_deploy.files.images import load_image
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 GUIDE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
 

@@ -21,6 +21,8 @@ from stargan_deploy.files.atomic import atomic_path
 from tests.batch.manifest.test_reader import contents
 from tests.studio import FOLDERS, OVERWRITE, RESUME, RESUME_OVERWRITE, Studio, states
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def studio(tmp_path):

@@ -10,6 +10,8 @@ import time
 import pytest
 from PIL import Image
 
+pytestmark = pytest.mark.slow
+
 NUM_PHOTOS, NUM_KILLS = 60, 3
 
 

@@ -14,6 +14,8 @@ from stargan_deploy.errors import ConfigError
 from stargan_deploy.families.checkpoint import load_checkpoint
 from tests.tiny_families import write_data
 
+pytestmark = pytest.mark.slow
+
 SMOKE = Path(__file__).parent.parent.parent / "train" / "smoke.toml"
 
 FLOAT64 = Path(__file__).parent.parent / "float64.py"

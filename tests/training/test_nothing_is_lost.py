@@ -15,6 +15,8 @@ from stargan_deploy.families.checkpoint import is_whole, load_checkpoint
 from stargan_deploy.training.runs.run import Run
 from stargan_deploy.training.session import create_trainer, resume_trainer
 
+pytestmark = pytest.mark.slow
+
 NUM_KILLS = 20
 MAX_SECONDS = 1.2
 """About as long as the training takes that is killed, start-up included."""

@@ -12,6 +12,8 @@ from stargan_deploy.backends.registry import open_runtime
 from stargan_deploy.errors import BackendError, UsageError
 from stargan_deploy.families.checkpoint import load_checkpoint, save_checkpoint
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(0)
 IMAGE = RNG.uniform(-1, 1, (2, 3, 32, 32)).astype(np.float32)
 LABEL = np.eye(5, dtype=np.float32)[:2]

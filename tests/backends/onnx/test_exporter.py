@@ -216,8 +216,10 @@ def generator_request(checkpoint, precision: Precision, batches: slice = slice(2
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_exporting_is_quiet_and_restores_what_it_silenced(
-    checkpoint, tmp_path, capfd, caplog, monkeypatch, precision
+    checkpoint, tmp_path, tmp_path_factory, capfd, caplog, monkeypatch, precision
 ):
+    # Tests of compiled networks in the same process leave an empty cache folder of PyTorch's.
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path_factory.mktemp("inductor")))
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))

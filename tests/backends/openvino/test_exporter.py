@@ -345,7 +345,7 @@ def test_bf16_is_refused_on_a_cpu_without_it(translate, tmp_path):
     precision, refusal = done.stdout.splitlines()
     assert precision == "{'conv': 'float32', 'norm': 'float32'}"
     assert "no bf16 arithmetic" in refusal
-    assert "--precision fp32 or int8" in refusal
+    assert "`precision` fp32 or int8" in refusal
 
 
 def test_a_graph_that_is_not_onnx_is_refused_in_one_line(translate, tmp_path):

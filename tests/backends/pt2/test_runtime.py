@@ -27,7 +27,7 @@ from stargan_deploy.config import to_mapping
 from stargan_deploy.errors import BackendError, CardError, ModelError, UsageError
 from tests.pt2_packages import exported_packages, forge
 
-pytestmark = pytest.mark.xdist_group("pt2")  # which compiles its packages once
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pt2")]  # which compiles its packages once
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (3, 32, 32, 3)).astype(np.uint8)

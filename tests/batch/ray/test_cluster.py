@@ -53,7 +53,10 @@ needs_ray = pytest.mark.skipif(
     reason="needs the extra [ray], and Linux to look at processes",
 )
 
-pytestmark = pytest.mark.filterwarnings(r"ignore::DeprecationWarning:ray\..*")  # of its own ways
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings(r"ignore::DeprecationWarning:ray\..*"),  # of its own ways
+]
 
 HEAD = """
 import logging, sys, ray
