@@ -8,12 +8,14 @@ from stargan_deploy.backends.registry import open_runtime, read_card_of
 from stargan_deploy.benchmarking.suite import suite
 from stargan_deploy.benchmarking.suite.config import SuiteConfig
 from stargan_deploy.card.inputs import draw_inputs, stack_rows
+from stargan_deploy.devices import CPU
 from stargan_deploy.errors import ParityError, UsageError
 from stargan_deploy.export.export import export
 from stargan_deploy.export.plan import ExportOptions
 from stargan_deploy.export.proof.cases import make_cases
 from stargan_deploy.export.proof.images import photo_faces, photos_in, synthetic_face
 from stargan_deploy.families.registry import FAMILIES
+from stargan_deploy.inference.find import read_model
 from stargan_deploy.inference.translator import Translator, choose_direction
 from tests import toy_family
 from tests.tiny_families import save_noise
@@ -220,7 +222,7 @@ def test_it_is_measured(toy):
         roofline=False,
         memory="none",
     )
-    results = suite.run_suite(config, toy, checkpoint=toy, device="cpu")
+    results = suite.run_suite(config, read_model(toy), device=CPU)
     assert {(row.entry_point, row.backend) for row in results.rows} == {
         (point, backend) for point in ("restyle", "translate") for backend in ("eager", "onnx")
     }

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from stargan_deploy.benchmarking.measure.training_speed import read_config
 from stargan_deploy.benchmarking.suite.config import SuiteConfig
+from stargan_deploy.benchmarking.suite.training_speed import TrainingSpeedConfig
 from stargan_deploy.config import from_mapping, merge, read_toml
 from stargan_deploy.training.recipe import read_recipe, resolve_recipe
 
@@ -29,7 +29,7 @@ def test_every_recipe_resolves(path):
 def test_every_benchmark_fits(path):
     suite = from_mapping(SuiteConfig, read_toml(path))
     if suite.training:
-        training = read_config(suite.training)
+        training = from_mapping(TrainingSpeedConfig, suite.training)
         for changes in training.sides.values():
             resolve_recipe(merge(training.recipe, {"train": changes}))
 

@@ -1,13 +1,13 @@
-"""What a benchmark finds, as `results.json` holds it: the shape of these classes, keys sorted.
+"""The results of a benchmark; `results.json` has the shape of these classes, keys sorted.
 
-Times are in milliseconds, sizes in bytes, images are counted once for each picture that comes out.
-`schema_version` rises when a reader must change.
+Times are in milliseconds, sizes in bytes, and every output image counts as one image.
+`schema_version` increases when readers must change.
 """
 
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from stargan_deploy.config import from_mapping, to_mapping
 from stargan_deploy.errors import ConfigError, DataError
@@ -17,9 +17,17 @@ SCHEMA_VERSION = 1
 
 RESULTS_NAME = "results.json"
 
+Named = TypeVar("Named", "TrainingRow", "BatchRow")
+
+BASELINE = "baseline"
+"""Name of the row that the others of a training or of the batch job are compared with."""
+
+_OLD_NAMES = {"plain loop": BASELINE}
+"""Names of rows in files of version 0.1.0."""
+
 MeasuredPath = Literal["device only", "host to host", "end to end"]
-"""What a call covers: the network on data that is already there; uint8 arrays in and out of the
-host's memory; JPEG files in, JPEG files out."""
+"""What a call covers: the network on data that is already on the device; uint8 arrays in the host's
+memory to uint8 arrays; JPEG files to JPEG files."""
 
 StopReason = Literal["stable", "time limit", "call limit"]
 """Why a measurement ended: three windows agreed, or a limit was reached first."""
@@ -27,12 +35,12 @@ StopReason = Literal["stable", "time limit", "call limit"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Statistics:
-    """Of the time of a call, over all samples; percentiles by linear interpolation."""
+    """Statistics of the time of a call over all samples; percentiles by linear interpolation."""
 
     num: int
     mean_ms: float
     std_ms: float
-    """Standard deviation of the samples (with num - 1); 0 where there is one."""
+    """Standard deviation of the samples (with num - 1); 0 for one sample."""
     min_ms: float
     p50_ms: float
     p90_ms: float
@@ -48,20 +56,20 @@ class Timing:
     path: MeasuredPath
     statistics: Statistics
     images_per_s: float
-    """Batch divided by the mean."""
+    """Batch size divided by the mean time."""
     stopped_by: StopReason
     warm_up_calls: int
     warm_up_stable: bool
-    """Whether the warm-up ended because calls had become alike, and not at its limit."""
+    """Whether the warm-up ended because the times of calls agreed, and not at its limit."""
     samples_ms: tuple[float, ...]
-    """Every call after the warm-up, in order; wall clock."""
+    """Time of every call after the warm-up, in order, by the wall clock."""
     device_samples_ms: tuple[float, ...] = ()
-    """The same calls by the GPU's own events, where there is a GPU."""
+    """Time of the same calls by the GPU's own events; empty without a GPU."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Offline:
-    """MLPerf's offline scenario: all images are there at the start."""
+    """MLPerf's offline scenario: all images are available at the start."""
 
     num_images: int
     seconds: float
@@ -73,37 +81,38 @@ class Server:
     """MLPerf's server scenario: queries of one image arrive by a Poisson process."""
 
     latency_bound_ms: float
-    """What 99 % of the queries must keep, from arrival to answer."""
+    """Time from arrival to answer that 99 % of the queries must meet."""
     arrivals_per_s: float
-    """The greatest rate tried at which they did; 0 where none was."""
+    """Highest rate tried at which they did; 0 if there was none."""
     p99_ms: float
-    """At that rate."""
+    """99th percentile of the latency at that rate."""
     num_queries: int
     seed: int
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PictureError:
-    """How far the pictures are from eager FP32's on the same images."""
+    """Difference between the output images and those of eager FP32 on the same inputs."""
 
     max_difference: float
-    """8-bit levels."""
+    """Largest difference in 8-bit levels."""
     mean_difference: float
+    """Mean absolute difference in 8-bit levels."""
     psnr_db: float
-    """Of the worst picture."""
+    """PSNR of the worst image."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StartUp:
-    """What comes before the first picture, each part on its own."""
+    """Time before the first image, part by part."""
 
     build_s: float | None
-    """Making the artefact from the checkpoint, with its proof; None where it was there."""
+    """Exporting the checkpoint, with the proof; None if the export existed."""
     load_s: float
     """Opening the runtime."""
     first_call_s: float
-    """Of the entry point, an engine that is loaded on its first use included; what the entry points
-    before it have warmed up is warm."""
+    """First call of the entry point, including a graph that is loaded on first use; what calls of
+    other entry points have warmed up is warm."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -111,31 +120,31 @@ class Roof:
     """The measured limits of the machine at one precision."""
 
     precision: str
-    """Type of the multiplications, such as "float32"."""
+    """Type of the multiplications, like "float32"."""
     gemm_gmacs_per_s: float
-    """Best matrix product, in 1e9 multiply-accumulates a second."""
+    """Throughput of the best matrix product, in 1e9 multiply-accumulates per second."""
     gemm_library: str
     gemm_size: tuple[int, int, int]
-    """M, N, K of the best one."""
+    """M, N, K of the best matrix product."""
     bandwidth_gb_per_s: float
-    """Best of copying and of reading large arrays: 1e9 bytes read and written a second."""
+    """Best rate of copying and of reading large arrays: 1e9 bytes read and written per second."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RooflineShare:
-    """How near a row comes to its roof."""
+    """How close a row comes to its roof."""
 
     counted_gmacs: float
-    """Multiply-accumulates of a call, counted from the network's layers."""
+    """1e9 multiply-accumulates of a call, counted from the network's operations."""
     counted_gb: float
     """1e9 bytes that must move at least: weights, the network's inputs and outputs, each once; what
-    layers hand to each other is not counted."""
+    layers pass to each other is not counted."""
     bound: Literal["compute", "bandwidth"]
-    """Which limit is the lower one for this network."""
+    """The limit that is lower for this network."""
     share: float
     """Time at the roof divided by the measured time; 1 is the roof itself."""
     note: str = ""
-    """What explains a share above 1."""
+    """Explanation of a share above 1."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -144,39 +153,40 @@ class Row:
 
     backend: str
     device: str
-    """Where it really ran, as the runtime says."""
+    """Device that it really ran on, as the runtime reports it."""
     precision: str
-    """What the convolutions really compute in, as the card says: "float16", "float32+int8"."""
+    """Type in which the convolutions really compute, from the card: "float16", "float32+int8"."""
     asked_precision: str
-    """What was asked for: "fp16"."""
+    """Requested precision: "fp16"."""
     entry_point: str = "translate"
-    """What was called, as the card names it; that of most models where a file does not say."""
+    """Name of the entry point in the card; older files have none."""
     verified: bool
-    """Whether it was proven equal to PyTorch within the tolerance of its precision."""
+    """Whether its images equal those of PyTorch within the tolerance of its precision."""
     batch_size: int
     height: int
     width: int
     timings: tuple[Timing, ...]
-    """One for each path that was measured."""
+    """One timing for each path that was measured."""
     offline: Offline | None = None
     server: Server | None = None
     speedup: float | None = None
-    """Over eager FP32 at the same entry point, batch and size, by the medians host to host."""
+    """Speed-up over eager FP32 at the same entry point, batch and size, by the medians host to
+    host."""
     picture_error: PictureError | None = None
     start_up: StartUp | None = None
     artefact_bytes: int | None = None
     peak_host_bytes: int | None = None
-    """Greatest resident memory of a process that did nothing else."""
+    """Peak resident memory of a process that did nothing else."""
     peak_device_bytes: int | None = None
     roofline: RooflineShare | None = None
 
     def timing(self, path: MeasuredPath) -> Timing | None:
-        """The measurement of a path, or None."""
+        """The timing of a path, or None."""
         return next((timing for timing in self.timings if timing.path == path), None)
 
     @property
     def key(self) -> tuple[str, str, str, str, int, int, int]:
-        """What makes rows of two runs comparable."""
+        """Rows of two runs with the same key are comparable."""
         kind = self.device.partition(":")[0]
         size = (self.batch_size, self.height, self.width)
         return (self.backend, kind, self.asked_precision, self.entry_point, *size)
@@ -184,10 +194,10 @@ class Row:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingRow:
-    """Training throughput in one setting, against the first: the plain loop, if there is one."""
+    """Training throughput of one setup, against the first: the baseline, if there is one."""
 
     name: str
-    """Such as "plain loop", "fp32", "bf16 compile"."""
+    """Name of the setup: "baseline", "fp32", "bf16 compile"."""
     device: str
     precision: str
     compile: bool
@@ -197,86 +207,86 @@ class TrainingRow:
     """Steps of the schedule (one critic update, with the generator's share)."""
     images_per_s: float
     speedup: float
-    """Over the first setting in the same run."""
+    """Speed-up over the first setup in the same run."""
     samples_ms: tuple[float, ...]
-    """Milliseconds a step, one value a round."""
+    """Milliseconds per step, one value per round."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BatchRow:
-    """Throughput of the batch job with one engine, from files to files, against a plain loop."""
+    """Throughput of the batch job in one setup, from files to files, against a baseline."""
 
     name: str
-    """Such as "plain loop", "default", "int8"."""
+    """Name of the setup: "baseline", "default", "int8"."""
     backend: str
     device: str
     precision: str
-    """What the convolutions really compute in, as the card says."""
+    """Type in which the convolutions really compute, from the card."""
     batch_size: int
     image_size: int
     num_photos: int
-    """Photos of a round."""
+    """Photos per round."""
     images_per_s: float
-    """Of the median round; starting up is not in it."""
+    """Throughput of the median round, without start-up."""
     speedup: float
-    """Over the plain loop, median of the rounds."""
+    """Speed-up over the baseline, median of the rounds."""
     prepared_share: float | None = None
-    """Median over the rounds of this throughput divided by that of the same work of the engine on
-    pixels in memory: labels predicted, then translated."""
+    """Share of the throughput of the runtime alone on pixels in memory, which predicts labels, then
+    translates; median of the rounds."""
     generator_share: float | None = None
-    """The same against the generator alone."""
+    """Share of the throughput of the generator alone; median of the rounds."""
     picture_error: PictureError | None = None
     start_up: StartUp | None = None
     samples_ms: tuple[float, ...]
-    """A photo's share of every round."""
+    """Milliseconds per photo, one value per round."""
     prepared_samples_ms: tuple[float, ...] = ()
     generator_samples_ms: tuple[float, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Unusable:
-    """What was asked for and could not be measured here."""
+    """Something requested that could not be measured here."""
 
     name: str
-    """Such as "trt fp16"."""
+    """What was requested, like "trt fp16"."""
     reason: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """What the machine's sensors said at one moment; None where there is no sensor."""
+    """Readings of the machine's sensors at one moment; None without a sensor."""
 
     cpu_mhz: tuple[float, ...] = ()
     """Current clock of each core."""
     cpu_celsius: float | None = None
     load_average: float | None = None
-    """Of the last minute."""
+    """Load average over the last minute."""
     gpu_mhz: float | None = None
     gpu_memory_mhz: float | None = None
     gpu_watts: float | None = None
     gpu_celsius: float | None = None
     gpu_throttling: tuple[str, ...] = ()
-    """Reasons why the GPU runs below its clock."""
+    """Reasons for running below the GPU's clock."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Machine:
-    """Where a benchmark ran."""
+    """The machine that a benchmark ran on."""
 
     cpu: str
     num_cores: int
-    """That this process may use."""
+    """Cores that this process may use."""
     num_threads: int
-    """That the libraries were given."""
+    """Threads that the libraries were given."""
     memory_bytes: int | None
     instruction_sets: tuple[str, ...]
-    """Those that matter for the arithmetic, such as "avx512_bf16"."""
+    """Instruction sets that matter for the arithmetic, like "avx512_bf16"."""
     gpu: str | None
     driver: str | None
     os: str
     versions: dict[str, str]
     git_revision: str | None
-    """Of this tool's checkout, with "+" where the package's files were changed."""
+    """Revision of stargan-deploy's checkout, with "+" if the package's files were changed."""
     command: str
     """Command line, paths stripped to their last part."""
     before: Snapshot
@@ -285,13 +295,13 @@ class Machine:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Results:
-    """A benchmark run."""
+    """The results of a benchmark run."""
 
     schema_version: int = SCHEMA_VERSION
     created: str
     """UTC, ISO 8601."""
     model: str
-    """Name of the file, without its folder."""
+    """Name of the model's file, without its folder."""
     model_sha256: str
     machine: Machine
     rows: tuple[Row, ...] = ()
@@ -301,7 +311,7 @@ class Results:
     roofs: tuple[Roof, ...] = ()
 
     def to_json(self) -> str:
-        """The results as JSON, keys sorted."""
+        """Returns the results as JSON, keys sorted."""
         return json.dumps(to_mapping(self), sort_keys=True, ensure_ascii=False, indent=1)
 
 
@@ -315,7 +325,7 @@ def save_results(results: Results, path: Path) -> None:
 
 
 def load_results(path: Path) -> Results:
-    """Reads `results.json`, or that of a folder of results.
+    """Reads a `results.json`, or that of a folder of results.
 
     Raises:
         DataError: no such file, not JSON, of another schema version, or with fields that do not
@@ -331,10 +341,18 @@ def load_results(path: Path) -> Results:
     version = mapping.get("schema_version") if isinstance(mapping, dict) else None
     if version != SCHEMA_VERSION:
         raise DataError(
-            f"{path} has schema version {version!r}, and this is a reader of {SCHEMA_VERSION}; "
-            "measure again, or use the stargan-deploy version that wrote it or a newer one"
+            f"{path} has schema version {version!r}, and this version reads {SCHEMA_VERSION}",
+            hint="measure again, or use the version of stargan-deploy that wrote it or a newer one",
         )
     try:
-        return from_mapping(Results, mapping)
+        results = from_mapping(Results, mapping)
     except ConfigError as error:
         raise DataError(f"{path} does not fit the schema of benchmark results: {error}") from error
+    return dataclasses.replace(
+        results, training=_renamed(results.training), batch=_renamed(results.batch)
+    )
+
+
+def _renamed(rows: tuple[Named, ...]) -> tuple[Named, ...]:
+    """Rows of an older file under today's names."""
+    return tuple(dataclasses.replace(row, name=_OLD_NAMES.get(row.name, row.name)) for row in rows)

@@ -11,7 +11,7 @@ from stargan_deploy.backends.doctor import examine
 from stargan_deploy.backends.registry import artefact_bytes, is_proven, open_runtime, read_card_of
 from stargan_deploy.benchmarking.report.palette import colour, colours
 from stargan_deploy.benchmarking.suite.candidates import Entry, list_entries
-from stargan_deploy.devices import CPU
+from stargan_deploy.devices import CPU, Device
 from stargan_deploy.errors import ParityError, UsageError
 from stargan_deploy.export.cache import cached_path
 from stargan_deploy.export.export import export
@@ -76,11 +76,11 @@ def test_auto_may_choose_it(toy, checkpoint):
 
 
 def test_the_benchmark_measures_it():
-    entries, missing = list_entries("cpu")
+    entries, missing = list_entries(CPU)
     assert Entry(backend="toy", precision="fp32") in entries
     assert not missing
     assert colours()[int(colour("toy")[1:])] == SPEC.colours
-    assert list_entries("cuda:0", ["toy"])[1][0].reason == "does not compute on cuda"
+    assert list_entries(Device("cuda"), ["toy"])[1][0].reason == "does not compute on cuda"
 
 
 def test_the_cache_knows_its_files(checkpoint):

@@ -237,8 +237,8 @@ def make_roofs(device: str) -> tuple[Roof, ...]:
 
 
 def make_training(device: str) -> tuple[TrainingRow, ...]:
-    """Training at some settings against the plain loop."""
-    settings = [("plain loop", "float32", False, 520.0), ("fp32", "float32", False, 455.0)]
+    """Training at some settings against the baseline."""
+    settings = [("baseline", "float32", False, 520.0), ("fp32", "float32", False, 455.0)]
     settings += [("bf16", "bfloat16", False, 300.0), ("bf16 compile", "bfloat16", True, 260.0)]
     return tuple(
         TrainingRow(
@@ -258,9 +258,9 @@ def make_training(device: str) -> tuple[TrainingRow, ...]:
 
 
 def make_batch(device: str) -> tuple[BatchRow, ...]:
-    """The batch job with two engines against the plain loop."""
+    """The batch job with two engines against the baseline."""
     plain = BatchRow(
-        name="plain loop",
+        name="baseline",
         backend="eager",
         device=device,
         precision="float32",

@@ -1,11 +1,13 @@
-"""A clock that stands still until a call or a wait moves it, and subjects that move it."""
+"""A clock that stands still until a call or a wait moves it, and workloads that move it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from stargan_deploy.benchmarking.measure.workloads import Clock, Workload
+
 
 @dataclass
-class FakeClock:
+class FakeClock(Clock):
     """Time as a test wants it."""
 
     moment: int = 0
@@ -24,19 +26,19 @@ class FakeClock:
 
 
 @dataclass
-class FakeSubject:
-    """A subject whose calls take as long as a function of their number says, in milliseconds."""
+class FakeWorkload(Workload):
+    """A workload whose calls take as long as a function of their number says, in milliseconds."""
 
     name: str
     clock: FakeClock
     duration_ms: Callable[[int], float]
     device_share: float | None = None
-    """Of the time, what the device's events say; None has no events."""
+    """Share of the time that the device's events report; None has no events."""
     queues: bool = False
     """Whether calls return at once, and the work is done when it is waited for."""
     pending_ns: int = 0
     log: list[tuple[str, int]] = field(default_factory=list)
-    """Name and number of waits so far, for each call; several subjects may share one."""
+    """Name and number of waits so far, for each call; several workloads may share one."""
     numbers: list[int] = field(default_factory=list)
     taken_ms: list[float] = field(default_factory=list)
 

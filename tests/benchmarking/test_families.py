@@ -8,11 +8,13 @@ from stargan_deploy.benchmarking.results import load_results
 from stargan_deploy.benchmarking.suite import suite
 from stargan_deploy.benchmarking.suite.candidates import choose_points, choose_sizes
 from stargan_deploy.benchmarking.suite.config import SuiteConfig
+from stargan_deploy.devices import CPU
 from stargan_deploy.errors import UsageError
 from stargan_deploy.export.cache import cached_path
 from stargan_deploy.export.export import export
 from stargan_deploy.export.plan import ExportOptions
 from stargan_deploy.families.checkpoint import read_card
+from stargan_deploy.inference.find import read_model
 from tests.tiny_families import lively_model
 
 QUICK = {"backends": ("onnx",), "precisions": ("fp32",), "batch_sizes": (2,), "budget_s": 1.0}
@@ -42,7 +44,8 @@ def measure(model, checkpoint=None, **changes):
     config = SuiteConfig(
         **{**QUICK, "offline": False, "roofline": False, "memory": "none"} | changes
     )
-    return suite.run_suite(config, model, checkpoint=checkpoint or model, device="cpu")
+    source = read_model(checkpoint) if checkpoint else None
+    return suite.run_suite(config, read_model(model), checkpoint=source, device=CPU)
 
 
 def names(results):
@@ -106,9 +109,9 @@ def test_each_way_has_its_own_start_up_and_file(two_way):
 def test_the_budget_is_shared(two_way, monkeypatch):
     budgets = []
 
-    def noted(subjects, limits):
+    def noted(workloads, limits):
         budgets.append(limits.budget_s)
-        return measured(subjects, limits)
+        return measured(workloads, limits)
 
     measured = suite.measure
     monkeypatch.setattr(suite, "measure", noted)
@@ -132,7 +135,7 @@ def test_an_unknown_entry_point_is_one_line(two_way, command):
     result = command("bench", "--model", two_way, "--entry-points", "a2bb")
     assert result.code == 2
     assert result.err.splitlines()[-1] == (
-        "stargan-deploy: unknown picture-making entry point 'a2bb'; did you mean 'a2b'? "
+        "stargan-deploy: unknown image-making entry point 'a2bb'; did you mean 'a2b'? "
         "this model knows: a2b, b2a"
     )
 
@@ -167,7 +170,7 @@ def test_what_makes_no_pictures_is_not_measured(checkpoint):
     card = read_card(checkpoint)
     assert set(card.entry_points) == {"translate", "classify"}
     assert choose_points(card) == ("translate",)
-    with pytest.raises(UsageError, match="unknown picture-making entry point 'classify'"):
+    with pytest.raises(UsageError, match="unknown image-making entry point 'classify'"):
         choose_points(card, ("translate", "classify"))
 
 

@@ -1,8 +1,8 @@
-"""A plain StarGAN training loop, to measure ours against: written as the official solver works.
+"""Baselines of training, by family; StarGAN's follows the official solver.
 
-A forward of the generator for each critic step and two more for the generator step, contiguous
-(NCHW) tensors, FP32, Adam as PyTorch makes it, one loader worker, and every loss read back at every
-step (yunjey/stargan, solver.py). It uses our networks, data and settings.
+It has a forward pass of the generator for each critic step and two more for the generator step,
+contiguous (NCHW) tensors, FP32, Adam with PyTorch's defaults, one loader worker, and reads every
+loss back at every step (yunjey/stargan, solver.py). It uses our networks, data and settings.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,19 +22,16 @@ from stargan_deploy.devices import choose_device
 from stargan_deploy.families.stargan.networks import Discriminator, Generator
 from stargan_deploy.training.recipe import Recipe
 
-NAME = "plain loop"
-"""Of its side in a benchmark."""
 
-
-class PlainLoop:
-    """The plain loop on its networks; `step` trains on one batch.
+class StarGANBaseline:
+    """StarGAN's baseline; `step` trains on one batch.
 
     Args:
-        generator: fresh.
-        discriminator: fresh.
+        generator: with fresh weights.
+        discriminator: with fresh weights.
         source: images with multilabel attributes.
         data: how to prepare them.
-        batch_size: images a step.
+        batch_size: images per step.
         critic_steps: discriminator steps for each generator step.
         device: where to compute.
     """
@@ -113,8 +110,8 @@ class PlainLoop:
             yield from self._loader
 
 
-def plain_step(recipe: Recipe) -> Callable[[], object]:
-    """The step of a plain loop with a recipe's networks, data and batches.
+def stargan_step(recipe: Recipe) -> Callable[[], object]:
+    """Makes the step of StarGAN's baseline with a recipe's networks, data and batches.
 
     Raises:
         DataError: images that cannot be read.
@@ -132,7 +129,7 @@ def plain_step(recipe: Recipe) -> Callable[[], object]:
         conv_dim=model.discriminator_conv_dim,
         num_layers=model.discriminator_layers,
     )
-    return PlainLoop(
+    return StarGANBaseline(
         generator,
         discriminator,
         source,
@@ -144,7 +141,7 @@ def plain_step(recipe: Recipe) -> Callable[[], object]:
 
 
 class _Images(Dataset[Batch]):
-    """Images prepared anew at every read, as the official loader does."""
+    """Images that are prepared at every read, as the official loader does."""
 
     def __init__(self, source: ImageSource, data: DataConfig) -> None:
         self._prepared = PreparedImages(source, replace(data, cache_mib=0))
@@ -164,5 +161,6 @@ def _classification(logits: Tensor, label: Tensor) -> Tensor:
     return summed / len(logits)
 
 
-PLAIN_LOOPS: dict[str, Callable[[Recipe], Callable[[], object]]] = {"stargan": plain_step}
-"""Makes the step of a plain loop from a recipe, by family, for those that have one."""
+BASELINES: dict[str, Callable[[Recipe], Callable[[], object]]] = {"stargan": stargan_step}
+"""Makes the step of a baseline from a recipe, by family. A family without one is measured against
+its own first setup."""

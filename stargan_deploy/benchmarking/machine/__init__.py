@@ -1,1 +1,1 @@
-"""What the machine is."""
+"""Facts and sensors of the machine."""

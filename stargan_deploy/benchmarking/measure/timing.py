@@ -1,20 +1,20 @@
-"""Single-stream latency that can be believed: warm-up, rounds, a rule for the end, statistics.
+"""Single-stream latency that can be trusted: warm-up, rounds, a stopping rule, statistics.
 
-Several subjects (one for each row of a benchmark) are measured together. Each warms up until its
-calls have become alike. Then they take turns in rounds, one round forward and the next backward,
-so that a drift of the machine's speed hits all alike (a steady one exactly, over two rounds). A
-turn opens with a pause and calls that are not counted: the threads of the library that ran before
-go on spinning on the cores for a while. Seen on two cores: right after onnxruntime, PyTorch's calls
+Several workloads (one for each row of a benchmark) are measured together. Each warms up until the
+times of its calls agree. Then they take turns in rounds, one round forward and the next backward,
+so that a drift of the machine's speed affects all alike (a steady one exactly, over two rounds). A
+turn starts with a pause and calls that are not counted: the threads of the library that ran before
+keep spinning on the cores for a while. Seen on two cores: right after onnxruntime, PyTorch's calls
 took two to three times as long for 60 ms; after a pause of 100 ms only the first one was slower, by
 a quarter.
 
-The samples of a subject are stable when the medians of their three thirds, in order, agree within
-5 %. Thirds of everything, and not the last three short windows: what the statistics are of is then
-what was found stable, and a noisy subject needs more calls than a quiet one, as it should. A
-stable subject goes on with the others until all are stable or a limit ends it: if it dropped out,
-the rows would belong to different times, and their ratios to the drift between these.
+The samples of a workload are stable when the medians of their three thirds, in order, agree within
+5 %. With thirds of all samples, rather than the last three short windows, the statistics describe
+the samples that were found stable, and a noisy workload needs more calls than a quiet one. A stable
+workload stays with the others until all are stable or a limit is reached: if it dropped out, rows
+would be measured at different times, and their ratios would show the drift in between.
 
-Python's collector of cycles is off during calls, as in `timeit`, and runs between rounds.
+Python's garbage collector is off during calls, as in `timeit`, and runs between rounds.
 """
 
 import gc
@@ -25,55 +25,55 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from stargan_deploy.benchmarking.measure.workloads import Clock, Workload
 from stargan_deploy.benchmarking.results import MeasuredPath, Statistics, StopReason, Timing
-from stargan_deploy.benchmarking.suite.workloads import Clock, Subject, SystemClock
 from stargan_deploy.errors import StarganDeployError
 
 AGREEMENT = 0.05
-"""Greatest difference, as a share of the smallest, of medians that agree."""
+"""Largest difference between medians that agree, as a share of the smallest."""
 
 NUM_WINDOWS = 3
 """Parts of the samples whose medians must agree, and the fewest rounds."""
 
 WARM_UP_WINDOW_CALLS = 3
 WARM_UP_WINDOW_S = 0.1
-"""A warm-up ends when two following windows, each at least this long, have medians that agree."""
+"""A warm-up ends when the medians of two successive windows, at least this long, agree."""
 
 WARM_UP_SHARE = 1 / 3
-"""Of the budget, for all warm-ups; what one leaves goes to the next."""
+"""Share of the budget for all warm-ups; time that one leaves goes to the next."""
 
 PAUSE_S = 0.1
-"""Opens a turn: threads that still spin go to sleep."""
+"""Pause at the start of a turn, in which threads that still spin go to sleep."""
 
 LEAD_IN_S = 0.02
-"""Time of calls, at least one, that follow the pause and are not counted: caches, clocks."""
+"""Time of the calls, at least one, after the pause, which are not counted and warm caches."""
 
 SLOW_CALL_MS = 500.0
-"""A call that takes longer needs no lead-in, whose gain would be lost in it."""
+"""A call that takes longer needs no lead-in."""
 
 TURN_S = 0.3
 """Time of the counted calls of a turn, at least one; less where the budget is short."""
 
 NUM_ROUNDS = 4
-"""Rounds that a turn is kept short enough for, if calls are."""
+"""Rounds that turns are kept short enough for, if calls are."""
 
 NUM_TURNS = 10
-"""Turns over which a subject's calls are spread at least, however fast they are."""
+"""Fewest turns over which a workload's calls are spread, however fast they are."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """How long a measurement goes on at most and at least."""
+    """How long a measurement takes at most and at least."""
 
     budget_s: float = 60.0
-    """For all subjects together, warm-ups included. Only what every subject gets in any case can
+    """Time for all workloads together, warm-ups included. Only the minimum for every workload can
     exceed it: the fewest calls of its warm-up, and a first turn of one counted call."""
     warm_up_calls: int = 3
     """Fewest calls of a warm-up."""
     least_calls: int = 30
     """Fewest counted calls that can be stable."""
     max_calls: int = 2000
-    """Most counted calls of a subject."""
+    """Most counted calls of a workload."""
 
     def __post_init__(self) -> None:
         if not self.budget_s > 0:
@@ -85,7 +85,7 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What was found of one subject."""
+    """The outcome for one workload."""
 
     statistics: Statistics
     stopped_by: StopReason
@@ -95,7 +95,7 @@ class Measured:
     device_samples_ms: tuple[float, ...] = ()
 
     def timing(self, path: MeasuredPath, *, batch_size: int) -> Timing:
-        """The entry of a row, for a call that makes `batch_size` images."""
+        """The row's timing, for a call that makes `batch_size` images."""
         return Timing(
             path=path,
             statistics=self.statistics,
@@ -110,26 +110,26 @@ class Measured:
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """The outcome by the subjects' names; each is in one of the two."""
+    """The outcome by the names of the workloads; each is in one of the two."""
 
     measured: dict[str, Measured]
     failed: dict[str, StarganDeployError]
-    """Subjects that raised an error of ours, such as too little memory; the others went on."""
+    """Workloads that raised an error; the others continued."""
 
 
 def measure(
-    subjects: Sequence[Subject], limits: Limits | None = None, clock: Clock | None = None
+    workloads: Sequence[Workload], limits: Limits | None = None, clock: Clock | None = None
 ) -> Measurement:
-    """Measures subjects together, as the module's docstring says.
+    """Measures workloads together, as the module's docstring describes.
 
     Args:
-        subjects: what is measured, with names of their own.
+        workloads: what to measure, with distinct names.
         limits: how long.
-        clock: what time is.
+        clock: tells the time.
     """
-    limits, clock = limits or Limits(), clock or SystemClock()
-    tracks = [_Track(subject, limits, clock) for subject in subjects]
-    assert len({subject.name for subject in subjects}) == len(subjects), "names repeat"
+    limits, clock = limits or Limits(), clock or Clock()
+    tracks = [_Track(workload, limits, clock) for workload in workloads]
+    assert len({workload.name for workload in workloads}) == len(workloads), "names repeat"
     start = clock.now_ns()
     with collector_off():
         for number, track in enumerate(tracks, start=1):
@@ -137,8 +137,8 @@ def measure(
             track.guarded(track.warm_up, start + int(share * 1e9))
         _take_rounds(tracks, clock, start + int(limits.budget_s * 1e9))
     return Measurement(
-        measured={t.subject.name: t.measured() for t in tracks if t.error is None},
-        failed={t.subject.name: t.error for t in tracks if t.error is not None},
+        measured={t.workload.name: t.measured() for t in tracks if t.error is None},
+        failed={t.workload.name: t.error for t in tracks if t.error is not None},
     )
 
 
@@ -160,20 +160,20 @@ def summarize(samples_ms: Sequence[float]) -> Statistics:
 
 
 def window_spread(samples_ms: Sequence[float]) -> float:
-    """How far the medians of the three thirds of samples, in order, lie apart.
+    """How far apart the medians of the three thirds of samples, in order, are.
 
     Args:
         samples_ms: at least three, above 0.
 
     Returns:
-        The greatest median over the smallest, less 1.
+        The largest median over the smallest, minus 1.
     """
     return _spread([float(np.median(w)) for w in np.array_split(samples_ms, NUM_WINDOWS)])
 
 
 @contextmanager
 def collector_off() -> Iterator[None]:
-    """Keeps Python's collector of cycles from running inside a timed call."""
+    """Keeps Python's garbage collector from running inside a timed call."""
     enabled = gc.isenabled()
     gc.collect()
     gc.disable()
@@ -192,15 +192,15 @@ def _take_rounds(tracks: Sequence["_Track"], clock: Clock, deadline: int) -> Non
     share_s = max(0, deadline - clock.now_ns()) / 1e9 / (NUM_ROUNDS * max(1, len(tracks)))
     turn_ns = int(min(TURN_S, max(0.0, share_s - PAUSE_S - LEAD_IN_S)) * 1e9)
     for number in itertools.count():
-        live = [track for track in tracks if track.can_go_on]
+        live = [track for track in tracks if track.can_continue]
         for track in live if number % 2 == 0 else reversed(live):
             if number == 0 or clock.now_ns() < deadline:
                 track.guarded(track.take_turn, turn_ns, deadline)
-        rest = [track for track in tracks if track.can_go_on]
+        rest = [track for track in tracks if track.can_continue]
         done = number + 1 >= NUM_WINDOWS and all(track.stable for track in rest)
         if done or clock.now_ns() >= deadline:
             return
-        gc.collect(1)  # what the calls left; looking through all that is loaded takes 0.1 s
+        gc.collect(1)  # what the calls left; a full collection takes 0.1 s
 
 
 @dataclass(kw_only=True)
@@ -210,10 +210,10 @@ class _Samples:
 
 
 class _Track:
-    """One subject on its way through a measurement."""
+    """The state of one workload during a measurement."""
 
-    def __init__(self, subject: Subject, limits: Limits, clock: Clock) -> None:
-        self.subject = subject
+    def __init__(self, workload: Workload, limits: Limits, clock: Clock) -> None:
+        self.workload = workload
         self.error: StarganDeployError | None = None
         self._limits = limits
         self._clock = clock
@@ -230,7 +230,7 @@ class _Track:
         return enough and window_spread(samples) <= AGREEMENT
 
     @property
-    def can_go_on(self) -> bool:
+    def can_continue(self) -> bool:
         return self.error is None and len(self._samples.wall_ms) < self._limits.max_calls
 
     def guarded(self, step: Callable[..., None], *moments: int) -> None:
@@ -259,7 +259,7 @@ class _Track:
         end = min(self._clock.now_ns() + turn_ns, deadline)
         for _ in range(self._calls_of_a_turn()):
             self._samples.wall_ms.append(self._call())
-            if (device_ms := self.subject.device_ms()) is not None:
+            if (device_ms := self.workload.device_ms()) is not None:
                 self._samples.device_ms.append(device_ms)
             if self._clock.now_ns() >= end:
                 return
@@ -275,7 +275,7 @@ class _Track:
 
     def measured(self) -> Measured:
         samples = self._samples
-        reason: StopReason = "call limit" if not self.can_go_on else "time limit"
+        reason: StopReason = "call limit" if not self.can_continue else "time limit"
         return Measured(
             statistics=summarize(samples.wall_ms),
             stopped_by="stable" if self.stable else reason,
@@ -292,8 +292,8 @@ class _Track:
     def _call(self) -> float:
         """Milliseconds of one call by the wall clock."""
         start = self._clock.now_ns()
-        self.subject.call(self._num_calls)
-        self.subject.synchronize()
+        self.workload.call(self._num_calls)
+        self.workload.synchronize()
         self._last_call_ms = (self._clock.now_ns() - start) / 1e6
         self._num_calls += 1
         return self._last_call_ms

@@ -1,12 +1,12 @@
-"""The roofline, measured: what this machine reaches at best, and how near a model comes to it.
+"""The roofline, measured: the best that this machine reaches, and how close a model comes.
 
-The roof has two parts (Williams et al., CACM 52(4), 2009): the greatest throughput of matrix
+The roof has two parts (Williams et al., CACM 52(4), 2009): the highest throughput of matrix
 products at a precision, over several sizes and libraries, and the bandwidth of the memory. A call
-needs at least the longer of the two times that follow from its counts.
+takes at least the longer of the two times that follow from its counts.
 
-Types stand in for each other: float32 is always tried too, because a library that cannot multiply
-half precision or int8 on a processor computes in float32 instead. Sizes are those of the
-generator's own convolutions, written as products, and square ones.
+float32 is always tried too, because a library that cannot multiply half precision or int8 on a
+processor computes in float32 instead. Sizes are those of the generator's own convolutions, written
+as products, and square ones.
 
 Every figure is the best of many short measurements in rounds, so that a busy moment does not lower
 the roof.
@@ -15,18 +15,18 @@ the roof.
 import dataclasses
 import itertools
 import math
-import re
 import time
 from collections.abc import Sequence
 
 from stargan_deploy.backends.products import Arithmetic, Product, Size
 from stargan_deploy.benchmarking.machine import processor
-from stargan_deploy.benchmarking.measure.fastest_call import stopwatch
+from stargan_deploy.benchmarking.measure.fastest_call import fastest_call_s
 from stargan_deploy.benchmarking.results import Roof, RooflineShare
 from stargan_deploy.benchmarking.roofline.counting import CallCounts
 from stargan_deploy.benchmarking.roofline.gemm import libraries as known_libraries
 from stargan_deploy.benchmarking.roofline.gemm import make_product
 from stargan_deploy.card.card import Precision
+from stargan_deploy.devices import CPU, Device
 from stargan_deploy.errors import BackendError
 
 ARITHMETIC: dict[Precision, Arithmetic] = {
@@ -35,7 +35,7 @@ ARITHMETIC: dict[Precision, Arithmetic] = {
     "fp16": "float16",
     "int8": "int8",
 }
-"""What the convolutions multiply in at each precision."""
+"""Type in which convolutions multiply at each precision."""
 
 CPU_SIZES: tuple[Size, ...] = (
     (256, 256, 2304),
@@ -45,7 +45,7 @@ CPU_SIZES: tuple[Size, ...] = (
     (2048, 2048, 2048),
 )
 """A residual convolution of the full-size generator at 64x64, at 128x128, and there at batch 4;
-square ones. The first is small, to find a hopeless library soon."""
+square ones. The first is small, to identify a hopeless library early."""
 
 GPU_SIZES: tuple[Size, ...] = (
     (4096, 256, 2304),
@@ -57,15 +57,15 @@ GPU_SIZES: tuple[Size, ...] = (
 """The same at batch 4, 16 and 64; square ones large enough for any GPU."""
 
 SLOT_S = 0.05
-"""Length of one measurement."""
+"""Seconds of one measurement."""
 
 HOPELESS = 0.1
-"""A library this far below the best is not tried at further sizes: one without kernels for a type,
-as torch for float16 on most CPUs, would take many seconds for a large product."""
+"""A library whose throughput is below this share of the best is not tried at further sizes: one
+without kernels for a type would take many seconds for a large product."""
 
 WINOGRAD_SAVING = 4.0
-"""Times fewer multiplications for a 3x3 convolution by Winograd's F(4x4, 3x3): 36 instead of 144
-for a tile (Lavin and Gray, arXiv:1509.09308)."""
+"""Factor by which multiplications of a 3x3 convolution are saved by Winograd's F(4x4, 3x3): 36
+instead of 144 per tile (Lavin and Gray, arXiv:1509.09308)."""
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -86,7 +86,7 @@ class _Point:
 def measure_roofs(
     precisions: Sequence[Precision],
     *,
-    device: str = "cpu",
+    device: Device = CPU,
     libraries: Sequence[str] | None = None,
     sizes: Sequence[Size] | None = None,
     budget_s: float = 10.0,
@@ -94,24 +94,26 @@ def measure_roofs(
     """Measures the roofs of a device.
 
     Args:
-        precisions: whose roofs are wanted.
-        device: "cpu" or "cuda:N".
+        precisions: one roof is measured for each.
+        device: a CPU or NVIDIA GPU.
         libraries: names from `gemm.libraries`, None for all; those that are missing or do not
             compute there are left out.
-        sizes: of the products; None takes those that suit the device.
+        sizes: sizes of the products; None takes those that suit the device.
         budget_s: time for everything in seconds; one small product for each type and library is
-            measured whatever it takes.
+            always measured.
 
     Raises:
         BackendError: none of the libraries multiplies on this device.
     """
-    if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
-        raise BackendError(f"the roofline of {device} cannot be measured; known: cpu, cuda, cuda:N")
+    if device.is_gpu and not device.is_cuda:
+        raise BackendError(
+            f"the roofline of {device} cannot be measured", hint="use `device` cpu or cuda"
+        )
     start = time.perf_counter()
+    names = known_libraries() if libraries is None else libraries
     types = dict.fromkeys(["float32", *(ARITHMETIC[precision] for precision in precisions)])
     rounds = _Rounds(device, list(types))
     rates = [_measure_bandwidth(device, budget_s / 16)]
-    names = known_libraries() if libraries is None else libraries
     rounds.prepare(names, sizes or _sizes(device), start + budget_s / 2)
     rounds.repeat(start + budget_s * 15 / 16)
     rates.append(_measure_bandwidth(device, budget_s / 16))
@@ -124,9 +126,9 @@ def roofline_share(roof: Roof, counts: CallCounts, measured_ms: float) -> Roofli
     """Compares a measured call with the least time that it could take.
 
     Args:
-        roof: at the precision of the call.
-        counts: of the call.
-        measured_ms: its time in milliseconds.
+        roof: the roof at the precision of the call.
+        counts: operations and bytes of the call.
+        measured_ms: time of the call in milliseconds.
     """
     compute_s = counts.macs / (roof.gemm_gmacs_per_s * 1e9)
     memory_s = counts.num_bytes / (roof.bandwidth_gb_per_s * 1e9)
@@ -141,7 +143,7 @@ def roofline_share(roof: Roof, counts: CallCounts, measured_ms: float) -> Roofli
 
 
 def _explain(share: float, counts: CallCounts, roof: Roof, *, memory_bound: bool) -> str:
-    """What makes a share above 1 possible, or that nothing does."""
+    """Explains a share above 1, as far as possible."""
     if share <= 1:
         return ""
     if memory_bound:
@@ -152,7 +154,7 @@ def _explain(share: float, counts: CallCounts, roof: Roof, *, memory_bound: bool
     winograd = counts.winograd_macs / counts.macs * (1 - 1 / WINOGRAD_SAVING)
     if roof.precision != "int8" and share <= 1 / ((1 - padding) * (1 - winograd)):
         return (
-            "fewer multiplications than counted, as by Winograd's algorithm in the 3x3 layers, or "
+            "fewer multiplications than counted, as with Winograd's algorithm in 3x3 layers, or "
             "the machine was busier while its roof was measured"
         )
     return (
@@ -162,24 +164,23 @@ def _explain(share: float, counts: CallCounts, roof: Roof, *, memory_bound: bool
 
 
 class _Rounds:
-    """Products that are measured over and over.
+    """Products that are measured repeatedly.
 
     Args:
-        device: "cpu" or "cuda:N".
-        types: what to multiply in.
+        device: where to measure.
+        types: types to multiply in.
     """
 
-    def __init__(self, device: str, types: Sequence[Arithmetic]) -> None:
+    def __init__(self, device: Device, types: Sequence[Arithmetic]) -> None:
         self.points: list[_Point] = []
         self._device = device
         self._types = types
-        self._stopwatch = stopwatch(device)
 
     def prepare(self, libraries: Sequence[str], sizes: Sequence[Size], deadline: float) -> None:
         """Makes the products and measures each once.
 
-        Every library multiplies every type at the first size, whatever that takes, so that no type
-        is left without its best library; further sizes come as long as there is time.
+        Every library multiplies every type at the first size, however long that takes, so that each
+        type has its best library; further sizes follow while there is time.
         """
         promising = list(itertools.product(self._types, libraries))
         for index, size in enumerate(sizes):
@@ -190,26 +191,28 @@ class _Rounds:
                     promising.remove((arithmetic, library))
 
     def repeat(self, deadline: float) -> None:
-        """Measures again and again what may still become the best of its type."""
+        """Repeatedly measures what may still become the best of its type."""
         points = [point for point in self.points if not self._is_hopeless(point)]
         while points:
             for point in points:
                 if time.perf_counter() > deadline:
                     return
-                point.seconds = min(point.seconds, self._stopwatch(point.product, SLOT_S))
+                point.seconds = min(
+                    point.seconds, fastest_call_s(point.product, self._device, SLOT_S)
+                )
 
     def close(self) -> None:
-        """Gives the products' memory back, on a GPU also to the other libraries there."""
+        """Releases the products' memory, on a GPU also to the other libraries there."""
         self.points.clear()
-        if self._device != "cpu":
+        if self._device.is_gpu:
             import torch
 
             torch.cuda.empty_cache()
 
     def _add(self, arithmetic: Arithmetic, library: str, size: Size) -> bool:
-        """Makes and measures a product; whether a larger one would be worth it."""
+        """Makes and measures a product; returns whether a larger one is worthwhile."""
         try:
-            product = make_product(library, arithmetic, size, self._device)
+            product = make_product(library, arithmetic, size, str(self._device))
         except BackendError:
             return False
         point = _Point(
@@ -217,17 +220,17 @@ class _Rounds:
             arithmetic=arithmetic,
             size=size,
             product=product,
-            seconds=self._stopwatch(product, SLOT_S),
+            seconds=fastest_call_s(product, self._device, SLOT_S),
         )
         self.points.append(point)
         return not self._is_hopeless(point)
 
     def _is_hopeless(self, point: _Point) -> bool:
-        rivals = _candidates(point.arithmetic, self.points)
-        return point.gmacs_per_s < HOPELESS * _best(rivals).gmacs_per_s
+        best = _best(_alternatives(point.arithmetic, self.points))
+        return point.gmacs_per_s < HOPELESS * best.gmacs_per_s
 
 
-def _candidates(arithmetic: Arithmetic, points: Sequence[_Point]) -> list[_Point]:
+def _alternatives(arithmetic: Arithmetic, points: Sequence[_Point]) -> list[_Point]:
     """Products in a type, or in float32, which can stand in for it."""
     return [point for point in points if point.arithmetic in (arithmetic, "float32")]
 
@@ -237,10 +240,10 @@ def _best(points: Sequence[_Point]) -> _Point:
 
 
 def _roof(arithmetic: Arithmetic, points: Sequence[_Point], bandwidth: float) -> Roof:
-    candidates = _candidates(arithmetic, points)
-    if not candidates:
-        raise BackendError(f"nothing here multiplies {arithmetic} or float32; install torch")
-    best = _best(candidates)
+    alternatives = _alternatives(arithmetic, points)
+    if not alternatives:
+        raise BackendError(f"nothing here multiplies {arithmetic} or float32", hint="install torch")
+    best = _best(alternatives)
     stand_in = "" if best.arithmetic == arithmetic else f" ({best.arithmetic})"
     return Roof(
         precision=arithmetic,
@@ -251,12 +254,12 @@ def _roof(arithmetic: Arithmetic, points: Sequence[_Point], bandwidth: float) ->
     )
 
 
-def _measure_bandwidth(device: str, budget_s: float) -> float:
+def _measure_bandwidth(device: Device, budget_s: float) -> float:
     """Best rate of copying and of reading arrays beyond any cache, in 1e9 bytes a second."""
     import torch
 
     size_bytes = _array_bytes(device)
-    source = torch.ones(size_bytes // 4, device=device)
+    source = torch.ones(size_bytes // 4, device=device.to_torch())
     target = torch.empty_like(source)
     moves: list[tuple[int, Product]] = [
         (2 * size_bytes, lambda: target.copy_(source)),
@@ -266,19 +269,19 @@ def _measure_bandwidth(device: str, budget_s: float) -> float:
     rates = []
     for moved, move in moves:
         move()  # the first touches pages that are not there yet
-        rates.append(moved / stopwatch(device)(move, slot_s) / 1e9)
+        rates.append(moved / fastest_call_s(move, device, slot_s) / 1e9)
     return max(rates)
 
 
-def _array_bytes(device: str) -> int:
-    """A quarter of a gigabyte, on a GPU one; less where memory is scarce."""
+def _array_bytes(device: Device) -> int:
+    """A quarter of a gigabyte, or one on a GPU; less if memory is scarce."""
     import torch
 
-    if device == "cpu":
+    if not device.is_gpu:
         return min(2**28, processor.memory_bytes() // 32 // 4 * 4)
-    free, _ = torch.cuda.mem_get_info(device)
+    free, _ = torch.cuda.mem_get_info(device.to_torch())
     return min(2**30, free // 8 // 4 * 4)
 
 
-def _sizes(device: str) -> tuple[Size, ...]:
-    return CPU_SIZES if device == "cpu" else GPU_SIZES
+def _sizes(device: Device) -> tuple[Size, ...]:
+    return GPU_SIZES if device.is_gpu else CPU_SIZES

@@ -1,1 +1,1 @@
-"""What is measured, and in which order."""
+"""What a benchmark compares, and how a run measures it."""

@@ -1,4 +1,4 @@
-"""What a benchmark measures, as a recipe in TOML or the command line says it."""
+"""Settings of a benchmark, from a recipe in TOML or the command line."""
 
 import dataclasses
 from typing import Any, Literal
@@ -8,47 +8,47 @@ from stargan_deploy.benchmarking.results import MeasuredPath
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SuiteConfig:
-    """What to measure."""
+    """Settings of a benchmark."""
 
     model: str = ""
-    """Checkpoint, run's folder or artefact; "untrained" is the paper's full-size networks with
+    """Checkpoint, run folder or artefact; "untrained" is the paper's full-size networks with
     random weights; empty takes the newest run's newest checkpoint, else the demo model."""
     device: str = ""
     """"cpu" or "cuda:N"; empty takes a usable GPU, else the CPU."""
     backends: tuple[str, ...] = ()
-    """None means all that compute on the device."""
+    """Backends; empty takes all that compute on the device."""
     precisions: tuple[str, ...] = ()
-    """None means the usual ones of the device."""
+    """Precisions; empty takes the default ones of the device."""
     entry_points: tuple[str, ...] = ()
-    """Of those that make pictures, such as "a2b"; none means all that an export holds."""
+    """Entry points that make images, like "a2b"; empty takes all that an export holds."""
     batch_sizes: tuple[int, ...] = (1, 8)
     sizes: tuple[int, ...] = ()
-    """Sides of the images in pixels; none means the size of training."""
+    """Sides of the images in pixels; empty takes the size of training."""
     paths: tuple[MeasuredPath, ...] = ("device only", "host to host", "end to end")
     budget_s: float = 120.0
-    """Seconds for all timing, whatever is measured; building, opening and the roof come on top."""
+    """Seconds for all timing; building, opening and the roof are extra."""
     build_budget_s: float = 90.0
-    """Seconds after which no further artefact is built; those in the cache are still measured."""
+    """Seconds after which no further backend is opened."""
     offline: bool = True
-    """Whether to measure the offline scenario, at the greatest batch."""
+    """Whether to measure the offline scenario, at the largest batch."""
     offline_s: float = 1.0
     """Seconds of the offline scenario, for each backend, precision and entry point."""
     server: bool = False
     """Whether to measure the server scenario."""
     latency_bound_ms: float = 250.0
-    """Bound of the server scenario."""
+    """Latency bound of the server scenario."""
     server_s: float = 10.0
     """Seconds of the server scenario, for each backend, precision and entry point."""
     memory: Literal["largest", "all", "none"] = "largest"
-    """At which batches to measure the peak memory, in a process of its own."""
+    """Batches at which to measure the peak memory, in a process of its own."""
     roofline: bool = True
     """Whether to measure the machine's limits."""
     inference: bool = True
     """Whether to measure inference at all."""
     training: dict[str, Any] = dataclasses.field(default_factory=dict)
-    """Settings of the training benchmark, see `training_speed`; empty means none."""
+    """Settings of the training benchmark, see `training_speed`; empty measures none."""
     batch: dict[str, Any] = dataclasses.field(default_factory=dict)
-    """Settings of the batch benchmark, see `batch_speed`; empty means none."""
+    """Settings of the batch benchmark, see `batch_speed`; empty measures none."""
 
     def __post_init__(self) -> None:
         for name in ("batch_sizes", "sizes"):

@@ -1,4 +1,4 @@
-"""The paper's full-size networks with random weights, to measure speed without a training.
+"""The paper's full-size networks with random weights, to measure speed without training.
 
 Speed does not depend on the weights, and the picture error of FP32, FP16 and bf16 hardly does; that
 of INT8 says nothing on random weights.
@@ -19,23 +19,23 @@ from stargan_deploy.files.cache import cache_folder
 from stargan_deploy.version import __version__
 
 NAME = "untrained"
-"""What stands for this model where a file is named."""
+"""Name of this model, in place of a file."""
 
 ATTRIBUTES = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young")
-"""Of the paper's experiments on CelebA."""
+"""Attributes of the paper's experiments on CelebA."""
 
 IMAGE_SIZE = 128
 
 LAST_LAYER_SCALE = 0.5
-"""Lowers the contrast of what comes out. Random weights blow rounding up more than trained ones do:
-without this, bf16 misses the gate that it passes on trained generators by far."""
+"""Lowers the contrast of the images. Random weights amplify rounding more than trained ones do:
+without this, bf16 misses the gate that it passes by far on trained generators."""
 
 
 def untrained_checkpoint() -> Path:
-    """The checkpoint in the user's cache, made on first use; the same weights every time.
+    """Returns the checkpoint in the user's cache, made on first use, always with the same weights.
 
     Raises:
-        OutputError: the cache cannot be written; the variable XDG_CACHE_HOME moves it.
+        OutputError: the cache cannot be written.
     """
     path = cache_folder() / f"{NAME}-{IMAGE_SIZE}-{__version__}.safetensors"
     return path if path.is_file() and is_whole(path) else _make(path)

@@ -162,9 +162,8 @@ def _measure(config: "SuiteConfig", model: "ModelFile") -> "Results":
     from stargan_deploy.benchmarking.suite.suite import run_suite
     from stargan_deploy.devices import choose_device
 
-    device = str(choose_device(config.device or None))
-    checkpoint = _checkpoint_of(model)
-    return run_suite(config, model.path, checkpoint=checkpoint, device=device)
+    device = choose_device(config.device or None)
+    return run_suite(config, model, checkpoint=_checkpoint_of(model), device=device)
 
 
 def _find(model: str) -> "ModelFile":
@@ -177,12 +176,14 @@ def _find(model: str) -> "ModelFile":
     return find_model(Path(model) if model else None)
 
 
-def _checkpoint_of(model: "ModelFile") -> Path:
+def _checkpoint_of(model: "ModelFile") -> "ModelFile":
     """The model itself, or what an artefact was made from."""
     from stargan_deploy.export.proof.verify import find_checkpoint
-    from stargan_deploy.inference.find import known_checkpoints
+    from stargan_deploy.inference.find import known_checkpoints, read_model
 
-    return model.path if model.is_checkpoint else find_checkpoint(model.card, known_checkpoints())
+    if model.is_checkpoint:
+        return model
+    return read_model(find_checkpoint(model.card, known_checkpoints()))
 
 
 @contextmanager

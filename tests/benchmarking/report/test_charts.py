@@ -170,6 +170,6 @@ def test_rows_without_figures_give_no_chart(draw, group):
 
 def test_training_is_drawn_with_the_most_first(results):
     found = ends(charts.training_chart(results.training))
-    assert list(found) == ["bf16 compile", "bf16", "fp32", "plain loop"]
-    assert found["bf16 compile"] / found["plain loop"] == pytest.approx(2.0, rel=0.02)
+    assert list(found) == ["bf16 compile", "bf16", "fp32", "baseline"]
+    assert found["bf16 compile"] / found["baseline"] == pytest.approx(2.0, rel=0.02)
     assert charts.training_chart(()).is_empty

@@ -194,7 +194,7 @@ def test_the_csv_has_a_line_for_each_row_and_path(results, tmp_path):
 
 def test_the_csv_has_a_line_for_each_side_of_the_batch_job(results, tmp_path):
     plain, default = read_csv(results, tmp_path)[-2:]
-    assert (plain["side"], plain["path"], plain["psnr_db"]) == ("plain loop", "batch job", "")
+    assert (plain["side"], plain["path"], plain["psnr_db"]) == ("baseline", "batch job", "")
     assert (default["side"], default["backend"], default["num_photos"]) == (
         "default",
         "openvino",

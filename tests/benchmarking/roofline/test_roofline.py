@@ -3,11 +3,12 @@ import dataclasses
 import pytest
 import torch
 
-from stargan_deploy.benchmarking.measure.fastest_call import stopwatch
+from stargan_deploy.benchmarking.measure.fastest_call import fastest_call_s
 from stargan_deploy.benchmarking.results import Roof
 from stargan_deploy.benchmarking.roofline import roofline
 from stargan_deploy.benchmarking.roofline.counting import CallCounts
 from stargan_deploy.benchmarking.roofline.roofline import measure_roofs, roofline_share
+from stargan_deploy.devices import CPU, Device
 from stargan_deploy.errors import BackendError
 
 ARRAY_BYTES = roofline._array_bytes
@@ -75,17 +76,16 @@ def test_nothing_that_multiplies(libraries):
         measure_roofs(["fp32"], libraries=libraries, sizes=SIZES, budget_s=0)
 
 
-@pytest.mark.parametrize("device", ["mps", "tpu", "cpu:0; rm"])
-def test_devices_without_a_roof(device):
-    with pytest.raises(BackendError, match="roofline"):
-        measure_roofs(["fp32"], device=device)
+def test_a_device_without_a_roof():
+    with pytest.raises(BackendError, match="the roofline of mps"):
+        measure_roofs(["fp32"], device=Device("mps"))
 
 
 @pytest.mark.gpu
 def test_a_gpus_roof_is_above_its_hosts():
     if not torch.cuda.is_available():
         pytest.skip("no usable GPU")
-    on_gpu = measure_roofs(["fp16"], device="cuda:0", budget_s=2)["fp16"]
+    on_gpu = measure_roofs(["fp16"], device=Device("cuda"), budget_s=2)["fp16"]
     on_cpu = measure_roofs(["fp16"], budget_s=2)["fp16"]
     assert on_gpu.gemm_gmacs_per_s > on_cpu.gemm_gmacs_per_s
     assert on_gpu.bandwidth_gb_per_s > 0
@@ -132,15 +132,15 @@ def test_a_share_above_the_roof_is_explained_as_far_as_it_can_be(precision, meas
     assert bool(share.note) == bool(word)
 
 
-@pytest.mark.parametrize("installed", [None, 2**20, 2**30, 2**40])
+@pytest.mark.parametrize("installed", [2**20, 2**30, 2**40])
 def test_arrays_beyond_any_cache_that_fit_the_machine(monkeypatch, installed):
     monkeypatch.setattr(roofline.processor, "memory_bytes", lambda: installed)
-    size = ARRAY_BYTES("cpu")
+    size = ARRAY_BYTES(CPU)
     assert size % 4 == 0
-    assert 0 < size <= min(2**28, (installed or 2**40) // 32)
+    assert 0 < size <= min(2**28, installed // 32)
 
 
-def test_a_stopwatch_calls_at_least_once():
+def test_the_fastest_call_is_called_at_least_once():
     calls = []
-    assert stopwatch("cpu")(lambda: calls.append(1), 0.0) >= 0
+    assert fastest_call_s(lambda: calls.append(1), CPU, 0.0) >= 0
     assert len(calls) == 1

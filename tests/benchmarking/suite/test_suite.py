@@ -6,9 +6,11 @@ from stargan_deploy.benchmarking.results import Results, load_results, save_resu
 from stargan_deploy.benchmarking.suite.candidates import list_entries
 from stargan_deploy.benchmarking.suite.config import SuiteConfig
 from stargan_deploy.benchmarking.suite.suite import run_suite
+from stargan_deploy.devices import CPU
 from stargan_deploy.errors import UsageError
 from stargan_deploy.export.export import export
 from stargan_deploy.export.plan import ExportOptions
+from stargan_deploy.inference.find import read_model
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -28,7 +30,7 @@ def quick(**changes) -> SuiteConfig:
 @pytest.fixture(scope="module")
 def results(checkpoint: Path, cache) -> Results:
     config = quick(server=True, backends=("eager", "onnx", "trt"), precisions=("fp32", "fp16"))
-    return run_suite(config, checkpoint, checkpoint=checkpoint, device="cpu")
+    return run_suite(config, read_model(checkpoint), device=CPU)
 
 
 def row_of(results, backend, precision, batch_size):
@@ -81,7 +83,7 @@ def test_start_up_is_split_and_the_cache_is_told_from_a_build(results, checkpoin
     assert first.build_s > 0
     assert first.load_s > 0
     assert first.first_call_s > 0
-    again = run_suite(quick(), checkpoint, checkpoint=checkpoint, device="cpu")
+    again = run_suite(quick(), read_model(checkpoint), device=CPU)
     assert row_of(again, "onnx", "fp32", 1).start_up.build_s is None
 
 
@@ -105,7 +107,8 @@ def test_results_survive_their_file(results, tmp_path):
 def test_an_artefact_is_measured_against_its_checkpoint(checkpoint, tmp_path):
     options = ExportOptions(precision="fp16", device="cpu")
     path = export(checkpoint, out=tmp_path / "tiny.onnx", options=options).files[0]
-    found = run_suite(quick(batch_sizes=(1,)), path, checkpoint=checkpoint, device="cpu")
+    models = {"model": read_model(path), "checkpoint": read_model(checkpoint)}
+    found = run_suite(quick(batch_sizes=(1,)), **models, device=CPU)
     assert [(row.backend, row.asked_precision) for row in found.rows] == [
         ("eager", "fp32"),
         ("onnx", "fp16"),
@@ -115,13 +118,13 @@ def test_an_artefact_is_measured_against_its_checkpoint(checkpoint, tmp_path):
 
 def test_other_sizes_are_measured(checkpoint):
     config = quick(batch_sizes=(1,), sizes=(24, 40), paths=("host to host",))
-    found = run_suite(config, checkpoint, checkpoint=checkpoint, device="cpu")
+    found = run_suite(config, read_model(checkpoint), device=CPU)
     assert {row.height for row in found.rows} == {24, 40}
 
 
 def test_memory_and_roof_are_measured(checkpoint):
     config = quick(batch_sizes=(2,), memory="largest", roofline=True, paths=("host to host",))
-    found = run_suite(config, checkpoint, checkpoint=checkpoint, device="cpu")
+    found = run_suite(config, read_model(checkpoint), device=CPU)
     for row in found.rows:
         assert row.peak_host_bytes > 1e7
         assert row.roofline.counted_gmacs > 0
@@ -131,13 +134,13 @@ def test_memory_and_roof_are_measured(checkpoint):
 def test_building_ends_with_its_budget(checkpoint, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     config = quick(build_budget_s=1e-9, batch_sizes=(1,), paths=("host to host",))
-    found = run_suite(config, checkpoint, checkpoint=checkpoint, device="cpu")
+    found = run_suite(config, read_model(checkpoint), device=CPU)
     assert [row.backend for row in found.rows] == ["eager"]
     assert "no time left" in found.unusable[0].reason
 
 
 def test_eager_is_always_there_and_first():
-    entries, _ = list_entries("cpu", ("onnx",), ("int8",))
+    entries, _ = list_entries(CPU, ("onnx",), ("int8",))
     assert [entry.name for entry in entries] == ["eager fp32", "onnx int8"]
 
 
@@ -150,4 +153,4 @@ def test_eager_is_always_there_and_first():
 )
 def test_unknown_names_are_refused(backends, precisions, complaint):
     with pytest.raises(UsageError, match=complaint):
-        list_entries("cpu", backends, precisions)
+        list_entries(CPU, backends, precisions)

@@ -1,8 +1,8 @@
-"""Speed of the batch job, from files to files, against a plain loop over the same photos.
+"""Measures the speed of the batch job, from files to files, against a baseline.
 
-Every side translates the same folder of JPEG photos in rounds, so that a drift of the machine's
-speed hits all alike. With each engine, what it reaches on prepared tensors is measured in the same
-round: what the rest of the job, from opening files to noting them on the disk, costs beside it.
+Every setup translates the same folder of JPEG photos in rounds, so that a drift of the machine's
+speed affects all alike. What its runtime reaches on pixels in memory is measured in the same
+round, which shows the cost of the rest of the job: reading, writing and recording files.
 """
 
 import logging
@@ -15,51 +15,50 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from stargan_deploy.backends.difference import compare_images
 from stargan_deploy.backends.registry import REFERENCE
 from stargan_deploy.batch.plan import BatchJob
-from stargan_deploy.benchmarking.baselines.batch import PlainBatch
-from stargan_deploy.benchmarking.measure.synthetic_photos import draw_photos
+from stargan_deploy.benchmarking.baselines.batch import BatchBaseline
 from stargan_deploy.benchmarking.measure.timing import PAUSE_S
-from stargan_deploy.benchmarking.results import BatchRow, PictureError, Unusable
-from stargan_deploy.benchmarking.suite.batch_setups import BatchSide, OpenedSide, open_side
+from stargan_deploy.benchmarking.results import BASELINE, BatchRow, PictureError, Unusable
+from stargan_deploy.benchmarking.suite.batch_setups import BatchSetup, OpenedSetup, open_setup
+from stargan_deploy.benchmarking.suite.synthetic_photos import write_synthetic_photos
 from stargan_deploy.card.card import ModelCard
 from stargan_deploy.card.labels import FloatArray
 from stargan_deploy.config import refuse_below
+from stargan_deploy.devices import Device
 from stargan_deploy.errors import StarganDeployError, UsageError
 from stargan_deploy.families.checkpoint import build_model, load_checkpoint
 from stargan_deploy.files.images import Pixels, load_image, prepare_photo
+from stargan_deploy.inference.find import ModelFile
 from stargan_deploy.inference.targets import name_targets
 
-_log = logging.getLogger(__name__)
-
-PLAIN = "plain loop"
-
 END_TO_END, PREPARED, GENERATOR = "end to end", "prepared", "generator"
-"""What a turn covers: files to files; the same work of the engine on pixels in memory, which is to
-predict labels and to translate; the generator alone."""
+"""What a turn covers: files to files; labels predicted and images translated on pixels in memory;
+the generator alone."""
 
 Seconds = Mapping[tuple[str, str], Sequence[float]]
-"""Of every round, by side and by what was covered."""
+"""Time of every round, by setup and by what was covered."""
 
 NUM_COMPARED = 64
-"""Photos whose pictures are compared with eager FP32's."""
+"""Photos whose images are compared with eager FP32's."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class BatchSpeedConfig:
-    """What to measure."""
+    """Settings of the batch benchmark."""
 
-    sides: dict[str, BatchSide]
-    """Engines by the name of the side."""
+    sides: dict[str, BatchSetup]
+    """Setups by name."""
     target: str = "Blond_Hair"
-    """What all photos are translated to."""
+    """Target of all photos."""
     num_photos: int = 500
-    """Photos that every side translates in every round."""
+    """Photos that every setup translates in every round."""
     photo_sides: tuple[int, int] = (128, 256)
-    """Least and greatest width and height of a photo in pixels."""
+    """Smallest and largest width and height of a photo in pixels."""
     batch_size: int = 16
     num_rounds: int = 3
 
@@ -67,75 +66,75 @@ class BatchSpeedConfig:
         refuse_below(1, vars(self))
         if not 1 <= self.photo_sides[0] <= self.photo_sides[1]:
             raise ValueError(
-                f"photo_sides must be the least and the greatest, not {self.photo_sides}"
+                f"photo_sides must be the smallest and the largest, not {self.photo_sides}"
             )
-        if not self.sides or PLAIN in self.sides:
-            raise ValueError(f"sides must name something to measure beside the {PLAIN!r}")
+        if not self.sides or BASELINE in self.sides:
+            raise ValueError(f"sides must name something to measure, other than {BASELINE!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class BatchSpeed:
-    """The outcome, the plain loop first."""
+    """The outcome, the baseline first."""
 
     rows: tuple[BatchRow, ...]
     unusable: tuple[Unusable, ...] = ()
-    """Sides that do not run here, with the reason."""
+    """Setups that do not run here, with the reason."""
 
 
-def measure_batch(config: BatchSpeedConfig, checkpoint: Path, *, device: str) -> BatchSpeed:
-    """Measures all sides.
+def measure_batch(config: BatchSpeedConfig, checkpoint: ModelFile, *, device: Device) -> BatchSpeed:
+    """Measures all setups.
 
     Args:
         config: what to measure.
-        checkpoint: of a model that translates to the target.
-        device: "cpu" or "cuda:N".
+        checkpoint: a model that translates to the target.
+        device: where to measure.
 
     Raises:
-        StarganDeployError: the plain loop does not run here, or a side failed on the way.
+        StarganDeployError: the baseline does not run here, or a setup failed on the way.
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        _log.info(f"drawing {config.num_photos} photos ...")
+        _log.info("drawing %d photos ...", config.num_photos)
         scene = _Scene.make(config, checkpoint, folder, device)
-        sides, unusable = _open_all(stack, config, checkpoint, scene)
-        turns = [turn for name, side in sides.items() for turn in _turns(name, side, scene)]
-        turns.insert(0, _plain_turn(scene))
-        seconds: dict[tuple[str, str], list[float]] = {(t.side, t.path): [] for t in turns}
+        setups, unusable = _open_all(stack, checkpoint, scene)
+        turns = [_baseline_turn(scene)]
+        turns += [turn for name, setup in setups.items() for turn in _turns(name, setup, scene)]
+        seconds: dict[tuple[str, str], list[float]] = {(t.setup, t.path): [] for t in turns}
         for number in range(config.num_rounds):
-            _log.info(f"batch, round {number + 1} of {config.num_rounds} ...")
+            _log.info("batch, round %d of %d ...", number + 1, config.num_rounds)
             for turn in turns if number % 2 == 0 else turns[::-1]:
-                seconds[turn.side, turn.path].append(_seconds(turn))
-        rows = [_plain_row(scene, seconds)]
-        rows += [_row(name, side, scene, seconds) for name, side in sides.items()]
+                seconds[turn.setup, turn.path].append(_seconds(turn))
+        rows = [_baseline_row(scene, seconds)]
+        rows += [_row(name, setup, scene, seconds) for name, setup in setups.items()]
     return BatchSpeed(rows=tuple(rows), unusable=tuple(unusable))
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Scene:
-    """What all sides work on."""
+    """What all setups share."""
 
     config: BatchSpeedConfig
     card: ModelCard
-    device: str
+    device: Device
     job: BatchJob
     photos: Sequence[Path]
     pixels_NHWC: Pixels
     """The photos as the network takes them."""
     label_D: FloatArray
     """Target label of a photo that has none of the attributes."""
-    plain: PlainBatch
+    baseline: BatchBaseline
     outputs: Path
-    """Folder for the folders of pictures."""
+    """Folder for the output folders."""
 
     @classmethod
     def make(
-        cls, config: BatchSpeedConfig, checkpoint: Path, folder: Path, device: str
+        cls, config: BatchSpeedConfig, checkpoint: ModelFile, folder: Path, device: Device
     ) -> "_Scene":
-        content = load_checkpoint(checkpoint)
+        content = load_checkpoint(checkpoint.path)
         card = content.card
         if not card.labels.sets or "translate" not in card.entry_points:
-            raise UsageError("the plain loop translates by labels, which this model does not take")
-        photos = draw_photos(folder / "photos", config.num_photos, config.photo_sides)
+            raise UsageError("the baseline translates by labels, which this model does not take")
+        photos = write_synthetic_photos(folder / "photos", config.num_photos, config.photo_sides)
         targets = name_targets(card.labels, [config.target])
         nothing = np.zeros(card.labels.num_labels, np.float32)
         label_D = card.labels.target_vector(targets[0].target, nothing)
@@ -147,12 +146,12 @@ class _Scene:
             photos=photos,
             pixels_NHWC=np.stack([_prepare(path, card) for path in photos]),
             label_D=label_D,
-            plain=PlainBatch(
+            baseline=BatchBaseline(
                 build_model(content)["generator"],
                 label_D,
                 preprocessing=card.preprocessing,
                 batch_size=config.batch_size,
-                device=torch.device(device),
+                device=device.to_torch(),
             ),
             outputs=folder,
         )
@@ -162,12 +161,12 @@ class _Scene:
 class _Turn:
     """Something that is timed in every round."""
 
-    side: str
+    setup: str
     path: str
     lead_in: Callable[[], object]
-    """Comes first and is not timed: caches, threads that have to wake up."""
+    """Runs first and is not timed: warms caches, wakes threads."""
     work: Callable[[Path], object]
-    """Takes an empty folder for pictures."""
+    """Takes an empty output folder."""
     outputs: Path
 
 
@@ -177,49 +176,43 @@ def _prepare(path: Path, card: ModelCard) -> Pixels:
 
 
 def _open_all(
-    stack: ExitStack, config: BatchSpeedConfig, checkpoint: Path, scene: _Scene
-) -> tuple[dict[str, OpenedSide], list[Unusable]]:
+    stack: ExitStack, checkpoint: ModelFile, scene: _Scene
+) -> tuple[dict[str, OpenedSetup], list[Unusable]]:
     opened, unusable = {}, []
-    for name, side in config.sides.items():
-        _log.info(f"opening batch {name} ...")
+    device, size = scene.device, scene.config.batch_size
+    for name, setup in scene.config.sides.items():
+        _log.info("opening batch %s ...", name)
         try:
-            opened[name] = stack.enter_context(
-                open_side(
-                    side,
-                    checkpoint,
-                    scene.job,
-                    device=scene.device,
-                    batch_size=config.batch_size,
-                )
-            )
+            opening = open_setup(setup, checkpoint, scene.job, device=device, batch_size=size)
+            opened[name] = stack.enter_context(opening)
         except StarganDeployError as error:
             unusable.append(Unusable(name=f"batch {name}", reason=str(error)))
     return opened, unusable
 
 
-def _plain_turn(scene: _Scene) -> _Turn:
+def _baseline_turn(scene: _Scene) -> _Turn:
     few = scene.photos[: scene.config.batch_size]
     return _Turn(
-        side=PLAIN,
+        setup=BASELINE,
         path=END_TO_END,
-        lead_in=lambda: scene.plain.work(few, scene.outputs),
-        work=lambda output: scene.plain.work(scene.photos, output),
+        lead_in=lambda: scene.baseline.work(few, scene.outputs),
+        work=lambda output: scene.baseline.work(scene.photos, output),
         outputs=scene.outputs,
     )
 
 
-def _turns(name: str, side: OpenedSide, scene: _Scene) -> list[_Turn]:
+def _turns(name: str, setup: OpenedSetup, scene: _Scene) -> list[_Turn]:
     pixels, label = scene.pixels_NHWC, scene.label_D
     works: dict[str, Callable[[Path], object]] = {
-        END_TO_END: side.end_to_end,
-        PREPARED: lambda _: side.prepared(pixels),
-        GENERATOR: lambda _: side.generator_only(pixels, label),
+        END_TO_END: setup.end_to_end,
+        PREPARED: lambda _: setup.prepared(pixels),
+        GENERATOR: lambda _: setup.generator_only(pixels, label),
     }
     return [
         _Turn(
-            side=name,
+            setup=name,
             path=path,
-            lead_in=lambda: side.prepared(pixels[: scene.config.batch_size]),
+            lead_in=lambda: setup.prepared(pixels[: scene.config.batch_size]),
             work=work,
             outputs=scene.outputs,
         )
@@ -236,13 +229,13 @@ def _seconds(turn: _Turn) -> float:
         return time.perf_counter() - start
 
 
-def _plain_row(scene: _Scene, seconds: Seconds) -> BatchRow:
-    own = seconds[PLAIN, END_TO_END]
+def _baseline_row(scene: _Scene, seconds: Seconds) -> BatchRow:
+    own = seconds[BASELINE, END_TO_END]
     config = scene.config
     return BatchRow(
-        name=PLAIN,
+        name=BASELINE,
         backend=REFERENCE,
-        device=scene.device,
+        device=str(scene.device),
         precision="float32",
         batch_size=config.batch_size,
         image_size=scene.card.preprocessing.image_size,
@@ -253,8 +246,9 @@ def _plain_row(scene: _Scene, seconds: Seconds) -> BatchRow:
     )
 
 
-def _row(name: str, side: OpenedSide, scene: _Scene, seconds: Seconds) -> BatchRow:
-    config, runtime = scene.config, side.engine.translator.runtime
+def _row(name: str, setup: OpenedSetup, scene: _Scene, seconds: Seconds) -> BatchRow:
+    config, translator = scene.config, setup.session.translator
+    runtime = translator.runtime
     own, prepared, generator = (seconds[name, path] for path in (END_TO_END, PREPARED, GENERATOR))
     return BatchRow(
         name=name,
@@ -262,26 +256,26 @@ def _row(name: str, side: OpenedSide, scene: _Scene, seconds: Seconds) -> BatchR
         device=str(runtime.device),
         precision=runtime.card.precision.get("conv", "float32"),
         batch_size=config.batch_size,
-        image_size=side.engine.translator.image_size,
+        image_size=translator.image_size,
         num_photos=config.num_photos,
         images_per_s=config.num_photos / statistics.median(own),
-        speedup=_median_ratio(seconds[PLAIN, END_TO_END], own),
+        speedup=_median_ratio(seconds[BASELINE, END_TO_END], own),
         prepared_share=_median_ratio(prepared, own),
         generator_share=_median_ratio(generator, own),
-        picture_error=_picture_error(side, scene),
-        start_up=side.start_up,
+        picture_error=_picture_error(setup, scene),
+        start_up=setup.start_up,
         samples_ms=_photo_ms(own, config),
         prepared_samples_ms=_photo_ms(prepared, config),
         generator_samples_ms=_photo_ms(generator, config),
     )
 
 
-def _picture_error(side: OpenedSide, scene: _Scene) -> PictureError:
-    """How far the generator's pictures are from the plain loop's, on the same pixels and label."""
+def _picture_error(setup: OpenedSetup, scene: _Scene) -> PictureError:
+    """Compares the generator's images with the baseline's, on the same pixels and label."""
     pixels_NHWC = scene.pixels_NHWC[:NUM_COMPARED]
-    expected = scene.plain.translate(pixels_NHWC)
-    figures = compare_images(expected, side.generator_only(pixels_NHWC, scene.label_D)).figures
-    return PictureError(**figures)
+    expected = scene.baseline.translate(pixels_NHWC)
+    images = setup.generator_only(pixels_NHWC, scene.label_D)
+    return PictureError(**compare_images(expected, images).figures)
 
 
 def _median_ratio(seconds: Sequence[float], own: Sequence[float]) -> float:

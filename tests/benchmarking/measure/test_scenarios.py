@@ -4,22 +4,22 @@ import numpy as np
 import pytest
 
 from stargan_deploy.backends.registry import open_runtime
-from stargan_deploy.benchmarking.suite.scenarios import (
+from stargan_deploy.benchmarking.measure.scenarios import (
     NUM_UNLOADED,
     ServerPlan,
     measure_offline,
     measure_server,
     serve,
 )
-from stargan_deploy.benchmarking.suite.workloads import HostSubject, SystemClock
-from tests.benchmarking.fake_clock import FakeClock, FakeSubject
+from stargan_deploy.benchmarking.measure.workloads import Clock, HostWorkload
+from tests.benchmarking.fake_clock import FakeClock, FakeWorkload
 
 SERVICE_MS = 10.0
 CAPACITY = 1000 / SERVICE_MS
 
 
 def make_server(duration_ms=lambda _: SERVICE_MS):
-    return FakeSubject("server", FakeClock(), duration_ms)
+    return FakeWorkload("server", FakeClock(), duration_ms)
 
 
 def poisson(rate, num, seed=0):
@@ -132,7 +132,7 @@ def test_offline_ends_at_its_time():
 
 
 def test_offline_lets_a_device_queue_and_waits_at_the_end():
-    device = FakeSubject("device", FakeClock(), lambda _: SERVICE_MS, queues=True)
+    device = FakeWorkload("device", FakeClock(), lambda _: SERVICE_MS, queues=True)
     found = measure_offline(device, batch_size=2, num_images=20, clock=device.clock)
     assert found.seconds == pytest.approx(0.1)
     assert device.pending_ns == 0
@@ -146,10 +146,10 @@ def test_a_real_model_in_real_time(checkpoint):
             spec.name: random.random(shapes[spec.kind], dtype=np.float32)
             for spec in runtime.card.entry_point("translate").inputs
         }
-        subject = HostSubject(name="eager", function=lambda _: runtime.run(inputs))
-        arrivals, clock = poisson(50, 20), SystemClock()
+        workload = HostWorkload(name="eager", function=lambda _: runtime.run(inputs))
+        arrivals, clock = poisson(50, 20), Clock()
         start = clock.now_ns()
-        latencies = serve(subject, arrivals, clock)
+        latencies = serve(workload, arrivals, clock)
     assert len(latencies) == 20
     assert min(latencies) > 0
     assert clock.now_ns() - start >= arrivals[-1] * 1e9

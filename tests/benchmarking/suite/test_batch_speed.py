@@ -9,23 +9,25 @@ import torch
 
 from stargan_deploy.backends import registry
 from stargan_deploy.batch.plan import BatchJob
-from stargan_deploy.benchmarking.baselines.batch import PlainBatch
-from stargan_deploy.benchmarking.measure.batch_speed import (
+from stargan_deploy.benchmarking.baselines.batch import BatchBaseline
+from stargan_deploy.benchmarking.report.page import write_report
+from stargan_deploy.benchmarking.report.tables import write_markdown
+from stargan_deploy.benchmarking.results import load_results, save_results
+from stargan_deploy.benchmarking.suite.batch_setups import BatchSetup, open_setup
+from stargan_deploy.benchmarking.suite.batch_speed import (
     BatchSpeed,
     BatchSpeedConfig,
     measure_batch,
 )
-from stargan_deploy.benchmarking.measure.synthetic_photos import draw_photos
-from stargan_deploy.benchmarking.report.page import write_report
-from stargan_deploy.benchmarking.report.tables import write_markdown
-from stargan_deploy.benchmarking.results import load_results, save_results
-from stargan_deploy.benchmarking.suite.batch_setups import BatchSide, open_side
 from stargan_deploy.benchmarking.suite.config import SuiteConfig
 from stargan_deploy.benchmarking.suite.suite import run_suite
+from stargan_deploy.benchmarking.suite.synthetic_photos import write_synthetic_photos
 from stargan_deploy.config import from_mapping, read_toml
+from stargan_deploy.devices import CPU
 from stargan_deploy.errors import ConfigError, DataError
 from stargan_deploy.families.checkpoint import build_model, load_checkpoint
 from stargan_deploy.files.images import load_image
+from stargan_deploy.inference.find import read_model
 from stargan_deploy.inference.targets import name_targets
 
 RECIPE = Path(__file__).parents[3] / "benchmarks" / "batch.toml"
@@ -54,12 +56,12 @@ def found(checkpoint: Path, cache) -> BatchSpeed:
         onnx={"backend": "onnx"},
         half={"backend": "openvino", "precision": "fp16"},
     )
-    return measure_batch(from_mapping(BatchSpeedConfig, tables), checkpoint, device="cpu")
+    return measure_batch(from_mapping(BatchSpeedConfig, tables), read_model(checkpoint), device=CPU)
 
 
-def test_every_side_is_measured_in_every_round(found):
+def test_every_setup_is_measured_in_every_round(found):
     assert [(row.name, row.backend) for row in found.rows] == [
-        ("plain loop", "eager"),
+        ("baseline", "eager"),
         ("eager", "eager"),
         ("onnx", "onnx"),
     ]
@@ -70,18 +72,18 @@ def test_every_side_is_measured_in_every_round(found):
 
 
 def test_speeds_are_ratios_within_a_round(found):
-    plain, _, onnx = found.rows
-    for other, told in (
-        (plain.samples_ms, onnx.speedup),
+    baseline, _, onnx = found.rows
+    for other, reported in (
+        (baseline.samples_ms, onnx.speedup),
         (onnx.prepared_samples_ms, onnx.prepared_share),
         (onnx.generator_samples_ms, onnx.generator_share),
     ):
         ratios = [theirs / own for theirs, own in zip(other, onnx.samples_ms, strict=True)]
-        assert told == pytest.approx(statistics.median(ratios))
-    assert (plain.speedup, plain.prepared_share) == (1.0, None)
+        assert reported == pytest.approx(statistics.median(ratios))
+    assert (baseline.speedup, baseline.prepared_share) == (1.0, None)
 
 
-def test_pictures_and_start_up_are_told(found):
+def test_images_and_start_up_are_reported(found):
     _, eager, onnx = found.rows
     assert eager.picture_error.max_difference <= 1
     assert onnx.picture_error.psnr_db > 60
@@ -90,49 +92,51 @@ def test_pictures_and_start_up_are_told(found):
     assert eager.start_up.build_s is None
 
 
-def test_what_does_not_run_here_is_told_with_the_reason(found):
+def test_what_does_not_run_here_is_listed_with_the_reason(found):
     (missing,) = found.unusable
     assert missing.name == "batch half"
     assert "fp16" in missing.reason
 
 
-def test_the_plain_loop_makes_the_same_pictures_as_the_batch_job(checkpoint, tmp_path):
-    photos = draw_photos(tmp_path / "photos", 5, (20, 48))
+def test_the_baseline_makes_the_same_images_as_the_batch_job(checkpoint, tmp_path):
+    photos = write_synthetic_photos(tmp_path / "photos", 5, (20, 48))
     content = load_checkpoint(checkpoint)
     space = content.card.labels
     targets = name_targets(space, [EVERYTHING])
-    plain = PlainBatch(
+    baseline = BatchBaseline(
         build_model(content)["generator"],
         space.target_vector(targets[0].target, np.zeros(space.num_labels, np.float32)),
         preprocessing=content.card.preprocessing,
         batch_size=2,
         device=torch.device("cpu"),
     )
-    (tmp_path / "plain").mkdir()
-    plain.work(photos, tmp_path / "plain")
+    (tmp_path / "baseline").mkdir()
+    baseline.work(photos, tmp_path / "baseline")
     job = BatchJob(input=tmp_path / "photos", output=tmp_path / "unused", targets=targets)
-    side = BatchSide(backend="eager")
-    with open_side(side, checkpoint, job, device="cpu", batch_size=2) as opened:
+    setup = BatchSetup(backend="eager")
+    with open_setup(setup, read_model(checkpoint), job, device=CPU, batch_size=2) as opened:
         opened.end_to_end(tmp_path / "ours")
     for photo in photos:
-        pictures = [
-            np.asarray(load_image(tmp_path / name / photo.name)) for name in ("plain", "ours")
+        images = [
+            np.asarray(load_image(tmp_path / name / photo.name)) for name in ("baseline", "ours")
         ]
-        assert np.abs(pictures[0].astype(int) - pictures[1]).max() <= 4  # one level, and JPEG
+        assert np.abs(images[0].astype(int) - images[1]).max() <= 4  # one level, and JPEG
 
 
 def test_a_photo_that_fails_is_not_measured(checkpoint, tmp_path):
-    draw_photos(tmp_path / "photos", 2, (20, 48))[0].write_bytes(b"no picture")
+    write_synthetic_photos(tmp_path / "photos", 2, (20, 48))[0].write_bytes(b"no picture")
     targets = name_targets(load_checkpoint(checkpoint).card.labels, ["Male"])
     job = BatchJob(input=tmp_path / "photos", output=tmp_path / "unused", targets=targets)
     with (
-        open_side(BatchSide(backend="eager"), checkpoint, job, device="cpu", batch_size=2) as side,
+        open_setup(
+            BatchSetup(backend="eager"), read_model(checkpoint), job, device=CPU, batch_size=2
+        ) as setup,
         pytest.raises(DataError, match="a photo of the benchmark failed"),
     ):
-        side.end_to_end(tmp_path / "out")
+        setup.end_to_end(tmp_path / "out")
 
 
-def test_without_a_backend_the_side_is_what_the_batch_command_takes_by_itself(
+def test_without_a_backend_the_setup_is_what_the_batch_command_takes_by_itself(
     checkpoint, monkeypatch
 ):
     monkeypatch.setattr(registry, "recommended", lambda kind: [("onnx", "fp32")])
@@ -141,13 +145,13 @@ def test_without_a_backend_the_side_is_what_the_batch_command_takes_by_itself(
         output=Path("unused"),
         targets=name_targets(load_checkpoint(checkpoint).card.labels, ["Male"]),
     )
-    with open_side(BatchSide(), checkpoint, job, device="cpu", batch_size=2) as opened:
-        assert opened.engine.translator.runtime.backend in ("onnx", "eager")  # the faster one
+    with open_setup(BatchSetup(), read_model(checkpoint), job, device=CPU, batch_size=2) as opened:
+        assert opened.session.translator.runtime.backend in ("onnx", "eager")  # the faster one
 
 
-def test_drawn_photos_vary_and_are_the_same_every_time(tmp_path):
-    first = draw_photos(tmp_path / "first", 12, (64, 96))
-    second = draw_photos(tmp_path / "second", 12, (64, 96))
+def test_synthetic_photos_vary_and_are_the_same_every_time(tmp_path):
+    first = write_synthetic_photos(tmp_path / "first", 12, (64, 96))
+    second = write_synthetic_photos(tmp_path / "second", 12, (64, 96))
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
     shapes = [load_image(path).size for path in first]
     assert all(64 <= side <= 96 for shape in shapes for side in shape)
@@ -156,8 +160,8 @@ def test_drawn_photos_vary_and_are_the_same_every_time(tmp_path):
 
 def test_the_suite_measures_the_batch_job_and_shows_it(checkpoint, tmp_path):
     config = SuiteConfig(inference=False, batch=settings(mine={"backend": "eager"}))
-    results = run_suite(config, checkpoint, checkpoint=checkpoint, device="cpu")
-    assert [row.name for row in results.batch] == ["plain loop", "mine"]
+    results = run_suite(config, read_model(checkpoint), device=CPU)
+    assert [row.name for row in results.batch] == ["baseline", "mine"]
     save_results(results, tmp_path / "results.json")
     assert load_results(tmp_path) == results
     write_markdown(results, tmp_path / "report.md")
@@ -172,7 +176,7 @@ def test_the_command_shows_the_batch_job(command, checkpoint, tmp_path):
     (tmp_path / "few.toml").write_text(f"inference = false\n[batch]\n{table}{sides}")
     result = command("bench", "few.toml", "--model", checkpoint, "--device", "cpu")
     assert result.code == 0, result.err
-    assert "plain loop" in result.out
+    assert "baseline" in result.out
     assert "nothing was measured" not in result.out
 
 
@@ -181,22 +185,22 @@ def test_the_recipe_fits():
     config = from_mapping(BatchSpeedConfig, tables.batch)
     assert (config.num_photos, config.batch_size, config.photo_sides) == (500, 16, (128, 256))
     assert config.sides == {
-        "default": BatchSide(),
-        "int8": BatchSide(backend="openvino", precision="int8"),
+        "default": BatchSetup(),
+        "int8": BatchSetup(backend="openvino", precision="int8"),
     }
 
 
 @pytest.mark.parametrize(
-    ("tables", "complaint"),
+    ("tables", "combaselinet"),
     [
         ({"sides": {}}, "sides must name something"),
-        ({"sides": {"plain loop": {}}}, "sides must name something"),
+        ({"sides": {"baseline": {}}}, "sides must name something"),
         ({"sides": {"a": {"backend": "onxx"}}}, "backend must be auto or one of eager"),
         ({"sides": {"a": {"precision": "int8"}}}, "precision goes with a backend"),
         ({"sides": {"a": {}}, "num_photos": 0}, "num_photos must be at least 1"),
         ({"sides": {"a": {}}, "photo_sides": [9, 8]}, "photo_sides must be"),
     ],
 )
-def test_settings_that_do_not_fit_are_refused(tables, complaint):
-    with pytest.raises(ConfigError, match=complaint):
+def test_settings_that_do_not_fit_are_refused(tables, combaselinet):
+    with pytest.raises(ConfigError, match=combaselinet):
         from_mapping(BatchSpeedConfig, tables)

@@ -1,12 +1,11 @@
 """MLPerf's scenarios besides single stream: offline and server.
 
-Offline: all images are there at the start, and what counts is the time until the last one is done.
+Offline: all images are available at the start, and the time until the last one is done counts.
 
-Server: queries of one image arrive by a Poisson process, whether or not the one before is done; a
-single server answers them in the order of their arrival. Latency runs from arrival to answer, so
-that waiting counts. The figure is the greatest arrival rate at which 99 % of the queries keep a
-bound. (MLPerf Inference rules, section "Scenarios"; far fewer queries than there, for a run of
-seconds.)
+Server: queries of one image arrive by a Poisson process, whether or not the previous one is done; a
+single server answers them in order of arrival. Latency runs from arrival to answer, so that waiting
+counts. The figure is the highest arrival rate at which 99 % of the queries meet a latency bound.
+(MLPerf Inference rules, section "Scenarios"; with far fewer queries, for a run of seconds.)
 """
 
 from collections.abc import Sequence
@@ -16,14 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from stargan_deploy.benchmarking.measure.timing import collector_off, summarize
+from stargan_deploy.benchmarking.measure.workloads import Clock, Workload
 from stargan_deploy.benchmarking.results import Offline, Server
-from stargan_deploy.benchmarking.suite.workloads import Clock, Subject, SystemClock
 
 NUM_UNLOADED = 10
-"""Queries one after the other before the first try: what a server can do at most."""
+"""Queries one after the other before the first try, which give the highest possible rate."""
 
 LEAST_QUERIES = 20
-"""Of a try, however slow the server."""
+"""Queries of a try, however slow the server."""
 
 MAX_LATE = 0.01
 """Share of queries that may take longer than the bound."""
@@ -31,17 +30,17 @@ MAX_LATE = 0.01
 
 @dataclass(frozen=True, kw_only=True)
 class ServerPlan:
-    """How the greatest arrival rate is sought."""
+    """How to search for the highest arrival rate."""
 
     latency_bound_ms: float
-    """What 99 % of the queries must keep, from arrival to answer."""
+    """Time from arrival to answer that 99 % of the queries must meet."""
     budget_s: float = 20.0
-    """For all tries, each of which gets the same share; one that would not fit in what is left,
-    because it needs `LEAST_QUERIES`, is not begun."""
+    """Time for all tries, each of which gets the same share; one that would take longer than
+    what is left, because it needs `LEAST_QUERIES`, is not started."""
     num_tries: int = 6
     """Bisections of the rate between 0 and that of a server that never rests."""
     seed: int = 0
-    """Of the arrivals; all tries have the same ones, stretched to their rate and cut to their
+    """Seed of the arrivals; all tries use the same ones, stretched to their rate and cut to their
     time."""
 
     def __post_init__(self) -> None:
@@ -52,61 +51,61 @@ class ServerPlan:
 
 
 def measure_offline(
-    subject: Subject,
+    workload: Workload,
     *,
     batch_size: int,
     num_images: int,
     max_s: float = float("inf"),
     clock: Clock | None = None,
 ) -> Offline:
-    """Throughput over a number of images, after one call that is not counted.
+    """Measures throughput over a number of images, after one call that is not counted.
 
     Args:
-        subject: each of its calls makes `batch_size` images.
-        batch_size: images a call.
+        workload: each of its calls makes `batch_size` images.
+        batch_size: images per call.
         num_images: at least this many, rounded up to whole batches.
-        max_s: no further call is begun after it.
-        clock: what time is.
+        max_s: no further call is started after it.
+        clock: tells the time.
     """
-    clock = clock or SystemClock()
+    clock = clock or Clock()
     with collector_off():
-        subject.call(0)
-        subject.synchronize()
+        workload.call(0)
+        workload.synchronize()
         start = clock.now_ns()
         num_calls = 0
         while num_calls == 0 or num_calls * batch_size < num_images:
             num_calls += 1
-            subject.call(num_calls)
+            workload.call(num_calls)
             if clock.now_ns() - start >= max_s * 1e9:
                 break
-        subject.synchronize()
+        workload.synchronize()
         seconds = (clock.now_ns() - start) / 1e9
     done = num_calls * batch_size
     return Offline(num_images=done, seconds=seconds, images_per_s=done / seconds)
 
 
-def measure_server(subject: Subject, plan: ServerPlan, clock: Clock | None = None) -> Server:
-    """The greatest arrival rate tried at which the bound was kept.
+def measure_server(workload: Workload, plan: ServerPlan, clock: Clock | None = None) -> Server:
+    """Finds the highest arrival rate tried at which the bound was met.
 
-    Where none kept it, the rate is 0, and percentile and number are of queries without waiting.
+    If none met it, the rate is 0, and percentile and number are those of queries without waiting.
 
     Args:
-        subject: answers one query a call.
+        workload: answers one query per call.
         plan: bound, budget and seed.
-        clock: what time is, and waiting for the next arrival.
+        clock: tells the time, and waits for the next arrival.
     """
-    clock = clock or SystemClock()
+    clock = clock or Clock()
     with collector_off():
         deadline = clock.now_ns() + int(plan.budget_s * 1e9)
-        unloaded = _unloaded(subject, clock)
+        unloaded = _unloaded(workload, clock)
         best = _server(plan, 0.0, unloaded)
         if best.p99_ms <= plan.latency_bound_ms:
-            best = _search(subject, plan, clock, unloaded, deadline) or best
+            best = _search(workload, plan, clock, unloaded, deadline) or best
     return best
 
 
 def serve(
-    subject: Subject,
+    workload: Workload,
     arrivals_s: npt.NDArray[np.float64],
     clock: Clock,
     bound_ms: float = float("inf"),
@@ -114,11 +113,11 @@ def serve(
     """Answers queries in the order of their arrival.
 
     Args:
-        subject: answers one query a call.
+        workload: answers one query per call.
         arrivals_s: when each query arrives, in seconds from the start, ascending.
-        clock: what time is, and waiting for the next arrival.
-        bound_ms: what may be exceeded by `MAX_LATE` of the queries; once too many have, the rest is
-            left out.
+        clock: tells the time, and waits for the next arrival.
+        bound_ms: latency that `MAX_LATE` of the queries may exceed; once too many have, the rest is
+            skipped.
 
     Returns:
         Milliseconds from arrival to answer.
@@ -130,8 +129,8 @@ def serve(
     for number, arrival_s in enumerate(arrivals_s):
         arrival = start + int(arrival_s * 1e9)
         clock.wait_until_ns(arrival)
-        subject.call(number)
-        subject.synchronize()
+        workload.call(number)
+        workload.synchronize()
         latencies.append((clock.now_ns() - arrival) / 1e6)
         num_late += latencies[-1] > bound_ms
         if num_late >= most_late:
@@ -139,21 +138,21 @@ def serve(
     return latencies
 
 
-def _unloaded(subject: Subject, clock: Clock) -> list[float]:
-    """Latencies of queries that arrive when the one before is done; the first is not counted."""
+def _unloaded(workload: Workload, clock: Clock) -> list[float]:
+    """Latencies of queries that arrive when the previous one is done; the first is not counted."""
     latencies: list[float] = []
     for number in range(NUM_UNLOADED + 1):
         start = clock.now_ns()
-        subject.call(number)
-        subject.synchronize()
+        workload.call(number)
+        workload.synchronize()
         latencies.append((clock.now_ns() - start) / 1e6)
     return latencies[1:]
 
 
 def _search(
-    subject: Subject, plan: ServerPlan, clock: Clock, unloaded: Sequence[float], deadline: int
+    workload: Workload, plan: ServerPlan, clock: Clock, unloaded: Sequence[float], deadline: int
 ) -> Server | None:
-    """Bisects the arrival rate; the best one that kept the bound, or None."""
+    """Bisects the arrival rate; returns the best one that met the bound, or None."""
     low, high = 0.0, 1e3 / float(np.median(unloaded))
     share_s = plan.budget_s / plan.num_tries
     most = max(LEAST_QUERIES, int(high * share_s))
@@ -164,7 +163,7 @@ def _search(
         arrivals_s = moments[: max(LEAST_QUERIES, int(rate * share_s))] / rate
         if clock.now_ns() + int(arrivals_s[-1] * 1e9) > deadline:
             break
-        tried = _server(plan, rate, serve(subject, arrivals_s, clock, plan.latency_bound_ms))
+        tried = _server(plan, rate, serve(workload, arrivals_s, clock, plan.latency_bound_ms))
         if tried.p99_ms <= plan.latency_bound_ms:
             best, low = tried, rate
         else:

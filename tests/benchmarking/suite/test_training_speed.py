@@ -2,10 +2,9 @@
 
 import pytest
 
-from stargan_deploy.benchmarking.measure.training_speed import (
+from stargan_deploy.benchmarking.suite.training_speed import (
     TrainingSpeedConfig,
     measure_training,
-    training_rows,
 )
 from stargan_deploy.config import merge
 from tests.tiny_families import TINY, TINY_RUN, write_data
@@ -20,12 +19,12 @@ def measured(recipe):
 
 
 def rows_of(recipe):
-    return training_rows(measured(recipe))
+    return measured(recipe).rows
 
 
-def test_stargan_is_measured_against_the_plain_loop():
+def test_stargan_is_measured_against_the_baseline():
     rows = rows_of(merge(TINY_STARGAN, {"train": {"steps": 100}}))
-    assert [row.name for row in rows] == ["plain loop", "fp32", "bf16"]
+    assert [row.name for row in rows] == ["baseline", "fp32", "bf16"]
     assert [row.precision for row in rows] == ["fp32", "fp32", "bf16"]
     assert rows[0].speedup == 1
     assert all(len(row.samples_ms) == 2 and row.steps_per_s > 0 for row in rows)
@@ -42,6 +41,6 @@ def test_other_families_are_measured_against_their_first_setting(family, tmp_pat
 
 def test_a_training_that_is_too_short_is_named():
     found = measured(merge(TINY_STARGAN, {"train": {"steps": 4}}))
-    assert [side.name for side in found.sides] == ["plain loop"]
-    assert [side.name for side in found.unusable] == ["training fp32", "training bf16"]
+    assert [row.name for row in found.rows] == ["baseline"]
+    assert [each.name for each in found.unusable] == ["training fp32", "training bf16"]
     assert found.unusable[0].reason.startswith("the training ends after 4 steps, and 5 are")

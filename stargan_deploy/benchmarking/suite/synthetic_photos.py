@@ -1,4 +1,4 @@
-"""Folders of drawn photos for measuring whole jobs: JPEG files with the weight of real ones."""
+"""Folders of synthetic photos to measure whole jobs on: JPEG files as large as real ones."""
 
 from pathlib import Path
 
@@ -10,16 +10,17 @@ from stargan_deploy.export.proof.images import synthetic_face
 PHOTO_QUALITY = 90
 GRAIN = 4.0
 """Standard deviation of a photo's noise in 8-bit levels, the same in all three colours. At this
-quality a drawn face then takes 0.32 bytes a pixel; photos of faces at quality 88 take 0.31."""
+quality a synthetic face then takes 0.32 bytes per pixel; photos of faces at quality 88 take 0.31.
+"""
 
 
-def draw_photos(folder: Path, num: int, sides: tuple[int, int]) -> list[Path]:
-    """Draws faces of many sizes with a photo's grain, and writes them as JPEG files.
+def write_synthetic_photos(folder: Path, num: int, sides: tuple[int, int]) -> list[Path]:
+    """Writes synthetic faces of many sizes with a photo's grain as JPEG files.
 
     Args:
-        folder: for the files; it is made.
+        folder: for the files; it is created.
         num: how many.
-        sides: least and greatest width and height in pixels.
+        sides: smallest and largest width and height in pixels.
     """
     folder.mkdir(parents=True)
     draws = np.random.default_rng(0)
