@@ -388,14 +388,14 @@ def test_shares(text, share):
     ["5", "1", "", "%", "-5%", "nan", "inf", "5 %", "0,05", "1e-2", "5%%", "\u0665%", "five"],
 )
 def test_shares_that_make_no_sense(text):
-    with pytest.raises(UsageError, match=r"--fail-over takes a share such as 5% or 0\.05, not"):
+    with pytest.raises(UsageError, match=r"--fail-over takes a share like 5% or 0\.05, not"):
         parse_share(text)
 
 
 def test_a_bad_share_is_one_line(bench_compare, results):
     result = bench_compare(results, results, "--fail-over", "5")
     assert result.code == 2
-    assert result.err == ("stargan-deploy: --fail-over takes a share such as 5% or 0.05, not '5'\n")
+    assert result.err == ("stargan-deploy: --fail-over takes a share like 5% or 0.05, not '5'\n")
 
 
 def test_a_file_that_is_missing_or_broken_is_one_line(bench_compare, results, tmp_path):

@@ -187,9 +187,9 @@ def batch_table(results: Results) -> Table:
         columns,
         num_names=4,
         group_columns=GROUPS,
-        note="speed-up over a plain loop in the same run; of prepared: share of what the same "
-        "calls of the engine reach on pixels in memory; of generator: of its calls alone, without "
-        "predicting the photos' own labels",
+        note="speed-up over the baseline in the same run; of prepared: share of the throughput "
+        "that the same calls of the model reach on pixels in memory; of generator: share of its "
+        "calls alone, without predicting the photos' own labels",
     )
 
 

@@ -139,7 +139,7 @@ def test_training_has_a_table_of_its_own(results):
 
 def test_the_batch_job_has_a_table_of_its_own(results):
     lines = [line.split() for line in shown(results).splitlines()]
-    assert ["plain", "loop", "eager", "FP32", "14.0", "1.00x", *[NOTHING] * 5] in lines
+    assert ["baseline", "eager", "FP32", "14.0", "1.00x", *[NOTHING] * 5] in lines
     figures = ["37.3", "2.66x", "97%", "88%", "50.3", "51.3", "0.25"]
     assert ["default", "openvino", "BF16", *figures] in lines
 
