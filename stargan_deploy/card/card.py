@@ -128,7 +128,7 @@ class Verdict:
     worst_image: str = ""
     """Place of the greatest difference: "batch 3 at 64x64, image 1"."""
     speedup: float | None = None
-    """Speed relative to eager FP32 on the largest batch; a rough figure from one call each."""
+    """In files of 0.1.0 only: a speed from one call, which is noise, so that nothing uses it."""
     machine: str = ""
     """Name of the processor or GPU that it was compared on."""
     versions: dict[str, str]

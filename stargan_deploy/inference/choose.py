@@ -1,13 +1,14 @@
 """Chooses what to run a model with: the one meaning of `auto`.
 
 An artefact runs with its own backend, if it was proven there. A checkpoint runs with the fastest
-backend that is proven equal to PyTorch on this machine, and is exported first where there are
-enough images for that to pay. Reasons are logged.
+backend that is proven equal to PyTorch on this machine, as a short measurement on the spot shows,
+and is exported first where there are enough images for that to pay. Reasons are logged.
 """
 
+import dataclasses
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -26,8 +27,15 @@ from stargan_deploy.backends.registry import (
 from stargan_deploy.card.card import Precision
 from stargan_deploy.devices import Device, choose_device
 from stargan_deploy.errors import BackendError, ExportError, UsageError, unknown_name
-from stargan_deploy.inference.fastest import choose_fastest
+from stargan_deploy.inference.fastest import in_one_line, proven_here
 from stargan_deploy.inference.find import ModelFile, exports_of, read_model
+from stargan_deploy.inference.speed import (
+    Candidate,
+    Conditions,
+    compare_speed,
+    payload_of,
+    usual_batch,
+)
 
 WORTH_EXPORTING = 256
 """Images from which on `auto` exports a checkpoint that has no artefact yet: an export of the
@@ -200,18 +208,54 @@ def _fastest(model: ModelFile, request: RuntimeRequest, num_images: int) -> Chos
     """The fastest proven way; makes an artefact first where that pays."""
     device = request.device or choose_device()
     device.check_usable()
-    present = _present(model, request)
-    choice, refusals = choose_fastest(model, present, device=device, size=request.size)
-    for refusal in refusals:
-        _log.info("auto: not %s: %s", refusal.path, refusal.reason)
+    good, refusals = proven_here(_present(model, request), device=device, size=request.size)
+    if refusals:
+        _log.info("auto: not %s", in_one_line(refusals))
+    choice, reason = _compared(model, good, request, device)
     build_s = None
-    if choice.backend == REFERENCE and num_images >= WORTH_EXPORTING and not request.dry_run:
+    if choice is model and num_images >= WORTH_EXPORTING and not request.dry_run:
         start_s = time.perf_counter()
-        made = _make_recommended(model, request, device)
-        choice, _ = choose_fastest(model, made, device=device, size=request.size)
+        made, _ = proven_here(
+            _make_recommended(model, request, device), device=device, size=request.size
+        )
         build_s = time.perf_counter() - start_s
-    _log.info("auto: %s (%s)", choice.backend, choice.reason)
-    return _chosen(choice.model, request, choice.backend, build_s=build_s)
+        known = {payload_of(artefact.card) for artefact in good}
+        new = [artefact for artefact in made if payload_of(artefact.card) not in known]
+        if new:
+            choice, reason = _compared(model, [*good, *new], request, device)
+    chosen = _chosen(choice, request, REFERENCE if choice is model else choice.backends[0])
+    _log.info("auto: %s (%s)", chosen.backend, reason)
+    return dataclasses.replace(chosen, build_s=build_s)
+
+
+def _compared(
+    model: ModelFile, artefacts: Sequence[ModelFile], request: RuntimeRequest, device: Device
+) -> tuple[ModelFile, str]:
+    """The fastest of a checkpoint in eager FP32 and its artefacts, and the reason."""
+    if not artefacts:
+        return model, "nothing faster is proven"
+    ways = {f"{REFERENCE} {payload_of(model.card)}": _chosen(model, request, REFERENCE)}
+    files = dict.fromkeys(ways, model)
+    for artefact in artefacts:
+        name = f"{artefact.backends[0]} {payload_of(artefact.card)}"
+        ways[name] = _chosen(artefact, request, artefact.backends[0])
+        files[name] = artefact
+    conditions = Conditions(
+        device=device,
+        batch=usual_batch(request.batch_size),
+        size=request.size or model.card.preprocessing.image_size,
+    )
+    candidates = [  # whose calls may be smaller, to keep the measurement short
+        Candidate(name=name, open=dataclasses.replace(way, batch_size=None).open)
+        for name, way in ways.items()
+    ]
+    speeds = compare_speed(candidates, conditions, keep=not request.dry_run)
+    eager, best = candidates[0].name, speeds.ranking()[0]
+    if best == eager or not speeds.is_faster(best, eager):
+        return model, f"nothing proven here is faster at batch {speeds.batch}"
+    conv = files[best].card.precision.get("conv", "float32")
+    faster = speeds.describe(best, eager)
+    return files[best], f"{conv}, {faster} as fast as eager" if faster else f"{conv}, the fastest"
 
 
 def _make_recommended(

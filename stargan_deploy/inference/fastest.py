@@ -1,11 +1,12 @@
-"""Chooses among a checkpoint's artefacts: the fastest that is proven here and good enough."""
+"""Which of a checkpoint's artefacts `auto` may take: proven here, and good enough."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
 
-from stargan_deploy.backends.registry import REFERENCE, runtime_spec
+from stargan_deploy.backends.registry import runtime_spec
 from stargan_deploy.card.card import ModelCard, Verdict
 from stargan_deploy.devices import Device
 from stargan_deploy.errors import UsageError
@@ -18,18 +19,8 @@ GATE_MEAN_DIFFERENCE = 0.5
 GATE_PSNR_DB = 45.0
 """Least PSNR of an automatic choice."""
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Choice:
-    """A way to run a checkpoint."""
-
-    model: ModelFile
-    """The checkpoint itself, or an artefact of it."""
-    backend: str
-    speedup: float
-    """Relative to eager FP32, as measured when it was proven here."""
-    reason: str
-    """Why it was chosen."""
+MAX_NAMED = 2
+"""Refused files that are named for each reason."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,48 +31,38 @@ class Refusal:
     reason: str
 
 
-def choose_fastest(
-    checkpoint: ModelFile,
-    artefacts: Iterable[ModelFile],
-    *,
-    device: Device,
-    size: int | None = None,
-) -> tuple[Choice, tuple[Refusal, ...]]:
-    """The fastest way to run a checkpoint on a device, and the artefacts that were refused.
+def proven_here(
+    artefacts: Iterable[ModelFile], *, device: Device, size: int | None = None
+) -> tuple[list[ModelFile], list[Refusal]]:
+    """The artefacts that are proven on a device and good enough, and those that were refused.
 
     Args:
-        checkpoint: what the artefacts were made from; eager FP32 is always among the choices.
         artefacts: files that exist.
         device: the processor or GPU to run on.
         size: side of the images in pixels; None takes that of training.
     """
-    best = Choice(
-        model=checkpoint, backend=REFERENCE, speedup=1.0, reason="nothing faster is proven"
-    )
-    refusals = []
+    good, refusals = list[ModelFile](), list[Refusal]()
     for artefact in artefacts:
-        found = _judge(artefact, device, size)
-        if isinstance(found, Refusal):
-            refusals.append(found)
-        elif found.speedup > best.speedup:
-            best = found
-    return best, tuple(refusals)
+        card, backend = artefact.card, artefact.backends[0]
+        verdicts = [v for v in card.verdicts if v.runtime == backend and _is_on(v, device)]
+        reason = _rejection_reason(card, verdicts, device, backend) or _size_reason(card, size)
+        if reason:
+            refusals.append(Refusal(path=artefact.path, reason=reason))
+        else:
+            good.append(artefact)
+    return good, refusals
 
 
-def _judge(artefact: ModelFile, device: Device, size: int | None) -> Choice | Refusal:
-    card, backend = artefact.card, artefact.backends[0]
-    verdicts = [v for v in card.verdicts if v.runtime == backend and _is_on(v, device)]
-    reason = _rejection_reason(card, verdicts, device, backend) or _size_reason(card, size)
-    if reason:
-        return Refusal(path=artefact.path, reason=reason)
-    speedup = next((v.speedup for v in verdicts if v.entry_point == card.main_entry_point), None)
-    conv = card.precision.get("conv", "float32")
-    return Choice(
-        model=artefact,
-        backend=backend,
-        speedup=speedup or 0.0,
-        reason=f"{conv}, {speedup or 0:.1f}x as fast as eager when it was proven here",
-    )
+def in_one_line(refusals: Sequence[Refusal]) -> str:
+    """Refused artefacts by their reason."""
+    by_reason = defaultdict[str, list[str]](list)
+    for refusal in refusals:
+        by_reason[refusal.reason].append(str(refusal.path))
+    parts = []
+    for reason, paths in by_reason.items():
+        more = f" and {len(paths) - MAX_NAMED} more" if len(paths) > MAX_NAMED else ""
+        parts.append(f"{', '.join(paths[:MAX_NAMED])}{more} ({reason})")
+    return "; ".join(parts)
 
 
 def _rejection_reason(

@@ -107,14 +107,13 @@ def _proof_lines(card: ModelCard) -> list[Line]:
 def _verdict_lines(verdict: Verdict) -> list[Line]:
     """Figures with their limits, and the cases that were compared."""
     machine = f", {verdict.machine}" if verdict.machine else ""
-    speed = f"{verdict.speedup:.1f}x as fast as eager; " if verdict.speedup is not None else ""
     return [
         (
             "proven" if verdict.passed else "FAILED",
             f"{verdict.entry_point} on {verdict.runtime} ({verdict.device}{machine})",
         ),
         *(("", _figure(name, value, verdict)) for name, value in verdict.measured.items()),
-        ("", f"{speed}{', '.join(verdict.cases)}"),
+        ("", ", ".join(verdict.cases)),
         *([("", f"worst: {verdict.worst_image}")] if verdict.worst_image else []),
     ]
 

@@ -1,4 +1,7 @@
+import itertools
+import json
 import shutil
+import time
 from dataclasses import replace
 
 import pytest
@@ -9,14 +12,44 @@ from stargan_deploy.card.card import Verdict
 from stargan_deploy.devices import CPU
 from stargan_deploy.export.export import export
 from stargan_deploy.export.plan import ExportOptions
+from stargan_deploy.export.proof.compare import describe
+from stargan_deploy.inference import speed
 from stargan_deploy.inference.choose import RuntimeRequest, resolve_runtime
-from stargan_deploy.inference.fastest import choose_fastest
+from stargan_deploy.inference.fastest import proven_here
 from stargan_deploy.inference.find import read_model
 from tests.tiny_families import lively_model
 
 
-def fastest(checkpoint, artefacts):
-    return choose_fastest(read_model(checkpoint), map(read_model, artefacts), device=CPU)
+def judged(artefacts, **options):
+    return proven_here(map(read_model, artefacts), device=CPU, **options)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "cache" / "stargan-deploy" / "speeds"
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Times of a call by backend, in seconds, instead of measured ones; counts the calls."""
+    seconds = {"eager": 0.01, "onnx": 0.005, "calls": 0}
+
+    def timed(runtime, batch, size):
+        seconds["calls"] += 1
+        found = seconds[runtime.backend]
+        return next(found) if hasattr(found, "__next__") else found
+
+    monkeypatch.setattr(speed, "_timed", timed)
+    return seconds
+
+
+@pytest.fixture
+def exports(artefact, tmp_path):
+    """The artefact with its classifier in ./exports."""
+    shutil.copytree(artefact.parent, tmp_path / "exports")
+    return tmp_path / "exports"
 
 
 @pytest.fixture
@@ -37,18 +70,84 @@ def variant(artefact, tmp_path):
     return make
 
 
-def test_the_fastest_by_its_proof_is_taken_and_the_reason_told(checkpoint, variant):
-    slow, fast = variant("slow", speedup=1.2), variant("fast", speedup=3.14)
-    choice, refusals = fastest(checkpoint, [slow, fast])
-    assert (choice.model.path, choice.backend, choice.speedup) == (fast, "onnx", 3.14)
-    assert "3.1x as fast as eager" in choice.reason
-    assert not refusals
+def chosen(checkpoint, caplog, **request):
+    caplog.clear()
+    with caplog.at_level("INFO", "stargan_deploy"):
+        return resolve_runtime(read_model(checkpoint), RuntimeRequest(device=CPU, **request))
 
 
-def test_eager_stays_where_nothing_is_faster(checkpoint, variant):
-    choice, _ = fastest(checkpoint, [variant("slow", speedup=0.4)])
-    assert (choice.model.path, choice.backend) == (checkpoint, "eager")
-    assert fastest(checkpoint, [])[0].backend == "eager"
+def test_the_fastest_as_measured_is_taken_with_a_spread(checkpoint, exports, clock, caplog):
+    assert chosen(checkpoint, caplog, batch_size=4).backend == "onnx"
+    assert (
+        "auto: onnx (float32, 2x (2 to 2 in 15 rounds of batch 4) as fast as eager)" in caplog.text
+    )
+
+
+def test_eager_stays_where_nothing_is_faster(checkpoint, exports, clock, caplog):
+    clock["onnx"] = 0.011
+    assert chosen(checkpoint, caplog).backend == "eager"
+    assert "auto: eager (nothing proven here is faster at batch 16)" in caplog.text
+
+
+def test_noise_is_no_reason_to_leave_eager(checkpoint, exports, clock, caplog):
+    clock["onnx"] = itertools.cycle([0.005, 0.02, 0.005, 0.009])
+    assert chosen(checkpoint, caplog).backend == "eager"
+
+
+def test_a_measurement_is_reused_under_the_same_conditions_only(
+    checkpoint, exports, clock, cache, caplog, monkeypatch
+):
+    chosen(checkpoint, caplog, batch_size=4)
+    calls = clock["calls"]
+    clock["onnx"] = 1.0
+    assert chosen(checkpoint, caplog, batch_size=4).backend == "onnx"
+    assert clock["calls"] == calls
+    assert chosen(checkpoint, caplog, batch_size=2).backend == "eager"
+    assert clock["calls"] > calls
+    (kept, _) = sorted(cache.iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    conditions = json.loads(kept.read_text())["conditions"]
+    assert (conditions["batch"], conditions["machine"]) == (4, CPU.name())
+    assert [name.split()[0] for name in conditions["candidates"]] == ["eager", "onnx"]
+    assert {"device", "threads", "size", "versions"} < conditions.keys()
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    assert chosen(checkpoint, caplog, batch_size=4).backend == "eager"
+    kept.write_text("{}")
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert chosen(checkpoint, caplog, batch_size=4).backend == "eager"
+
+
+def test_a_dry_run_keeps_no_measurement(checkpoint, exports, clock, cache, caplog):
+    assert chosen(checkpoint, caplog, dry_run=True).backend == "onnx"
+    assert not cache.exists()
+
+
+def test_a_slow_model_is_measured_with_fewer_rows(checkpoint, exports, clock, caplog):
+    clock |= {"eager": 0.3, "onnx": 0.2}
+    chosen(checkpoint, caplog)
+    assert "in 15 rounds of batch 1)" in caplog.text
+
+
+def test_the_real_measurement_is_short(checkpoint, exports, caplog):
+    start_s = time.perf_counter()
+    chosen(checkpoint, caplog)
+    assert time.perf_counter() - start_s < 4 * speed.BUDGET_S
+
+
+def test_refused_exports_take_one_line(checkpoint, exports, clock, caplog):
+    card = read_card_of(exports / "tiny.onnx")
+    for number in range(6):
+        shutil.copy(exports / "tiny.onnx", exports / f"old{number}.onnx")
+        verdicts = tuple(replace(v, machine="Another CPU") for v in card.verdicts)
+        unverified = "no GPU" if number == 0 else None
+        attach_card(
+            exports / f"old{number}.onnx", replace(card, verdicts=verdicts, unverified=unverified)
+        )
+    chosen(checkpoint, caplog)
+    (line,) = [r.message for r in caplog.records if r.message.startswith("auto: not ")]
+    assert line == (
+        "auto: not exports/old0.onnx (unverified: no GPU); exports/old1.onnx, exports/old2.onnx "
+        "and 3 more (proven on another machine (Another CPU, Another CPU))"
+    )
 
 
 @pytest.mark.parametrize(
@@ -66,10 +165,10 @@ def test_eager_stays_where_nothing_is_faster(checkpoint, variant):
         ({"measured": {"psnr_db": 50.0, "mean_difference": 0.6}}, "below the gate of 45 dB"),
     ],
 )
-def test_what_auto_must_not_choose_is_refused_with_the_reason(checkpoint, variant, changes, reason):
-    path = variant("bad", speedup=100.0, **changes)
-    choice, (refusal,) = fastest(checkpoint, [path])
-    assert choice.backend == "eager"
+def test_what_auto_must_not_choose_is_refused_with_the_reason(variant, changes, reason):
+    path = variant("bad", **changes)
+    good, (refusal,) = judged([path])
+    assert not good
     assert refusal.path == path
     assert reason in refusal.reason
 
@@ -79,8 +178,8 @@ def test_an_export_that_wants_masks_is_skipped(tmp_path):
     model = lively_model("pix2pix", tmp_path)
     options = ExportOptions(stochastic=True, max_batch=4)
     export(model, out=tmp_path / "stochastic.onnx", options=options)
-    choice, (refusal,) = fastest(model, [tmp_path / "stochastic.onnx"])
-    assert choice.model.path == model
+    good, (refusal,) = judged([tmp_path / "stochastic.onnx"])
+    assert not good
     assert "`stochastic`" in refusal.reason
 
 
@@ -89,14 +188,8 @@ def test_an_export_that_does_not_take_the_size_is_refused(checkpoint, tmp_path):
     options = ExportOptions(max_size=32)
     path = export(checkpoint, out=tmp_path / "small.onnx", options=options).files[0]
     for size, is_refused in ((None, False), (32, False), (64, True)):
-        _, refusals = choose_fastest(
-            read_model(checkpoint), [read_model(path)], device=CPU, size=size
-        )
+        _, refusals = judged([path], size=size)
         assert bool([r for r in refusals if "64x64" in r.reason]) == is_refused
-
-
-def test_a_verdict_without_a_speed_is_no_reason_to_leave_eager(checkpoint, variant):
-    assert fastest(checkpoint, [variant("old", speedup=None)])[0].backend == ("eager")
 
 
 def test_broken_files_are_skipped(checkpoint, tmp_path, monkeypatch, caplog):
@@ -111,9 +204,10 @@ def test_broken_files_are_skipped(checkpoint, tmp_path, monkeypatch, caplog):
     assert "broken.onnx" in caplog.text
 
 
-def test_an_exports_own_verdicts_are_good_enough(checkpoint, artefact):
+def test_an_exports_own_verdicts_are_good_enough_and_hold_no_noise(artefact):
     verdict: Verdict = read_card_of(artefact).verdicts[0]
     assert verdict.machine
-    assert verdict.speedup
-    _, refusals = fastest(checkpoint, [artefact])
+    assert verdict.speedup is None
+    assert "fast" not in describe(verdict)
+    _, refusals = judged([artefact])
     assert not refusals

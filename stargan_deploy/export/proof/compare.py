@@ -6,7 +6,6 @@ image input has images of its own, so that swapped inputs show.
 """
 
 import dataclasses
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -152,8 +151,6 @@ def check_passed(comparisons: Iterable[Comparison]) -> None:
 def describe(verdict: Verdict) -> str:
     """A verdict's figures in a line, and the place of the greatest difference."""
     figures = [_WORDING[name].format(value) for name, value in verdict.measured.items()]
-    if verdict.speedup is not None:
-        figures.append(f"{verdict.speedup:.1f}x as fast as eager")
     return f"{', '.join(figures)}; worst: {verdict.worst_image}"
 
 
@@ -175,24 +172,10 @@ def _compare_entry_point(
         measured=measured,
         cases=tuple(case.name for case in cases),
         worst_image=_place(worst.case, worst.difference.worst_row, point),
-        speedup=_speedup(name, cases[-1], reference, candidate),
         machine=candidate.device.name(),
         versions=library_versions("numpy", *package_names()),
     )
     return Comparison(verdict=verdict, worst=worst.worst)
-
-
-def _speedup(entry_point: str, case: Case, reference: Runtime, candidate: Runtime) -> float:
-    """Host to host, one call each on a batch that both have run before: a rough figure."""
-    slow, fast = (_seconds(runtime, entry_point, case) for runtime in (reference, candidate))
-    return float(f"{slow / fast:.3g}")
-
-
-def _seconds(runtime: Runtime, entry_point: str, case: Case) -> float:
-    inputs = case.inputs(runtime.card.entry_point(entry_point))
-    start = time.perf_counter()
-    runtime.run(inputs, entry_point=entry_point)
-    return time.perf_counter() - start
 
 
 def _try(

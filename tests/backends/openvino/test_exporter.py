@@ -378,7 +378,6 @@ from stargan_deploy.export.export import export
 from stargan_deploy.export.plan import ExportOptions
 from stargan_deploy.backends.registry import open_runtime
 
-DRAWN = CalibrationFaces(ranges=synthetic_face, held_out=synthetic_face, facts={})
 
 checkpoint, folder = map(Path, sys.argv[1:])
 signal.signal(signal.SIGUSR1, lambda *_: print("heard"))

@@ -1,0 +1,227 @@
+"""Compares ways to run a model by a short interleaved measurement, kept with its conditions.
+
+All candidates are open at once and take turns, so that whatever disturbs the machine disturbs all
+of them alike. The result is kept in the user's cache under everything that it depends on: device,
+versions, files, batch, size and threads.
+"""
+
+import dataclasses
+import hashlib
+import json
+import logging
+import os
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stargan_deploy.backends.base import Runtime
+from stargan_deploy.backends.registry import package_names
+from stargan_deploy.card.card import ModelCard, library_versions
+from stargan_deploy.card.pixels import Pixels
+from stargan_deploy.card.tensors import ROWS_PER_CALL
+from stargan_deploy.devices import Device
+from stargan_deploy.errors import OutputError, StarganDeployError
+from stargan_deploy.files.atomic import write_text
+from stargan_deploy.files.cache import cache_folder
+
+BUDGET_S = 2.0
+"""Time that all timed calls together may take, in seconds."""
+
+MIN_ROUNDS = 3
+"""Rounds below which no spread is stated."""
+
+MAX_ROUNDS = 15
+
+Seconds = Mapping[str, tuple[float, ...]]
+"""Time of each round by candidate."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """One way to run a model."""
+
+    name: str
+    """Backend and payload hash, which no other candidate has."""
+    open: Callable[[], Runtime]
+    """Makes its runtime."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """Everything that the result depends on, besides the candidates."""
+
+    device: Device
+    batch: int
+    """Rows per call in use."""
+    size: int
+    """Side of the images in pixels."""
+
+    def to_json(self, candidates: Sequence[Candidate]) -> dict[str, Any]:
+        """The conditions as they are kept."""
+        return {
+            "device": str(self.device),
+            "machine": self.device.name(),
+            "threads": _num_threads(),
+            "batch": self.batch,
+            "size": self.size,
+            "candidates": [candidate.name for candidate in candidates],
+            "versions": library_versions("numpy", *package_names()),
+        }
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Speeds:
+    """Result of a measurement."""
+
+    batch: int
+    """Rows of a call that were measured: those in use, or fewer where these take too long."""
+    seconds: Seconds
+
+    def ranking(self) -> list[str]:
+        """Candidates by their median, the fastest first."""
+        return sorted(self.seconds, key=lambda name: statistics.median(self.seconds[name]))
+
+    def is_faster(self, name: str, other: str) -> bool:
+        """Whether a candidate won against another in more than three rounds of four."""
+        rounds = list(zip(self.seconds[name], self.seconds[other], strict=True))
+        return sum(own < its for own, its in rounds) > 0.75 * len(rounds)
+
+    def describe(self, name: str, other: str) -> str:
+        """How much faster a candidate is than another, with its spread; empty where unknown."""
+        pairs = zip(self.seconds[name], self.seconds[other], strict=True)
+        ratios = sorted(its / own for own, its in pairs)
+        if len(ratios) < MIN_ROUNDS:
+            return ""
+        return (
+            f"{statistics.median(ratios):.2g}x ({ratios[0]:.2g} to {ratios[-1]:.2g} in "
+            f"{len(ratios)} rounds of batch {self.batch})"
+        )
+
+
+def compare_speed(
+    candidates: Sequence[Candidate], conditions: Conditions, *, keep: bool = True
+) -> Speeds:
+    """Measure candidates, or take what was measured under the same conditions.
+
+    Args:
+        candidates: at least one; those that fail are left out of the result.
+        conditions: what they run.
+        keep: whether to write the result to the cache.
+
+    Raises:
+        StarganDeployError: the first candidate does not run.
+    """
+    kept = conditions.to_json(candidates)
+    path = _path(kept)
+    found = _read(path, kept)
+    if found is not None:
+        return found
+    _log.info("auto: comparing %d ways to run the model, once ...", len(candidates))
+    speeds = _measure(candidates, conditions)
+    if keep:
+        result = {"batch": speeds.batch, "seconds": speeds.seconds}
+        with suppress(OutputError):  # then it is measured again
+            write_text(path, json.dumps({"conditions": kept, **result}, indent=1) + "\n")
+    return speeds
+
+
+def _measure(candidates: Sequence[Candidate], conditions: Conditions) -> Speeds:
+    with ExitStack() as stack:
+        runtimes = dict[str, Runtime]()
+        single = dict[str, float]()
+        for candidate in candidates:
+            try:
+                runtime = stack.enter_context(candidate.open())
+                _timed(runtime, 1, conditions.size)
+                single[candidate.name] = _timed(runtime, 1, conditions.size)
+            except StarganDeployError as error:
+                if candidate is candidates[0]:
+                    raise
+                _log.warning("auto: not %s, which does not run: %s", candidate.name, error)
+            else:
+                runtimes[candidate.name] = runtime
+        batch = _affordable(conditions.batch, sum(single.values()))
+        return Speeds(batch=batch, seconds=_rounds(runtimes, batch, conditions.size))
+
+
+def _affordable(batch: int, round_s_per_row: float) -> int:
+    """The batch, or the largest smaller one of which `MIN_ROUNDS` and a first call fit in."""
+    return max(1, min(batch, int(BUDGET_S / (MIN_ROUNDS + 1) / max(round_s_per_row, 1e-9))))
+
+
+def _rounds(runtimes: Mapping[str, Runtime], batch: int, size: int) -> Seconds:
+    """Time of a call by candidate and round; the order turns with every round."""
+    end_s = time.perf_counter() + BUDGET_S
+    for runtime in runtimes.values():
+        _timed(runtime, batch, size)
+    seconds: dict[str, list[float]] = {name: [] for name in runtimes}
+    names = list(runtimes)
+    for number in range(MAX_ROUNDS):
+        for name in names[number % len(names) :] + names[: number % len(names)]:
+            seconds[name].append(_timed(runtimes[name], batch, size))
+        if time.perf_counter() >= end_s:
+            break
+    return {name: tuple(found) for name, found in seconds.items()}
+
+
+def _timed(runtime: Runtime, batch: int, size: int) -> float:
+    """Seconds of a call, host to host."""
+    from stargan_deploy.export.proof.cases import make_case
+
+    name = runtime.card.main_entry_point
+    point = runtime.card.entry_point(name)
+    height, width = next(iter(point.sizes))
+    shape = (batch, height.nearest(size), width.nearest(size))
+    inputs = make_case(runtime.card.labels, shape, 0, _noise).inputs(point)
+    start_s = time.perf_counter()
+    runtime.run(inputs, entry_point=name)
+    return time.perf_counter() - start_s
+
+
+def _noise(number: int, height: int, width: int) -> Pixels:
+    return np.random.default_rng(number).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def payload_of(card: ModelCard) -> str:
+    """The hash of what a model's main entry point runs."""
+    return card.entry_point(card.main_entry_point).payload_sha256
+
+
+def usual_batch(batch_size: int | None) -> int:
+    """Rows per call in use."""
+    return batch_size or ROWS_PER_CALL
+
+
+def _num_threads() -> str:
+    """Processors of this process, and what the environment says about threads."""
+    processors = os.process_cpu_count() if hasattr(os, "process_cpu_count") else os.cpu_count()
+    if hasattr(os, "sched_getaffinity"):
+        processors = len(os.sched_getaffinity(0))
+    limits = [f"{k}={v}" for k, v in sorted(os.environ.items()) if k.endswith("_NUM_THREADS")]
+    return " ".join((str(processors), *limits))
+
+
+def _path(conditions: Mapping[str, Any]) -> Path:
+    digest = hashlib.sha256(json.dumps(conditions, sort_keys=True).encode()).hexdigest()
+    return cache_folder() / "speeds" / f"{digest[:24]}.json"
+
+
+def _read(path: Path, conditions: Mapping[str, Any]) -> Speeds | None:
+    """What was measured under the same conditions; None where nothing was, or it is damaged."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if found["conditions"] != conditions:
+            return None
+        seconds = {str(n): tuple(map(float, s)) for n, s in found["seconds"].items()}
+        if len({len(rounds) for rounds in seconds.values()}) != 1 or not all(seconds.values()):
+            return None
+        return Speeds(batch=int(found["batch"]), seconds=seconds)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
