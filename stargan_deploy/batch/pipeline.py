@@ -20,7 +20,7 @@ from PIL import Image
 from stargan_deploy.batch.disk import is_disk_full
 from stargan_deploy.batch.manifest.lines import Result
 from stargan_deploy.batch.outcome import Outcome, WrittenImage
-from stargan_deploy.batch.photos.photo_remarks import Trait, photo_traits
+from stargan_deploy.batch.photos.photo_remarks import OF_ANY_FRAMING, Trait, photo_traits
 from stargan_deploy.batch.plan import BatchJob, Photo
 from stargan_deploy.card.labels import FloatArray
 from stargan_deploy.card.pixels import NOT_FINITE, NOT_FINITE_HINT
@@ -207,7 +207,7 @@ class Pipeline:
         translator = self._translator
         traits = photo_traits(image, translator.card, translator.image_size)
         is_cropped = self._job.options.faces is None and self._job.options.fit == "crop"
-        return tuple(trait for trait in traits if is_cropped or trait == "real")
+        return tuple(trait for trait in traits if is_cropped or trait in OF_ANY_FRAMING)
 
     def _given_labels(self, photo: Photo) -> FloatArray | None:
         table = self._job.source

@@ -18,6 +18,7 @@ from stargan_deploy.batch.shard import WHOLE, Shard, parse_shard
 from stargan_deploy.card.card import ModelCard
 from stargan_deploy.card.labels import LabelSpace
 from stargan_deploy.errors import UsageError, unknown_name
+from stargan_deploy.files.colours import ValueRange, check_range
 from stargan_deploy.files.metadata import KEEPABLE
 from stargan_deploy.inference.framing import Fit
 from stargan_deploy.inference.source_labels import LabelTable, needed_names, read_label_table
@@ -46,6 +47,9 @@ class ImageOptions:
     strengths: tuple[float, ...] = field(default=(1.0,), metadata=NOT_RECORDED)
     """How far to go from the photo's own labels (0) to the target's (1), and beyond, up to 1.5;
     several give a strip. Recorded with the targets."""
+    range: ValueRange | None = None
+    """Values of deep photos (16 bits, floats) that become black and white; None takes those of
+    training, else the full range of their type."""
     keep: frozenset[str] = frozenset()
     """Which of "exif" and "icc" images keep from their photos."""
 
@@ -54,6 +58,10 @@ class ImageOptions:
         if bad or not self.strengths:
             shown = f"{bad[0]:g}" if bad else "nothing"
             raise UsageError(f"`strengths` must be from 0 to {MAX_STRENGTH}, not {shown}")
+        try:
+            check_range(self.range)
+        except ValueError as error:
+            raise UsageError(str(error).replace("range", "`range`", 1)) from error
         for word in sorted(self.keep.difference(KEEPABLE)):
             raise UsageError(f"`keep`: {unknown_name('metadata', word, KEEPABLE)}")
         if self.faces and self.fit != "crop":

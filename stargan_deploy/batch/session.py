@@ -54,7 +54,9 @@ def open_session(
             job,
             translator,
             make_framing(job, runtime.card),
-            source=PhotoFiles(job.options.keep),
+            source=PhotoFiles(
+                job.options.keep, job.options.range or runtime.card.preprocessing.value_range
+            ),
             sink=ImageFiles(write),
         )
         settings = settings_of(job, translator, chosen.precision)

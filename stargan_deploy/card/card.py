@@ -109,6 +109,15 @@ class Preprocessing:
     resize_filter: Literal["bilinear"] = "bilinear"
     pixel_range: tuple[float, float] = (-1.0, 1.0)
     """The range that the network itself sees."""
+    value_range: tuple[float, float] | None = None
+    """Values of deep images (16 bits, floats) that become black and white; None for the full range
+    of their type."""
+    condition: Literal["left", "right"] | None = None
+    """Half of a pair side by side that is the input; None for images that are no pairs."""
+
+
+ADDED_LATER = ("value_range", "condition")
+"""Fields of `Preprocessing` that the first cards did not have."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -189,7 +198,11 @@ class ModelCard:
 
     def to_json(self) -> str:
         """The card as JSON with sorted keys, so that equal cards are equal texts."""
-        return json.dumps(to_mapping(self), sort_keys=True, ensure_ascii=False)
+        card = to_mapping(self)
+        for name in ADDED_LATER:
+            if card["preprocessing"][name] is None:  # so that 0.1.0 reads cards without them
+                del card["preprocessing"][name]
+        return json.dumps(card, sort_keys=True, ensure_ascii=False)
 
 
 def parse_card(text: str, *, where: str) -> ModelCard:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from stargan_deploy.card.labels import Groups
 from stargan_deploy.data.registry import LAYOUTS, WITHOUT_FOLDER
 from stargan_deploy.errors import unknown_name
+from stargan_deploy.files.colours import ValueRange, check_range
 
 AUTO = "auto"
 Scheme = Literal["official", "partition", "none"]
@@ -67,6 +68,9 @@ class DataConfig:
     crop_size: int = 178
     """Side of the centre crop in pixels before the resize; 0, or more than an image has, takes
     the largest square that fits."""
+    range: ValueRange | None = None
+    """Values of deep images (16 bits, floats) that become black and white, for example [0, 4095];
+    absent takes the full range of their type, of floats 0 to 1."""
     flip: bool = True
     """Whether half of the training images are mirrored."""
     jitter: int = 0
@@ -94,6 +98,7 @@ class DataConfig:
         for name in ("crop_size", "jitter", "num_workers", "cache_mib"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} cannot be negative: {getattr(self, name)}")
+        check_range(self.range)
         if self.sets:
             self._check_sets()
 

@@ -38,6 +38,7 @@ def open_source(config: DataConfig, split: Split) -> ImageSource:
     layout = _layout_of(config, root)
     layout.check_attributes(config)
     source = layout.open(config, root, split)
+    source.take_range(config.range)
     if split == "train" and found_at(root) == "folder" and layout.name not in WITHOUT_FOLDER:
         source.notes += tuple(filter(None, (find_images(root).note,)))
     return source

@@ -13,6 +13,7 @@ from PIL import Image
 
 from stargan_deploy.card.labels import NO_LABELS, LabelSpace
 from stargan_deploy.errors import DataError
+from stargan_deploy.files.colours import ValueRange
 from stargan_deploy.files.images import to_rgb
 
 Labels = npt.NDArray[np.float32]
@@ -36,6 +37,8 @@ class ImageSource(ABC):
     """Names of an item's panels from left to right; one is called "image"."""
     notes: tuple[str, ...] = ()
     """Lines for the user about files that were left out."""
+    value_range: ValueRange | None = None
+    """Values of deep images that become black and white."""
     folder: Path | None = None
     """Folder of the files, if the images are files."""
 
@@ -59,6 +62,10 @@ class ImageSource(ABC):
         """Path of an item's file; its name where it has none of its own."""
         return self.name(index)
 
+    def take_range(self, value_range: ValueRange | None) -> None:
+        """Brings deep images to 8 bits by a range of values from here on."""
+        self.value_range = value_range
+
     @property
     def domains(self) -> Mapping[str, "ImageSource"]:
         """Sources whose images come in orders of their own, by the names of their images."""
@@ -76,6 +83,11 @@ class ChainedSources(ImageSource):
     def __init__(self, sources: Sequence[ImageSource]) -> None:
         self.sources = list(sources)
         self._starts = [0, *accumulate(map(len, sources))]
+
+    def take_range(self, value_range: ValueRange | None) -> None:
+        """Brings the deep images of all sources to 8 bits by one range of values."""
+        for source in self.sources:
+            source.take_range(value_range)
 
     def __len__(self) -> int:
         return self._starts[-1]
@@ -142,4 +154,5 @@ class SequenceSource(ImageSource):
         """One image in RGB."""
         item = self._items[index]
         image = item[0] if isinstance(item, tuple) else item
-        return to_rgb(image.copy() if isinstance(image, Image.Image) else Image.fromarray(image))
+        own = image.copy() if isinstance(image, Image.Image) else Image.fromarray(image)
+        return to_rgb(own, self.value_range)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -19,6 +19,17 @@ from PIL.PngImagePlugin import PngInfo
 from stargan_deploy.card import pixels
 from stargan_deploy.errors import ImageError
 from stargan_deploy.files.atomic import write_bytes
+from stargan_deploy.files.colours import (
+    NARROW,
+    ValueRange,
+    full_range,
+    is_deep_colour,
+    is_deep_grey,
+    is_narrow,
+    over_white,
+    to_8_bit,
+    to_srgb,
+)
 from stargan_deploy.files.formats import explain_unread
 
 Pixels = pixels.Pixels
@@ -38,17 +49,21 @@ MAX_CROP_RATIO = 2
 """A photo whose shorter side exceeds so many crop sizes is unlike the training's."""
 
 
-def load_image(path: Path) -> Image.Image:
-    """Decodes a file to an upright RGB image.
+def load_image(path: Path, value_range: ValueRange | None = None) -> Image.Image:
+    """Decodes a file to an upright RGB image in sRGB.
 
     EXIF orientation is applied, transparency laid over white, 16-bit and float grey scaled to
-    8 bits, CMYK and palettes converted, and the first frame of an animation taken.
+    8 bits, colour profiles, CMYK and palettes converted, and the first frame of an animation taken.
+
+    Args:
+        path: of the file.
+        value_range: as `to_rgb` takes it.
 
     Raises:
         ImageError: there is no such file, or it is not an image, truncated, or unreasonably large.
     """
     with image_errors(path), Image.open(path) as image:
-        return to_rgb(image)
+        return to_rgb(image, value_range)
 
 
 @contextmanager
@@ -64,8 +79,10 @@ def image_errors(path: Path) -> Iterator[None]:
     try:
         with _quiet_decoders:
             yield
-    except ImageError:
-        raise
+    except ImageError as error:
+        if str(path) in error.message:
+            raise
+        raise ImageError(f"{path}: {error.message}", hint=error.hint) from error
     except FileNotFoundError as error:
         raise ImageError(f"no such image: {path}") from error
     except UnidentifiedImageError as error:
@@ -76,17 +93,30 @@ def image_errors(path: Path) -> Iterator[None]:
         raise ImageError(f"{path} is broken: {str(error) or type(error).__name__}") from error
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """An upright RGB copy of any image."""
+def to_rgb(
+    image: Image.Image, value_range: ValueRange | None = None, *, keep_profile: bool = False
+) -> Image.Image:
+    """An upright copy of any image in sRGB, by its own colour profile.
+
+    Args:
+        image: of any mode.
+        value_range: values of a deep image that become black and white; None takes the full range
+            of its type.
+        keep_profile: whether the colours stay as they are, because the profile is kept with them.
+
+    Raises:
+        ImageError: values of a deep image beyond the range of its type, or not finite.
+    """
+    is_deep = is_deep_colour(image)
     image.load()
     upright = ImageOps.exif_transpose(image)
-    if upright.mode.startswith("I;16") or upright.mode in ("I", "F"):
-        upright = _grey_to_8_bit(upright)
-    if upright.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in upright.info:
-        layer = upright.convert("RGBA")
-        white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
-        upright = Image.alpha_composite(white, layer)
-    return upright.convert("RGB")
+    if is_deep_grey(upright):
+        is_deep, upright = True, to_8_bit(upright, full_range(image), value_range)
+    if keep_profile:
+        upright.info.pop("icc_profile", None)
+    rgb = over_white(to_srgb(upright))
+    rgb.info = {NARROW: True} if is_deep and is_narrow(rgb) else {}
+    return rgb
 
 
 def to_pixels(image: Image.Image) -> Pixels:
@@ -161,6 +191,20 @@ def prepare_photo(photo: Image.Image, *, crop_size: int | None, size: int) -> Im
     return centre_crop_resize(photo, crop_size=fitting_crop(photo, crop_size), size=size)
 
 
+def is_pair(photo: Image.Image) -> bool:
+    """Whether a photo is as wide as two squares side by side, but for a pixel."""
+    return abs(photo.width - 2 * photo.height) <= 1 < photo.width
+
+
+def half_of_pair(photo: Image.Image, side: Literal["left", "right"] | None) -> Image.Image:
+    """The half of a pair that a model takes; photos of other shapes, or without a side, whole."""
+    if side is None or not is_pair(photo):
+        return photo
+    half = photo.width // 2
+    left = 0 if side == "left" else photo.width - half
+    return photo.crop((left, 0, left + half, photo.height))
+
+
 def centre_crop_resize(image: Image.Image, *, crop_size: int | None, size: int) -> Image.Image:
     """Centre square, then an antialiased bilinear resize, as the official code does.
 
@@ -215,15 +259,3 @@ class _QuietDecoders:
 
 
 _quiet_decoders = _QuietDecoders()
-
-
-def _grey_to_8_bit(image: Image.Image) -> Image.Image:
-    """16-bit grey divided by 257; 32-bit by its content: [0, 1], [0, 255] or [0, 65535]."""
-    with np.errstate(invalid="ignore"):
-        values = np.nan_to_num(np.asarray(image).astype(np.float64))
-    top = values.max(initial=0.0)
-    if image.mode.startswith("I;16") or top > 255:
-        values = values / 257.0
-    elif image.mode == "F" and top <= 1:
-        values = values * 255.0
-    return Image.fromarray(np.rint(values.clip(0, 255)).astype(np.uint8))

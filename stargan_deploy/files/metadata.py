@@ -1,10 +1,9 @@
 """Metadata of photos: EXIF, colour profiles, and the mark of an AI's edit."""
 
-import io
 from collections.abc import Set
 from dataclasses import dataclass
 
-from PIL import ExifTags, Image, ImageCms
+from PIL import ExifTags, Image
 
 from stargan_deploy.version import __version__
 
@@ -74,25 +73,6 @@ def read_metadata(image: Image.Image, keep: Set[str]) -> Metadata:
     exif = _exif(image) if "exif" in keep else None
     profile = image.info.get("icc_profile") if "icc" in keep and image.mode == "RGB" else None
     return Metadata(exif=exif, icc_profile=profile or None)
-
-
-def to_srgb(rgb: Image.Image, image: Image.Image) -> Image.Image:
-    """An RGB image in sRGB, by the colour profile of the image it came from.
-
-    Args:
-        rgb: upright and RGB.
-        image: the one it was made from; its profile counts only where it was RGB too.
-    """
-    profile = image.info.get("icc_profile")
-    if not profile or image.mode != "RGB":
-        return rgb
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if "sRGB" in ImageCms.getProfileDescription(source):
-            return rgb
-        return ImageCms.profileToProfile(rgb, source, ImageCms.createProfile("sRGB")) or rgb
-    except (ImageCms.PyCMSError, OSError, ValueError):
-        return rgb  # a damaged profile: the pixels are as good as those of a file without one
 
 
 def _exif(image: Image.Image) -> bytes | None:

@@ -69,5 +69,6 @@ def make_framing(
     crop_size = card.preprocessing.crop_size
     side = size or card.preprocessing.image_size
     if faces is None:
-        return WholePhoto(fit=fit, crop_size=crop_size, size=side)
+        condition = card.preprocessing.condition
+        return WholePhoto(fit=fit, crop_size=crop_size, size=side, condition=condition)
     return FacesInPhoto(detector=FaceDetector.open(), which=faces, crop_size=crop_size, size=side)

@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 import numpy as np
 from PIL import Image
 
-from stargan_deploy.files.images import Pixels, prepare_photo
+from stargan_deploy.files.images import Pixels, half_of_pair, prepare_photo
 
 Fit = Literal["crop", "pad", "stretch"]
 
@@ -52,10 +52,13 @@ class WholePhoto:
     """Side of the centre crop in training, in pixels; None for the largest square."""
     size: int
     """Side S in pixels."""
+    condition: Literal["left", "right"] | None = None
+    """Half of a pair that the model takes; None for images that are no pairs."""
     num_ahead: int = 64
 
     def frame(self, photo: Image.Image) -> Framed:
         """Cuts an RGB photo of any size into one tile."""
+        photo = half_of_pair(photo, self.condition)
         if self.fit == "pad":
             return _padded(photo, self.size)
         if self.fit == "stretch":

@@ -226,7 +226,8 @@ class Model:
             raise UsageError("this model has no labels", hint="leave out `strength` and `sources`")
         side = size or self.card.preprocessing.image_size
         framing = make_framing(self.card, size=side, faces=faces)
-        framed = [framing.frame(as_photo(image)) for image in images]
+        values = self.card.preprocessing.value_range
+        framed = [framing.frame(as_photo(image, values)) for image in images]
         counts = [len(each.tiles) for each in framed]
         empty = np.empty((0, side, side, 3), np.uint8)
         tiles_FHWC = np.concatenate([empty, *(each.tiles for each in framed)])

@@ -26,7 +26,8 @@ from stargan_deploy.card.pixels import (
 )
 from stargan_deploy.card.tensors import ROWS_PER_CALL
 from stargan_deploy.errors import CardError, ModelError, UsageError, unknown_name
-from stargan_deploy.files.images import Pixels, prepare_photo, to_rgb
+from stargan_deploy.files.colours import ValueRange
+from stargan_deploy.files.images import Pixels, half_of_pair, prepare_photo, to_rgb
 from stargan_deploy.inference.targets import depends_on_source
 
 Flags = npt.NDArray[np.bool_]
@@ -107,9 +108,9 @@ class Translator:
         Raises:
             UsageError: neither a PIL image nor an array that is uint8 RGB (H, W, 3).
         """
-        photo = as_photo(image)
-        crop_size = self.card.preprocessing.crop_size
-        return np.asarray(prepare_photo(photo, crop_size=crop_size, size=self.image_size))
+        how = self.card.preprocessing
+        photo = half_of_pair(as_photo(image, how.value_range), how.condition)
+        return np.asarray(prepare_photo(photo, crop_size=how.crop_size, size=self.image_size))
 
     def translate(
         self,
@@ -294,13 +295,20 @@ class Translator:
         ]
 
 
-def as_photo(image: Image.Image | Pixels) -> Image.Image:
+def as_photo(image: Image.Image | Pixels, value_range: ValueRange | None = None) -> Image.Image:
     """An image or array as an RGB image.
+
+    Args:
+        image: a PIL image of any mode, or an RGB array.
+        value_range: as `to_rgb` takes it.
 
     Raises:
         UsageError: neither a PIL image nor an array that is uint8 RGB (H, W, 3).
+        ImageError: values of a deep image beyond the range of its type.
     """
-    return to_rgb(image) if isinstance(image, Image.Image) else _from_array(image)
+    if isinstance(image, Image.Image):
+        return to_rgb(image, value_range)
+    return _from_array(image)
 
 
 def is_direct(point: EntryPoint) -> bool:

@@ -62,6 +62,10 @@ def _image_lines(card: ModelCard) -> list[Line]:
     least, greatest = how.pixel_range
     size = f"{how.image_size}x{how.image_size}"
     words = f"{crop}{how.resize_filter} resize to {size}, network sees {least:g} to {greatest:g}"
+    if how.value_range:
+        words += f"; deep ones from {how.value_range[0]:g} to {how.value_range[1]:g}"
+    if how.condition:
+        words += f"; of pairs side by side the {how.condition} half"
     return [("images", words)]
 
 

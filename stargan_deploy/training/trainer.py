@@ -272,7 +272,10 @@ class Trainer:
             step=self.step,
             labels=self.objective.labels,
             preprocessing=Preprocessing(
-                image_size=self._image_size(), crop_size=recipe.data.crop_size or None
+                image_size=self._image_size(),
+                crop_size=recipe.data.crop_size or None,
+                value_range=recipe.data.range,
+                condition=recipe.data.condition if "condition" in self.source.panels else None,
             ),
             entry_points={},
             parents=self._parents,

@@ -83,6 +83,8 @@ def test_every_option_of_images_is_in_the_settings(make_translator, field):
     before = settings_with(make_translator(image_size=32))
     if field.name == "strengths":
         options = ImageOptions(strengths=(0.5,))
+    elif field.name == "range":
+        options = ImageOptions(range=(0.0, 4095.0))
     elif field.name == "faces":
         options = ImageOptions(faces="all")
     else:

@@ -1,10 +1,19 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stargan_deploy.card.card import EntryPoint, ModelCard, Preprocessing, new_entry_point
+from stargan_deploy.backends.fake.runtime import fake_card
+from stargan_deploy.card.card import (
+    EntryPoint,
+    ModelCard,
+    Preprocessing,
+    new_entry_point,
+    parse_card,
+)
 from stargan_deploy.card.labels import NO_LABELS
 from stargan_deploy.card.pixels import (
     from_spec,
@@ -148,3 +157,12 @@ def test_all_images_of_an_entry_point_are_seen():
     assert [spec.name for spec in point.further_inputs] == ["reference", "style"]
     assert point.inputs_of("image") == tuple(two)
     assert not point.is_stochastic
+
+
+def test_cards_name_later_fields_only_where_they_say_something():
+    how = Preprocessing(image_size=8)
+    card = fake_card(image_size=8)
+    assert "condition" not in card.to_json()
+    assert parse_card(card.to_json(), where="here") == card
+    own = replace(card, preprocessing=replace(how, condition="left", value_range=(0.0, 9.0)))
+    assert parse_card(own.to_json(), where="here") == own

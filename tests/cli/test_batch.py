@@ -271,3 +271,22 @@ def test_files_that_are_not_read_are_named_and_counted(command, checkpoint, phot
     result = command("batch", "-i", photos / "x.cr2", *words, "-o", "one")
     assert result.code == 10
     assert "x.cr2 is a camera's raw file (.cr2); convert it to PNG or JPEG" in result.out
+
+
+def test_deep_photos_have_one_range(command, checkpoint, tmp_path):
+    ramp = np.linspace(0, 1, 1600).reshape(40, 40)
+    (tmp_path / "deep").mkdir()
+    for number, top in enumerate((2000, 4000)):
+        Image.fromarray((ramp * top).astype(np.uint16)).save(tmp_path / f"deep/{number}.png")
+    words = ("batch", "-i", "deep", "--attrs", "Male", "--model", checkpoint, "--device", "cpu")
+    result = command(*words)
+    assert result.code == 0
+    assert "use less than a tenth of the range of their type: 2 of 2 photos; --range" in result.err
+    result = command(*words, "--range", "0,4095", "-o", "ranged")
+    assert (result.code, "tenth" in result.err) == (0, False)
+    for text in ("4095", "5,1", "a,b"):
+        assert command(*words, "--range", text, "-o", "no").code == 2
+    Image.fromarray(((ramp - 0.5) * 2000).astype(np.float32)).save(tmp_path / "deep/2.tif")
+    result = command(*words, "-o", "floats")
+    assert result.code == 10
+    assert "values from -1000 to 1000 are beyond 0 to 1; set data.range, or --range" in result.out

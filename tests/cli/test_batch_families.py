@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import stargan_deploy
+from stargan_deploy.files.images import load_image
 from tests.tiny_families import lively_model, save_noise
 
 
@@ -95,3 +97,27 @@ def test_the_size_that_is_told_is_the_one_that_comes_out(command, models, photos
     assert pixels(tmp_path / "translated" / "large.png").shape == (128, 128, 3)
     own = command(*words, "-o", "own")
     assert "4 of 4 photos; they come out at 64x64, the size of this model" in own.err
+
+
+def test_of_pairs_the_half_of_the_training_is_translated(command, models, tmp_path):
+    for number in range(2):
+        save_noise(tmp_path / "pairs" / f"{number}.png", 128, 64, seed=number)
+        with Image.open(tmp_path / "pairs" / f"{number}.png") as pair:
+            (tmp_path / "halves").mkdir(exist_ok=True)
+            pair.crop((64, 0, 128, 64)).save(tmp_path / "halves" / f"{number}.png")
+    words = ("--model", models["pix2pix"], "--backend", "eager")
+    result = command("batch", "-i", "pairs", *words, "-o", "a", "--grid")
+    assert result.code == 0, result.err
+    assert "pairs side by side: 2 of 2 photos; their right half is taken" in result.err
+    assert "pairs" not in command("batch", "-i", "halves", *words, "-o", "b", "--grid").err
+    for name in ("0.png", "1.png"):
+        assert np.array_equal(pixels(tmp_path / "a" / name), pixels(tmp_path / "b" / name))
+    assert "of pairs side by side the right half" in command("info", models["pix2pix"]).out
+    sheets = [np.asarray(load_image(next((tmp_path / f).glob("contact-sheet*")))) for f in "ab"]
+    assert np.abs(sheets[0].astype(int) - sheets[1]).max() <= 8
+    model = stargan_deploy.load(models["pix2pix"], backend="eager")
+    pair = Image.open(tmp_path / "pairs/0.png")
+    assert (
+        np.abs(np.asarray(model.translate(pair)).astype(int) - pixels(tmp_path / "a/0.png")).max()
+        <= 1
+    )

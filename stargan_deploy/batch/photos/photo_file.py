@@ -4,7 +4,7 @@ import hashlib
 import io
 import stat
 from collections.abc import Callable, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image
@@ -14,8 +14,9 @@ from stargan_deploy.batch.pipeline import Sink, Source, SourceImage
 from stargan_deploy.batch.plan import Photo
 from stargan_deploy.errors import ImageError, OutputError
 from stargan_deploy.files.atomic import write_bytes
+from stargan_deploy.files.colours import ValueRange
 from stargan_deploy.files.images import encode_image, format_of, image_errors, to_rgb
-from stargan_deploy.files.metadata import AI_EDITED_XMP, Metadata, read_metadata, to_srgb
+from stargan_deploy.files.metadata import AI_EDITED_XMP, Metadata, read_metadata
 
 MAX_FILE_BYTES = 1 << 29
 """Largest file that is taken for a photo; it is read whole."""
@@ -31,6 +32,8 @@ class PhotoFile(SourceImage):
     path: Path
     keep: Set[str] = frozenset()
     """Which of "exif" and "icc" decoding keeps."""
+    value_range: ValueRange | None = None
+    """Values of a deep photo that become black and white."""
 
     def decode(self) -> tuple[Image.Image, Metadata]:
         """Return an upright RGB image and its metadata; see `decode_photo`."""
@@ -42,14 +45,16 @@ class PhotoFiles(Source):
 
     Args:
         keep: which of "exif" and "icc" to keep.
+        value_range: values of deep photos that become black and white.
     """
 
-    def __init__(self, keep: Set[str] = frozenset()) -> None:
+    def __init__(self, keep: Set[str] = frozenset(), value_range: ValueRange | None = None) -> None:
         self._keep = keep
+        self._range = value_range
 
     def read(self, photo: Photo) -> PhotoFile:
         """Read a photo's file whole; see `read_photo`."""
-        return read_photo(photo.path, self._keep)
+        return replace(read_photo(photo.path, self._keep), value_range=self._range)
 
 
 class ImageFiles(Sink):
@@ -120,9 +125,9 @@ def decode_photo(file: PhotoFile, keep: Set[str] = frozenset()) -> tuple[Image.I
         ImageError: not an image, truncated, or unreasonably large.
     """
     with image_errors(file.path), Image.open(io.BytesIO(file.content)) as image:
-        rgb = to_rgb(image)
-        metadata = read_metadata(image, keep)  # after it, because this edits the image's EXIF
-        return (rgb if metadata.icc_profile else to_srgb(rgb, image)), metadata
+        keeps_colours = "icc" in keep and image.mode == "RGB"
+        rgb = to_rgb(image, file.value_range, keep_profile=keeps_colours)
+        return rgb, read_metadata(image, keep)  # last, because this edits the image's EXIF
 
 
 def encode_translated(image: Image.Image, path: Path, metadata: Metadata) -> bytes:

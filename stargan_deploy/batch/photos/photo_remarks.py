@@ -7,9 +7,13 @@ import numpy as np
 from PIL import Image
 
 from stargan_deploy.card.card import ModelCard
-from stargan_deploy.files.images import centre_crop_resize, is_beyond_crop
+from stargan_deploy.files.colours import NARROW, NARROW_WORDS
+from stargan_deploy.files.images import centre_crop_resize, half_of_pair, is_beyond_crop, is_pair
 
-Trait = Literal["larger", "beyond crop", "real"]
+Trait = Literal["larger", "beyond crop", "real", "narrow", "pair"]
+
+OF_ANY_FRAMING: frozenset[Trait] = frozenset(("real", "narrow", "pair"))
+"""Traits that count however photos are framed."""
 
 SYNTHETIC_DATA = "synthetic faces"
 """A card's `training_data` where the model never saw a photo."""
@@ -36,10 +40,14 @@ def photo_traits(image: Image.Image, card: ModelCard, size: int) -> tuple[Trait,
         card: the model's.
         size: side of the output images in pixels.
     """
+    is_of_pair = card.preprocessing.condition is not None and is_pair(image)
+    image = half_of_pair(image, card.preprocessing.condition)
     traits: dict[Trait, bool] = {
         "larger": min(image.size) > size,
         "beyond crop": is_beyond_crop(image, card.preprocessing.crop_size),
         "real": card.training_data == SYNTHETIC_DATA and looks_like_photo(image),
+        "narrow": NARROW in image.info,
+        "pair": is_of_pair,
     }
     return tuple(trait for trait, holds in traits.items() if holds)
 
@@ -61,6 +69,8 @@ def trait_notes(
         "larger": f"larger than {size}x{size}: {{}}; they come out at {size}x{size}, {why}",
         "beyond crop": f"far larger than the model's crop of {crop_size} pixels: {{}}; their "
         "largest centre square is taken instead",
+        "narrow": f"{NARROW_WORDS}: {{}}; `range` sets the values for black and white",
+        "pair": f"pairs side by side: {{}}; their {card.preprocessing.condition} half is taken",
         "real": "probably real: {}; this model has only ever seen synthetic faces, so expect poor "
         "images, and train one on real faces with: stargan-deploy train --data DIR",
     }

@@ -41,6 +41,7 @@ def batch(
     without_face: options.WithoutFace = "skip",
     fit: options.FitOption = "crop",
     size: options.Size = None,
+    range: options.Range = None,
     keep: options.Keep = "",
     name: options.Name = None,
     resume: options.Resume = False,
@@ -82,7 +83,13 @@ def _request(model: "ModelFile", typed: Mapping[str, Any]) -> "BatchRequest":
         targets=typed["attrs"] or [],
         direction=typed["direction"],
         source=typed["source"],
-        options=settings(ImageOptions, typed, strengths=strengths, keep=keep),
+        options=settings(
+            ImageOptions,
+            typed,
+            strengths=strengths,
+            range=_range(typed["range"]),
+            keep=keep,
+        ),
         naming=typed["name"],
         shard=typed["shard"],
     )
@@ -118,6 +125,16 @@ def _watch(request: "BatchRequest", *, dry_run: bool, json_output: bool) -> None
     with progress("photos") as on_progress:
         for report in watch_batch(request, on_progress=on_progress):
             show_outcome(report)
+
+
+def _range(text: str | None) -> tuple[float, float] | None:
+    if text is None:
+        return None
+    try:
+        low, high = (float(word) for word in text.split(","))
+    except ValueError:
+        raise UsageError(f"`range` must be two numbers like 0,4095, not {text!r}") from None
+    return low, high
 
 
 def _strengths(text: str) -> tuple[float, ...]:

@@ -113,6 +113,16 @@ Size = Annotated[
         rich_help_panel=IMAGES,
     ),
 ]
+Range = Annotated[
+    str | None,
+    typer.Option(
+        "--range",
+        metavar="LOW,HIGH",
+        help="Values of deep photos (16 bits, floats) that become black and white.",
+        show_default="those of training, else the full range of their type",
+        rich_help_panel=IMAGES,
+    ),
+]
 Keep = Annotated[
     str,
     typer.Option(

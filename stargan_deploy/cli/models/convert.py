@@ -11,6 +11,15 @@ from stargan_deploy.cli.options import Json, Quiet
 if TYPE_CHECKING:
     from stargan_deploy.families.convert import Conversion
 
+Exclusive = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="A,B,...",
+        help="Attributes of which an image has at most one; several times for several groups.",
+        show_default="hair colours",
+    ),
+]
+
 
 def convert(
     generator: Annotated[
@@ -32,14 +41,7 @@ def convert(
     domains: Annotated[
         bool, typer.Option("--domains", help="The labels are one-hot domains, as for RaFD.")
     ] = False,
-    exclusive: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="A,B,...",
-            help="Attributes of which an image has at most one; several times for several groups.",
-            show_default="hair colours",
-        ),
-    ] = None,
+    exclusive: Exclusive = None,
     out: Annotated[Path, typer.Option(help="Checkpoint to write.")] = Path("model.safetensors"),
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace another file at --out.")

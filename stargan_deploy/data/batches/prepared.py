@@ -14,6 +14,7 @@ from PIL import Image
 from stargan_deploy.data.config import DataConfig
 from stargan_deploy.data.source import ImageSource
 from stargan_deploy.errors import DataError, ImageError
+from stargan_deploy.files.colours import NARROW, narrow_note
 from stargan_deploy.files.images import Pixels, is_beyond_crop, prepare_photo
 
 MAX_NAMED_FAILURES = 5
@@ -41,6 +42,7 @@ class PreparedImages:
         fits = math.prod(shape) <= config.cache_mib * 2**20
         self._cache = np.empty(shape, np.uint8) if fits else None
         self._beyond_crop: set[int] = set()
+        self._narrow: set[int] = set()
         self._broken = self._check_all()
         if self._broken and not config.skip_broken:
             raise DataError(
@@ -70,6 +72,8 @@ class PreparedImages:
                 f"{len(self._beyond_crop)} of {len(self)} images are more than twice as large as "
                 f"data.crop_size={self._config.crop_size}: their largest squares are taken"
             )
+        if self._narrow:
+            parts.append(narrow_note(len(self._narrow), len(self), "data.range"))
         return "; ".join(parts)
 
     @property
@@ -95,6 +99,8 @@ class PreparedImages:
         item, crop_size = self._source.load(index), _crop_size(self._config)
         if is_beyond_crop(item, crop_size):
             self._beyond_crop.add(index)
+        if NARROW in item.info:
+            self._narrow.add(index)
         size = self._config.image_size + self._config.jitter
         return _prepared(item, len(self.panels), crop_size, size)
 

@@ -23,6 +23,7 @@ from stargan_deploy.data.open import DEFAULT, recognise, require_root
 from stargan_deploy.data.registry import WITHOUT_FOLDER
 from stargan_deploy.data.source import ImageSource
 from stargan_deploy.errors import ConfigError, ImageError
+from stargan_deploy.files.colours import NARROW, narrow_note
 from stargan_deploy.files.walk import find_images, image_files
 from stargan_deploy.progress import OnProgress
 
@@ -146,7 +147,7 @@ def _read_contents(root: Path, kind: str, attributes: Sequence[str]) -> Contents
 
 def _report(root: Path, contents: Contents, tallies: "Sequence[_Tally]") -> FolderReport:
     whole = sum(tallies, start=_Tally())
-    sizes = _ordered(whole.sizes)
+    sizes, narrow = _ordered(whole.sizes), whole.num_narrow
     by_area = sorted(sizes, key=lambda size: size.width * size.height)
     labels, together = _count_labels([group.source for group in contents.groups])
     parts = (_part(*pair) for pair in zip(contents.groups, tallies, strict=True) if pair[0].split)
@@ -166,6 +167,7 @@ def _report(root: Path, contents: Contents, tallies: "Sequence[_Tally]") -> Fold
         remarks=(
             *contents.remarks,
             *_maybe_pairs(contents.layout, whole),
+            *([narrow_note(narrow, whole.num_images, "data.range")] if narrow else []),
             *((note,) if (note := find_images(root).note) else ()),
         ),
         problems=tuple(contents.problems),
@@ -201,6 +203,7 @@ class _Tally:
 
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     num_grey: int = 0
+    num_narrow: int = 0
     broken: list[BrokenImage] = field(default_factory=list)
 
     @property
@@ -212,6 +215,7 @@ class _Tally:
         return _Tally(
             sizes=self.sizes + other.sizes,
             num_grey=self.num_grey + other.num_grey,
+            num_narrow=self.num_narrow + other.num_narrow,
             broken=self.broken + other.broken,
         )
 
@@ -220,6 +224,7 @@ class _Tally:
 class _Look:
     size: tuple[int, int]
     is_grey: bool
+    is_narrow: bool
 
 
 def _tally(group: Group, on_look: Callable[[], None]) -> _Tally:
@@ -234,6 +239,7 @@ def _tally(group: Group, on_look: Callable[[], None]) -> _Tally:
             else:
                 tally.sizes[look.size] += 1
                 tally.num_grey += look.is_grey
+                tally.num_narrow += look.is_narrow
     return tally
 
 
@@ -244,7 +250,7 @@ def _look_at(group: Group, index: int) -> _Look | str:
     except ImageError as error:
         return str(error)
     size = (image.width // len(group.source.panels), image.height)
-    return _Look(size=size, is_grey=_is_grey(image))
+    return _Look(size=size, is_grey=_is_grey(image), is_narrow=NARROW in image.info)
 
 
 def _is_grey(image: Image.Image) -> bool:

@@ -44,7 +44,7 @@ class FileTable(ImageSource):
 
     def load(self, index: int) -> Image.Image:
         """Decodes one image to RGB."""
-        return load_image(self.folder / self.names[index])
+        return load_image(self.folder / self.names[index], self.value_range)
 
     def name(self, index: int) -> str:
         """Path of an image below the folder."""

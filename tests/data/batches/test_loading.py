@@ -8,16 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from stargan_deploy.config import from_mapping
 from stargan_deploy.data.batches.loading import (
     BatchLoader,
     StreamOrder,
     first_images,
+    open_loader,
     to_model_range,
 )
 from stargan_deploy.data.config import DataConfig, SetConfig
+from stargan_deploy.data.inspect.check import check_folder
 from stargan_deploy.data.layouts.synthetic import write_celeba
 from stargan_deploy.data.open import open_source
-from stargan_deploy.errors import DataError
+from stargan_deploy.errors import ConfigError, DataError
 from tests.data.opened import opened
 
 CONFIG = DataConfig(num_synthetic=7, image_size=32, crop_size=0)
@@ -182,3 +185,19 @@ def test_sample_images_are_prepared_alike():
     assert batch["image"].shape == (3, 3, 32, 32)
     picture = source.load(0).resize((32, 32), Image.Resampling.BILINEAR)
     assert np.array_equal(batch["image"][0].permute(1, 2, 0).numpy(), np.asarray(picture))
+
+
+def test_a_range_of_values_holds_for_all_images_of_a_set(tmp_path):
+    ramp = np.linspace(0, 4095, 64 * 64).reshape(64, 64)
+    for number in range(2):
+        Image.fromarray((ramp / (number + 1)).astype(np.uint16)).save(tmp_path / f"{number}.png")
+    config = DataConfig(kind="plain", root=str(tmp_path), image_size=64, crop_size=0, flip=False)
+    loader = open_loader(open_source(config, "train"), config, batch_size=2, seed=0)
+    assert "use less than a tenth of the range of their type: 2 of 2 images" in loader.notice
+    ranged = replace(config, range=(0.0, 4095.0))
+    source = open_source(ranged, "train")
+    assert [np.asarray(source.load(index)).max() for index in range(2)] == [255, 127]
+    assert not open_loader(source, ranged, batch_size=2, seed=0).notice
+    assert any("less than a tenth" in remark for remark in check_folder(tmp_path).remarks)
+    with pytest.raises(ConfigError, match="range must be two rising numbers"):
+        from_mapping(DataConfig, {"range": [5, 1]})
