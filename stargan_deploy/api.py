@@ -17,8 +17,14 @@ from stargan_deploy.export.destination import destination
 from stargan_deploy.export.export import ExportResult, export
 from stargan_deploy.export.plan import ExportOptions
 from stargan_deploy.export.proof.verify import find_checkpoint, verify
+from stargan_deploy.families.registry import presets
 from stargan_deploy.inference.find import find_model_path, possible_checkpoints
-from stargan_deploy.training.recipe import Recipe, change_tables, resolve_recipe
+from stargan_deploy.training.recipe import (
+    Recipe,
+    change_tables,
+    find_recipe,
+    resolve_recipe,
+)
 from stargan_deploy.training.runs.recorder import Progress
 from stargan_deploy.training.start import open_training, start_run
 
@@ -55,7 +61,8 @@ def train_model(
     """Train a model.
 
     Args:
-        recipe: a preset's name, a TOML file, tables of settings, or a resolved recipe.
+        recipe: the name of a preset or of a recipe of the package, a TOML file, tables of settings,
+            or a resolved recipe.
         data: a folder of images and labels, several to train on jointly, or images of any origin;
             None takes what the recipe names.
         held_out: images for samples and evaluation, where `data` is a source; None takes `data`.
@@ -178,5 +185,7 @@ def _tables(recipe: Recipe | Mapping[str, Any] | AnyPath) -> dict[str, Any]:
         return to_mapping(recipe)
     if isinstance(recipe, Mapping):
         return dict(recipe)
-    path = Path(recipe)
-    return {"name": path.stem, **read_toml(path)} if path.suffix else {"preset": str(recipe)}
+    if str(recipe) in presets():
+        return {"preset": str(recipe)}
+    path = find_recipe(Path(recipe))
+    return {"name": path.stem, **read_toml(path)}

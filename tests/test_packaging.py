@@ -38,6 +38,10 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     assert {top for top in tops if not top.endswith(".dist-info")} == {"stargan_deploy"}
     assert "stargan_deploy/assets/demo.safetensors" in names
     assert "stargan_deploy/py.typed" in names
+    recipes = {name for name in names if name.startswith("stargan_deploy/recipes/")}
+    assert recipes == {
+        f"stargan_deploy/recipes/{path.name}" for path in (ROOT / "train").glob("*.toml")
+    }
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert wheel.stat().st_size < 2_500_000
 
@@ -101,6 +105,19 @@ def requirements(extra):
         own = re.fullmatch(r"stargan-deploy\[(.+)\]", name)
         found |= set().union(*map(requirements, own[1].split(","))) if own else {name}
     return found
+
+
+def test_an_installed_wheel_trains_by_a_recipes_name_from_any_folder(site, tmp_path):
+    done = subprocess.run(
+        [sys.executable, site / "bin" / "stargan-deploy", "train", "smoke", "--dry-run"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "12 steps of 4 images" in done.stderr
 
 
 def test_dependencies_and_extras_are_the_promised_ones():

@@ -1,5 +1,6 @@
 """Every recipe at the root loads, and the smoke recipe runs."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,34 @@ def test_every_benchmark_fits(path):
         training = from_mapping(TrainingSpeedConfig, suite.training)
         for changes in training.sides.values():
             resolve_recipe(merge(training.recipe, {"train": changes}))
+
+
+def test_recipes_are_listed_with_data_size_network_and_time(command):
+    result = command("train", "--list", "--json")
+    assert result.code == 0, result.err
+    lines = {line["name"]: line for line in json.loads(result.out)}
+    assert list(lines) == [path.stem for path in RECIPES]
+    assert all(line["time"] and line["data"] and line["parameters"] > 0 for line in lines.values())
+    assert lines["joint64"]["data"] == "CelebA's layout + a folder of images per domain"
+    assert (lines["celeba128"]["size"], lines["celeba128"]["steps"]) == (128, "200,000 steps")
+    assert "faces64" in command("train", "--list").out
+
+
+def test_a_recipe_goes_by_its_name_from_any_folder(command, tmp_path):
+    result = command("train", "smoke", "--out", "run")
+    assert result.code == 0, result.err
+    assert 'name = "smoke"' in (tmp_path / "run" / "recipe.toml").read_text()
+    assert "about" not in (tmp_path / "run" / "recipe.toml").read_text()
+    assert "report: run/report.html" in result.err.splitlines()
+    assert "training: step 1 of 12 done; losses every 2 steps, checkpoints every 4" in result.err
+    (tmp_path / "smoke").mkdir()
+    assert command("train", "smoke", "--dry-run").code == 0
+    for name, complaint in (
+        ("smokey", "unknown recipe 'smokey'; did you mean 'smoke'?"),
+        ("train/smoke.toml", "cannot read recipe train/smoke.toml; name the package's own: smoke"),
+    ):
+        result = command("train", name)
+        assert (result.code, complaint in result.err.splitlines()[-1]) == (2, True)
 
 
 def test_the_smoke_recipe_makes_several_checkpoints(command, tmp_path):

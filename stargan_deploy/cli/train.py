@@ -8,6 +8,7 @@ import typer
 
 from stargan_deploy.cli.console import say, set_quiet, show, show_json
 from stargan_deploy.cli.options import Device, DryRun, Json, Quiet
+from stargan_deploy.cli.recipes import list_recipes
 from stargan_deploy.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
 def train(
     recipe: Annotated[
         Path | None,
-        typer.Argument(help="TOML recipe.", show_default='the preset "demo": synthetic faces'),
+        typer.Argument(
+            help="TOML recipe, or the name of one of --list.",
+            show_default='the preset "demo": synthetic faces',
+        ),
     ] = None,
     data: Annotated[
         list[Path] | None,
@@ -46,12 +50,18 @@ def train(
     skip_broken: Annotated[
         bool, typer.Option("--skip-broken", help="Leave out images that cannot be read.")
     ] = False,
+    list_: Annotated[
+        bool, typer.Option("--list", help="List the recipes that come with the package.")
+    ] = False,
     device: Device = None,
     dry_run: DryRun = False,
     json_output: Json = False,
     quiet: Quiet = False,  # noqa: ARG001 - its callback silences
 ) -> None:
     """Trains a model: images and labels in, checkpoints out."""
+    if list_:
+        list_recipes(json_output=json_output)
+        return
     from stargan_deploy.distributed import joined
     from stargan_deploy.training.start import TrainingRequest, plan_start, resolve_start
 
@@ -121,6 +131,7 @@ def _tell_result(trainer: "Trainer", path: Path, json_output: bool) -> None:
         show_json({"run": folder, "checkpoint": str(path), "step": trainer.step})
         return
     show(f"trained to step {trainer.step}: {path}")
+    say(f"report: {trainer.run.report_path}")
     say(f"next: stargan-deploy export {path}")
 
 

@@ -17,7 +17,7 @@ from stargan_deploy.config import (
 )
 from stargan_deploy.data.config import DataConfig
 from stargan_deploy.data.open import place_roots
-from stargan_deploy.errors import CardError, ConfigError
+from stargan_deploy.errors import CardError, ConfigError, unknown_name
 from stargan_deploy.families.objectives.base import OptimizerSettings
 from stargan_deploy.families.objectives.precision import PrecisionName
 from stargan_deploy.families.registry import DEFAULT_FAMILY, find_preset, load_family, presets
@@ -151,12 +151,13 @@ COURSE_SETTINGS = (
 def resolve_recipe(mapping: Mapping[str, Any]) -> Recipe:
     """Build a recipe from tables that change a preset.
 
-    The preset is the one that the tables name, else the namesake of their family, if any.
+    The preset is the one that the tables name, else the namesake of their family, if any. What a
+    recipe says about itself in a table `about` is left out.
 
     Raises:
         ConfigError: an unknown preset, family or key, or a value that does not fit.
     """
-    tables = dict(mapping)
+    tables = {key: value for key, value in mapping.items() if key != "about"}
     tables = _merge(_preset(tables.pop("preset", None), tables.get("family")), tables)
     recipe = from_mapping(Recipe, tables)
     try:
@@ -171,6 +172,30 @@ def resolve_recipe(mapping: Mapping[str, Any]) -> Recipe:
     )
 
 
+def packaged_recipes() -> dict[str, Path]:
+    """The recipes that come with the package by name; in a checkout those of its folder train."""
+    package = Path(__file__).parent.parent
+    folders = (package / "recipes", package.parent / "train")
+    found = next((list(f.glob("*.toml")) for f in folders if any(f.glob("*.toml"))), [])
+    return {path.stem: path for path in sorted(found)}
+
+
+def find_recipe(path: Path) -> Path:
+    """The file of a recipe that is named by its path, or is one of the package's by its name.
+
+    Raises:
+        ConfigError: there is no such file or name.
+    """
+    known = packaged_recipes()
+    if path.is_file() or (path.suffix and path.stem not in known):
+        return path
+    if path.name in known:
+        return known[path.name]
+    if path.stem in known:
+        raise ConfigError(f"cannot read recipe {path}", hint=f"name the package's own: {path.stem}")
+    raise ConfigError(unknown_name("recipe", str(path), known))
+
+
 def read_recipe(
     path: Path | None,
     changes: Mapping[str, Any],
@@ -178,13 +203,14 @@ def read_recipe(
     *,
     roots: Sequence[str] = (),
 ) -> Recipe:
-    """Read a recipe from a file, or take the preset "demo", and change it.
+    """Read a recipe by its path or name, or take the preset "demo", and change it.
 
     For the arguments see `change_tables`.
 
     Raises:
         ConfigError: a setting that does not fit.
     """
+    path = find_recipe(path) if path else None
     tables: dict[str, Any] = read_toml(path) if path else {"preset": "demo"}
     if path and "name" not in tables:
         tables["name"] = path.stem

@@ -1,19 +1,23 @@
 """From a recipe to a trainer: opens the data, builds the objective, loads weights."""
 
+import contextlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
 
+import numpy as np
 import torch
 
+from stargan_deploy.card.labels import NO_LABELS, multilabel_space, onehot_space
 from stargan_deploy.data.batches.loading import epoch_length, image_names
+from stargan_deploy.data.layouts.listed import PAPER_ATTRIBUTES
 from stargan_deploy.data.open import open_source
-from stargan_deploy.data.source import ImageSource
+from stargan_deploy.data.source import ImageSource, SequenceSource
 from stargan_deploy.devices import choose_device
 from stargan_deploy.distributed import Ranks, local_device
-from stargan_deploy.errors import DataError, TrainingError
+from stargan_deploy.errors import ConfigError, DataError, StarganDeployError, TrainingError
 from stargan_deploy.families.base import Checkpoint
 from stargan_deploy.families.checkpoint import load_checkpoint
 from stargan_deploy.families.objectives.base import Objective, ObjectiveRequest, Phase
@@ -240,8 +244,27 @@ def _begun(phases: Sequence[Phase], step: int) -> list[tuple[int, int]]:
     ]
 
 
+def count_parameters(recipe: Recipe) -> int:
+    """The number of weights that a recipe trains, with labels like those of its usual data."""
+    spaces = (multilabel_space(PAPER_ATTRIBUTES), onehot_space("0123456789"), NO_LABELS)
+    for space in spaces:
+        source = SequenceSource([], np.zeros((0, space.label_width)), label_space=space)
+        with contextlib.suppress(StarganDeployError), torch.device("meta"):
+            networks = _create_objective(recipe, source).networks.values()
+            return sum(p.numel() for network in networks for p in network.parameters())
+    raise ConfigError(f"the family {recipe.family} takes none of the usual labels")
+
+
 def build_objective(recipe: Recipe, source: ImageSource) -> Objective:
     """The family's objective; its fresh weights depend on the recipe's seed alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        objective = _create_objective(recipe, source)
+    _check_images(recipe, objective, source)
+    return objective
+
+
+def _create_objective(recipe: Recipe, source: ImageSource) -> Objective:
     request = ObjectiveRequest(
         model=recipe.model,
         loss=recipe.loss,
@@ -252,11 +275,7 @@ def build_objective(recipe: Recipe, source: ImageSource) -> Objective:
         optimizers=recipe.train,
         data_kind=recipe.data.kind,
     )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
-        objective = load_family(recipe.family).create_objective(request)
-    _check_images(recipe, objective, source)
-    return objective
+    return load_family(recipe.family).create_objective(request)
 
 
 def _check_images(recipe: Recipe, objective: Objective, source: ImageSource) -> None:

@@ -34,7 +34,8 @@ class TrainingRequest:
     """A training as a user requests it."""
 
     recipe_path: Path | None = None
-    """TOML recipe; None takes the preset "demo", or on resuming the run's own recipe."""
+    """TOML recipe, or the name of one that comes with the package; None takes the preset "demo", or
+    on resuming the run's own recipe."""
     changes: Mapping[str, Any] = field(default_factory=dict)
     """Tables of settings that differ from the recipe's."""
     assignments: Sequence[str] = ()
@@ -164,7 +165,10 @@ def open_training(
 def _new_run(request: TrainingRequest, ranks: Ranks) -> TrainingStart:
     recipe = _read_recipe(request.recipe_path, request)
     if request.recipe_path is None:
-        _log.info('recipe: the preset "demo" (give a recipe or `set` to change it)')
+        _log.info(
+            'recipe: the preset "demo", a small network; larger ones and other families: '
+            "stargan-deploy train `list`"
+        )
     return start_run(recipe, out=request.out, init_from=request.init_from, ranks=ranks)
 
 

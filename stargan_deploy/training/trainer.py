@@ -132,11 +132,14 @@ class Trainer:
         return self.run.checkpoint_path(self.step)
 
     def _train_to_the_end(self) -> None:
+        first_step = self.step
         if self.ranks.is_writer:
-            self._recorder.begin(self.step, self._parents)
+            self._recorder.begin(first_step, self._parents)
         try:
             with StopSignals() as signals:
-                for _ in self.steps():
+                for step in self.steps():
+                    if step == first_step + 1 and self.ranks.is_writer:
+                        self._recorder.announce(step)
                     self._write_due()
                     self._stop_if_asked(signals)
         finally:
@@ -166,7 +169,8 @@ class Trainer:
             self._recorder.stop(self.step)
         number = signals.received or signal.SIGTERM
         raise StoppedError(
-            f"stopped by {number.name} at step {self.step}; saved {path}",
+            f"stopped by {number.name} at step {self.step}; saved {path}; report: "
+            f"{self.run.report_path}",
             signal=number,
             hint=f"continue with: stargan-deploy train `resume` `out` {self.run.folder}",
         )

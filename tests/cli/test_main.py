@@ -1,3 +1,4 @@
+import re
 import signal
 import subprocess
 import sys
@@ -5,6 +6,9 @@ import time
 from pathlib import Path
 
 import pytest
+import typer
+
+from stargan_deploy.cli.app import app
 
 
 @pytest.mark.parametrize(
@@ -26,6 +30,27 @@ def test_words_that_make_no_sense_get_one_line(command, words, complaint, see):
     assert len(result.err.splitlines()) == 1
     assert complaint in result.err
     assert f"(see: stargan-deploy{see} --help)" in result.err
+
+
+@pytest.mark.parametrize(("name", "extra"), [("batch", "[faces]"), ("batch", "[ray]")])
+def test_help_names_the_extras(command, name, extra):
+    """Markup once ate their names: "needs the extra ."."""
+    assert f"needs the extra {extra}." in words_of(command(name, "--help").out)
+
+
+def test_no_help_holds_words_that_are_taken_for_markup():
+    def commands(group):
+        for command in getattr(group, "commands", {}).values():
+            yield command
+            yield from commands(command)
+
+    for command in commands(typer.main.get_command(app)):
+        for text in (command.help, *(getattr(option, "help", "") for option in command.params)):
+            assert not re.search(r"(?<!\\)\[[a-z/]", text or ""), (command.name, text)
+
+
+def words_of(text):
+    return " ".join(text.replace("│", " ").split())
 
 
 def test_no_words_show_the_commands(command):

@@ -84,7 +84,7 @@ Faces = Annotated[
     Literal["largest", "all"] | None,
     typer.Option(
         help="Find faces, align and translate them, and blend them back into the whole photo; "
-        "needs the extra [faces].",
+        "needs the extra \\[faces].",
         show_default="off: a photo is one face",
         rich_help_panel=IMAGES,
     ),
@@ -191,7 +191,7 @@ RayAddress = Annotated[
     typer.Option(
         "--ray",
         metavar="ADDRESS|local",
-        help="Run on a Ray cluster whose machines see the same files; needs the extra [ray].",
+        help="Run on a Ray cluster whose machines see the same files; needs the extra \\[ray].",
         show_default="off",
         rich_help_panel=SCALE,
     ),

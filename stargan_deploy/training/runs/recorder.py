@@ -1,5 +1,6 @@
 """Writes a training's metrics, sample grids, checkpoints and report when they are due."""
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from stargan_deploy.training.metrics import EVALUATION_PREFIX
 from stargan_deploy.training.recipe import Recipe
 from stargan_deploy.training.runs.run import Run
 from stargan_deploy.training.state import TrainingState
+
+_log = logging.getLogger(__name__)
 
 MODEL_DTYPES = {"fp32": torch.float32, "fp16": torch.float16}
 
@@ -102,6 +105,17 @@ class Recorder:
     def start_clock(self, step: int) -> None:
         """Measure speed from here on."""
         self._clock.start(step)
+
+    def announce(self, step: int) -> None:
+        """Say after the first step that the training is under way, and what follows when."""
+        output = self._output
+        _log.info(
+            "training: step %d of %d done; losses every %d steps, checkpoints every %d",
+            step,
+            self._num_steps,
+            output.log_every,
+            output.checkpoint_every,
+        )
 
     def logs_at(self, step: int) -> bool:
         """Whether a line of metrics is due."""

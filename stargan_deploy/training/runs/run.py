@@ -136,6 +136,11 @@ class Run:
         """Path of the finished model."""
         return self.folder / "model.safetensors"
 
+    @property
+    def report_path(self) -> Path:
+        """Path of the report."""
+        return self.folder / "report.html"
+
     def newest_checkpoint(self) -> Path | None:
         """The newest whole checkpoint, or None."""
         return newest_whole(self.checkpoints.glob("step-*.safetensors"))
