@@ -11,7 +11,7 @@ from stargan_deploy.cli.bench.compare import compare
 from stargan_deploy.cli.bench.group import MEASURE, BenchGroup
 from stargan_deploy.cli.data.command import data
 from stargan_deploy.cli.demo import demo
-from stargan_deploy.cli.models.convert import convert
+from stargan_deploy.cli.models.convert import ConvertCommand, convert
 from stargan_deploy.cli.models.doctor import doctor
 from stargan_deploy.cli.models.export import export
 from stargan_deploy.cli.models.info import info
@@ -28,8 +28,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, export, verify, batch, sample, info, convert, demo, doctor):
+for command in (train, export, verify, batch, sample, info):
     app.command()(command)
+app.command(cls=ConvertCommand)(convert)
+app.command()(demo)
+app.command()(doctor)
 app.add_typer(data, name="data")
 
 benchmarks = typer.Typer(cls=BenchGroup)

@@ -4,6 +4,7 @@ import re
 
 FLAGS = {
     "attributes": "--attrs",
+    "discriminator_path": "--discriminator",
     "disk_wait_s": "--disk-wait",
     "entry_point": "--direction",
     "naming": "--name",

@@ -62,12 +62,15 @@ class OfficialOptions:
     image_size: int | None = None
     """Side of the training images in pixels; None reads it off the weights where they tell it."""
     crop_size: int | None = None
-    """Side of the centre crop during training, in pixels; 0 for no crop, None for the official
-    code's."""
+    """Side of the centre crop during training, in pixels; 0 for no crop, None for what the official
+    code takes for the kind of labels."""
     exclusive: Sequence[Sequence[str]] = ()
     """Groups of attributes of which an image has at most one; hair colours always are one."""
     domains: bool = False
-    """Whether labels are one-hot domains instead of attributes."""
+    """Whether `names` are one-hot domains instead of attributes."""
+    domain_names: Sequence[str] = ()
+    """Names of one-hot domains, which follow the attributes where there are both (joint training).
+    """
 
 
 @dataclass(frozen=True, kw_only=True)

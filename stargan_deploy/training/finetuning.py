@@ -53,10 +53,14 @@ def load_start(path: Path, labels: LabelSpace, *, family: str) -> Checkpoint:
 
 
 def _read_official(path: Path, labels: LabelSpace, family: Family) -> Checkpoint:
+    by_kind = {
+        kind: [name for each in labels.sets if each.kind == kind for name in each.names]
+        for kind in ("multilabel", "onehot")
+    }
     options = OfficialOptions(
-        names=labels.names,
+        names=by_kind["multilabel"],
+        domain_names=by_kind["onehot"],
         discriminator_path=family.official_companion(path),
-        domains=any(label_set.kind == "onehot" for label_set in labels.sets),
     )
     return family.read_official(path, options)
 

@@ -3,6 +3,8 @@ import json
 import pytest
 import torch
 
+from stargan_deploy.backends.registry import read_card_of
+
 ATTRS = "Black_Hair,Blond_Hair,Brown_Hair,Male,Young"
 
 
@@ -25,7 +27,7 @@ def test_the_generator_alone_says_what_is_missing(command, official):
 
 
 def test_another_model_is_not_replaced_without_a_word(command, official, tmp_path):
-    words = ("convert", official / "tiny-G.ckpt", "--out", "m.safetensors")
+    words = ("convert", official / "tiny-2018-G.ckpt", "--out", "m.safetensors")
     assert command(*words, "--attrs", ATTRS).code == 0
     before = (tmp_path / "m.safetensors").read_bytes()
     again = command(*words, "--attrs", ATTRS)
@@ -95,3 +97,31 @@ def test_groups_are_declared_kept_and_shown(command, official):
         assert f"at most one of: {group}" in shown
     result = command(*words, "--domains", "--exclusive", "Beard,No_Beard", "--out", "b.safetensors")
     assert (result.code, "--exclusive groups attributes" in result.err) == (2, True)
+
+
+def test_domains_with_and_without_names_and_the_crop_that_was_taken(command, official, tmp_path):
+    names = "a,b,c,d,e"
+    for number, words in enumerate(
+        [
+            ("--domains", names, official / "tiny-2018-G.ckpt"),
+            ("--domains", official / "tiny-2018-G.ckpt", "--attrs", names),
+            (official / "tiny-2018-G.ckpt", "--attrs", names, "--domains"),
+            (official / "tiny-2018-G.ckpt", f"--domains={names}"),
+        ]
+    ):
+        result = command("convert", *words, "--out", f"{number}.safetensors")
+        assert result.code == 0, result.err
+        assert "centre crop: 256 (the official default; --crop-size changes it)" in result.err
+        assert "128x128 of a centre crop of 256, labels a, b, c, d, e" in result.out
+    kinds = {read_card_of(path).labels.sets[0].kind for path in tmp_path.glob("*.safetensors")}
+    assert kinds == {"onehot"}
+    result = command("convert", official / "tiny-2018-G.ckpt")
+    assert result.code == 2
+    assert "convert needs the names of the labels" in result.err
+
+
+def test_a_crop_that_was_chosen_is_said_once(command, official):
+    words = (official / "tiny-2018-G.ckpt", "--attrs", ATTRS, "--crop-size", "0")
+    result = command("convert", *words)
+    assert "centre crop" not in result.err
+    assert "128x128 without a crop" in result.out

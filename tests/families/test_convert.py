@@ -37,7 +37,7 @@ def test_a_converted_checkpoint_gives_the_official_outputs(official, tmp_path, n
 
 
 def test_without_a_discriminator_the_size_is_the_official_one(official, tmp_path):
-    card = convert(official / "tiny-G.ckpt", tmp_path / "g.safetensors", names=NAMES)
+    card = convert(official / "tiny-2018-G.ckpt", tmp_path / "g.safetensors", names=NAMES)
     assert card.preprocessing.image_size == 128
     assert set(card.entry_points) == {"translate"}
 

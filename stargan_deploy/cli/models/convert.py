@@ -1,14 +1,16 @@
 """`stargan-deploy convert`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from stargan_deploy.cli.console import say, show, show_json
 from stargan_deploy.cli.options import Json, Quiet
 
 if TYPE_CHECKING:
+    from stargan_deploy.families.base import OfficialOptions
     from stargan_deploy.families.convert import Conversion
 
 Exclusive = Annotated[
@@ -20,6 +22,24 @@ Exclusive = Annotated[
     ),
 ]
 
+DOMAINS = "--domains"
+
+ALL = "*"
+"""Value of `--domains` without names: those of `--attrs` are domains."""
+
+
+class ConvertCommand(TyperCommand):
+    """Takes `--domains` with names and without."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Give the option a value where it has none."""
+        words = list(args)
+        for index, word in reversed(list(enumerate(words))):
+            follows = words[index + 1] if index + 1 < len(words) else "-"
+            if word == DOMAINS and (follows.startswith("-") or Path(follows).is_file()):
+                words[index] = f"{DOMAINS}={ALL}"
+        return super().parse_args(ctx, words)
+
 
 def convert(
     generator: Annotated[
@@ -27,20 +47,34 @@ def convert(
     ],
     attrs: Annotated[
         str, typer.Option(help="Attribute names in the order of training: Black_Hair,...,Young.")
-    ],
+    ] = "",
     discriminator: Annotated[
-        Path | None, typer.Option(help="Official discriminator checkpoint (D.ckpt).")
+        Path | None,
+        typer.Option(
+            help="Official discriminator checkpoint (D.ckpt).",
+            show_default="in the generator's file, or next to it",
+        ),
     ] = None,
     image_size: Annotated[
         int | None,
         typer.Option(help="Side of the training images.", show_default="derived from D, else 128"),
     ] = None,
     crop_size: Annotated[
-        int, typer.Option(help="Side of the centre crop in training, in pixels; 0 for none.")
-    ] = 178,
+        int | None,
+        typer.Option(
+            help="Side of the centre crop in training, in pixels; 0 for none.",
+            show_default="178; of domains alone 256",
+        ),
+    ] = None,
     domains: Annotated[
-        bool, typer.Option("--domains", help="The labels are one-hot domains, as for RaFD.")
-    ] = False,
+        str,
+        typer.Option(
+            DOMAINS,
+            metavar="[A,B,...]",
+            help="Names of one-hot domains, as for RaFD; with --attrs too, of a joint training. "
+            "Without names, those of --attrs are domains.",
+        ),
+    ] = "",
     exclusive: Exclusive = None,
     out: Annotated[Path, typer.Option(help="Checkpoint to write.")] = Path("model.safetensors"),
     overwrite: Annotated[
@@ -51,43 +85,66 @@ def convert(
 ) -> None:
     """Convert an official StarGAN checkpoint into one that the other commands take."""
     from stargan_deploy.errors import UsageError
-    from stargan_deploy.families.base import OfficialOptions
     from stargan_deploy.families.convert import convert_official
 
-    if image_size is not None and image_size < 1:
-        raise UsageError(f"--image-size must be at least 1, not {image_size}")
     if out.resolve() in {p.resolve() for p in (generator, discriminator) if p}:
         raise UsageError(f"--out {out} would overwrite the checkpoint being converted")
-    found = convert_official(
-        generator,
-        out,
-        OfficialOptions(
-            names=_names(attrs),
-            discriminator_path=discriminator,
-            image_size=image_size,
-            crop_size=crop_size,
-            domains=domains,
-            exclusive=[_names(group) for group in exclusive or []],
-        ),
-        overwrite=overwrite,
-    )
-    size = found.card.preprocessing.image_size
-    if discriminator is None:
-        say("no discriminator given: the model cannot predict the source labels of photos")
-        if image_size is None:
-            say(f"image size: {size} (the official default; --image-size changes it)")
+    options = _options(attrs, domains, exclusive or [], discriminator, image_size, crop_size)
+    found = convert_official(generator, out, options, overwrite=overwrite)
+    _say_what_is_assumed(found, options)
     _show(found, out, json_output=json_output)
 
 
+def _options(
+    attrs: str,
+    domains: str,
+    exclusive: list[str],
+    discriminator: Path | None,
+    image_size: int | None,
+    crop_size: int | None,
+) -> "OfficialOptions":
+    from stargan_deploy.errors import UsageError
+    from stargan_deploy.families.base import OfficialOptions
+
+    if image_size is not None and image_size < 1:
+        raise UsageError(f"--image-size must be at least 1, not {image_size}")
+    if not _names(attrs) and not _names(domains.replace(ALL, "")):
+        raise UsageError(
+            "convert needs the names of the labels, in the order of training: --attrs NAME,... or "
+            f"{DOMAINS} NAME,..."
+        )
+    return OfficialOptions(
+        names=_names(attrs),
+        discriminator_path=discriminator,
+        image_size=image_size,
+        crop_size=crop_size,
+        domains=domains == ALL,
+        domain_names=[] if domains == ALL else _names(domains),
+        exclusive=[_names(group) for group in exclusive],
+    )
+
+
+def _say_what_is_assumed(found: "Conversion", options: "OfficialOptions") -> None:
+    how = found.card.preprocessing
+    if "classify" not in found.card.entry_points:
+        say("no discriminator given: the model cannot predict the source labels of photos")
+        if options.image_size is None:
+            say(f"image size: {how.image_size} (the official default; --image-size changes it)")
+    if options.crop_size is None:
+        say(f"centre crop: {how.crop_size} (the official default; --crop-size changes it)")
+
+
 def _show(found: "Conversion", out: Path, *, json_output: bool) -> None:
-    card, size = found.card, found.card.preprocessing.image_size
+    card, how = found.card, found.card.preprocessing
     if json_output:
         facts = {"already_there": found.was_there, "replaced": found.replaced or None}
         show_json({"checkpoint": str(out), "network": card.network, **facts})
         return
     did = "already there:" if found.was_there else "replaced" if found.replaced else "wrote"
     before = f"; it held {found.replaced}" if found.replaced else ""
-    show(f"{did} {out}: {size}x{size}, labels {', '.join(card.labels.names)}{before}")
+    crop = f"of a centre crop of {how.crop_size}" if how.crop_size else "without a crop"
+    size = f"{how.image_size}x{how.image_size}"
+    show(f"{did} {out}: {size} {crop}, labels {', '.join(card.labels.names)}{before}")
     for group in (group for each in card.labels.sets for group in each.exclusive_groups):
         say(f"at most one of: {', '.join(group)}")
 

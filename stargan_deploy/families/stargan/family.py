@@ -32,9 +32,9 @@ from stargan_deploy.families.stargan.networks import (
 )
 from stargan_deploy.families.stargan.objective import LossConfig, StarGANObjective
 from stargan_deploy.families.stargan.official import (
-    CROP_SIZE,
     SUFFIXES,
     discriminator_beside,
+    official_crop,
     read_model,
 )
 
@@ -149,7 +149,7 @@ class StarGAN(Family):
         for role, state in content.states.items():
             complaint = f"the official {role}'s weights do not fit"
             load_weights(networks[role], state, complaint=complaint)
-        crop_size = CROP_SIZE if options.crop_size is None else options.crop_size
+        crop_size = official_crop(options) if options.crop_size is None else options.crop_size
         card = ModelCard(
             family=self.name,
             network=to_mapping(content.network),

@@ -5,22 +5,25 @@ Three formats are in circulation: zip archives, older pickles, and state dicts o
 uses, because it never leaves training mode: they are dropped here.
 """
 
-import pickle
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
 from stargan_deploy.card.labels import LabelSpace, multilabel_space, onehot_space
-from stargan_deploy.errors import LabelError, ModelError, UsageError, brief
+from stargan_deploy.errors import LabelError, ModelError, UsageError
 from stargan_deploy.families.base import OfficialOptions, check_finite
 from stargan_deploy.families.stargan.networks import StarGANNetwork
+from stargan_deploy.families.stargan.networks_in import (
+    FoundNetwork,
+    State,
+    networks_in,
+    pick_network,
+)
 from stargan_deploy.files.atomic import file_sha256
 
-SUFFIXES = (".ckpt", ".pth", ".pt")
+SUFFIXES = (".ckpt", ".pth", ".pt", ".tar")
 
 CROP_SIZE = 178
 """The official code's crop of CelebA photos (178x218), in pixels."""
@@ -28,9 +31,13 @@ CROP_SIZE = 178
 IMAGE_SIZE = 128
 """The official code's default image size in pixels."""
 
-RUNNING_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+RAFD_CROP_SIZE = 256
+"""The official code's crop of RaFD photos, in pixels."""
 
-State = dict[str, Tensor]
+NUM_SETS = 2
+"""Data sets of a joint training, and so entries of its mask."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,63 +53,99 @@ class OfficialModel:
 
 
 def read_model(generator_path: Path, options: OfficialOptions) -> OfficialModel:
-    """Read an official generator and, if given, discriminator.
+    """Read an official generator with its discriminator: that given, or in the file, or beside it.
 
     Raises:
         ModelError: a file that is not an official checkpoint, or weights of an unknown shape.
         LabelError: the number of names is not the number of the generator's labels.
         UsageError: an image size that contradicts the discriminator.
     """
-    states = {"generator": read_state(generator_path)}
-    label_width, conv_dim, num_blocks = generator_shape(states["generator"], generator_path)
-    labels = _label_space(options, label_width, generator_path)
+    found = networks_in(generator_path)
+    generator = pick_network(generator_path, found, "generator")
+    _say_what_is_taken(generator_path, generator, found)
+    label_width, conv_dim, num_blocks = generator_shape(generator.weights, generator_path)
+    path, discriminator = _discriminator(generator_path, found, options)
+    labels = _label_space(options, label_width, generator_path, discriminator)
     network = StarGANNetwork(
         label_width=label_width,
-        num_labels=label_width,
+        num_labels=labels.num_labels,
         image_size=options.image_size or IMAGE_SIZE,
         generator_conv_dim=conv_dim,
         generator_blocks=num_blocks,
         discriminator_layers=0,
     )
-    if options.discriminator_path is not None:
-        states["discriminator"] = read_state(options.discriminator_path)
-        network = _with_discriminator(network, states["discriminator"], options)
-    paths = {"generator": generator_path, "discriminator": options.discriminator_path}
-    parents = {f"official {role}": file_sha256(path) for role, path in paths.items() if path}
+    states = {"generator": generator.weights}
+    parents = {"official generator": file_sha256(generator_path)}
+    if discriminator is not None:
+        network = _with_discriminator(network, discriminator, path, options)
+        states["discriminator"] = discriminator
+        if path != generator_path:
+            parents["official discriminator"] = file_sha256(path)
     return OfficialModel(network=network, states=states, labels=labels, parents=parents)
+
+
+def _discriminator(
+    generator_path: Path, found: list[FoundNetwork], options: OfficialOptions
+) -> tuple[Path, State | None]:
+    """The discriminator's weights, if there are any, and their file."""
+    path = options.discriminator_path
+    if path is None and not any(network.role == "discriminator" for network in found):
+        path = discriminator_beside(generator_path)
+        if path is None:
+            return generator_path, None
+        _log.info("discriminator: %s, which lies next to the generator", path)
+    others = found if path is None else networks_in(path)
+    path = path or generator_path
+    discriminator = pick_network(path, others, "discriminator")
+    _say_what_is_taken(path, discriminator, others)
+    return path, discriminator.weights
+
+
+def _say_what_is_taken(path: Path, taken: FoundNetwork, found: list[FoundNetwork]) -> None:
+    others = [each.place or "the top level" for each in found if each.role == taken.role]
+    if not taken.place and len(others) == 1:
+        return
+    averaged = ", the averaged weights" if taken.is_averaged else ""
+    left = [place for place in others if place != (taken.place or "the top level")]
+    rest = f"; left out: {', '.join(left)}" if left else ""
+    where = taken.place or "the top level"
+    _log.info("%s: took the %s from %s%s%s", path.name, taken.role, where, averaged, rest)
+
+
+_PARTNERS = (
+    ("generator", "discriminator"),
+    ("Generator", "Discriminator"),
+    ("netG", "netD"),
+    (r"(?<![A-Za-z])G(?![A-Za-z])", "D"),
+    (r"(?<![A-Za-z])gen(?![A-Za-z])", "dis"),
+)
+"""Parts of a generator's file name, and what a discriminator has in their place."""
 
 
 def discriminator_beside(generator_path: Path) -> Path | None:
     """`200000-D.ckpt` in the folder of a `200000-G.ckpt`, if there is one."""
-    path = generator_path.with_name(generator_path.name.replace("-G.", "-D."))
-    return path if path != generator_path and path.is_file() else None
+    for own, partner in _PARTNERS:
+        path = generator_path.with_name(re.sub(own, partner, generator_path.name))
+        if path != generator_path and path.is_file():
+            return path
+    return None
 
 
 def read_state(path: Path) -> State:
-    """Read an official state dict in FP32, without the running statistics.
+    """Read the weights of an official generator or discriminator in FP32.
 
     Raises:
-        ModelError: there is no such file, it is not a state dict, or not finite.
+        ModelError: there is no such file, it holds neither, or the weights are not finite.
     """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise ModelError(f"no such checkpoint: {path}") from error
-    except pickle.UnpicklingError as error:
-        raise ModelError(
-            f"{path} is not an official StarGAN checkpoint: not a plain state dict of PyTorch"
-        ) from error
-    except (RuntimeError, EOFError, ValueError, OSError, KeyError) as error:
-        raise ModelError(f"{path} is not an official StarGAN checkpoint: {brief(error)}") from error
-    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise ModelError(f"{path} is not an official StarGAN checkpoint: not a state dict")
-    weights = {
-        str(key).removeprefix("module."): value.float().contiguous()
-        for key, value in state.items()
-        if not str(key).endswith(RUNNING_STATISTICS)
-    }
-    check_finite(path, weights)
-    return weights
+    first, *_ = networks_in(path)
+    check_finite(path, first.weights)
+    return first.weights
+
+
+def official_crop(options: OfficialOptions) -> int:
+    """Side of the official code's centre crop in pixels: RaFD's for domains alone."""
+    only_domains = options.domains or (options.domain_names and not options.names)
+    return RAFD_CROP_SIZE if only_domains else CROP_SIZE
 
 
 def generator_shape(state: State, path: Path) -> tuple[int, int, int]:
@@ -131,26 +174,51 @@ def discriminator_shape(state: State, path: Path) -> tuple[int, int, int, int]:
     return head.shape[0], first.shape[0], num_layers, head.shape[2] * 2**num_layers
 
 
-def _label_space(options: OfficialOptions, label_width: int, path: Path) -> LabelSpace:
-    names = options.names
-    if len(names) != label_width:
-        raise LabelError(
-            f"{path} was trained with {label_width} labels, but {len(names)} names were given "
-            f"({', '.join(names)})",
-            hint="name all of them, in the order of its training",
+def _label_space(
+    options: OfficialOptions, label_width: int, path: Path, discriminator: State | None
+) -> LabelSpace:
+    """The labels in the generator's order; of a joint training with the mask at the end."""
+    attributes, domains = options.names, options.domain_names
+    space = _single_space(options) if not (attributes and domains) else _joint_space(options)
+    if space.label_width == label_width:
+        return space
+    given = ", ".join((*attributes, *domains))
+    names = len(attributes) + len(domains)
+    hint = "name all of them, in the order of its training"
+    is_joint = discriminator is not None and discriminator["conv2.weight"].shape[0] == (
+        label_width - NUM_SETS
+    )
+    if is_joint:
+        hint = (
+            f"it was trained jointly (--dataset Both): name its {label_width - NUM_SETS} labels, "
+            "those of CelebA as `attributes` and those of RaFD as `domains`"
         )
-    if not options.domains:
-        return multilabel_space(names, exclusive=tuple(map(tuple, options.exclusive)))
-    if options.exclusive:
-        raise UsageError("`exclusive` groups attributes; of domains an image has one anyway")
-    return onehot_space(names)
+    elif space.is_joint:
+        hint = f"with both kinds, {label_width - NUM_SETS} names are needed, and a mask of two"
+    raise LabelError(
+        f"{path} was trained with {label_width} labels, but {names} names were given ({given})",
+        hint=hint,
+    )
+
+
+def _single_space(options: OfficialOptions) -> LabelSpace:
+    if options.domain_names or options.domains:
+        if options.exclusive:
+            raise UsageError("`exclusive` groups attributes; of domains an image has one anyway")
+        return onehot_space(options.domain_names or options.names)
+    return multilabel_space(options.names, exclusive=tuple(map(tuple, options.exclusive)))
+
+
+def _joint_space(options: OfficialOptions) -> LabelSpace:
+    """CelebA's attributes, then RaFD's domains, as the official code joins them."""
+    attributes = multilabel_space(options.names, exclusive=tuple(map(tuple, options.exclusive)))
+    domains = onehot_space(options.domain_names, name="rafd")
+    return LabelSpace(sets=(*attributes.sets, *domains.sets))
 
 
 def _with_discriminator(
-    network: StarGANNetwork, state: State, options: OfficialOptions
+    network: StarGANNetwork, state: State, path: Path, options: OfficialOptions
 ) -> StarGANNetwork:
-    path = options.discriminator_path
-    assert path is not None
     num_labels, conv_dim, num_layers, image_size = discriminator_shape(state, path)
     if num_labels != network.num_labels:
         raise ModelError(

@@ -1,0 +1,145 @@
+"""Reads files that other PyTorch programs wrote, and names other kinds of files."""
+
+import argparse
+import collections
+import contextlib
+import pickle
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from stargan_deploy.errors import ModelError, brief
+
+MAX_NAMED = 5
+"""Names that a message lists."""
+
+_BEGINNINGS = {
+    b"version https://git-lfs": (
+        "is a Git LFS pointer",
+        "fetch it with: git lfs pull",
+    ),
+    b"\x1f\x8b": ("is compressed with gzip", "unpack it"),
+    b"7z\xbc\xaf": ("is a 7z archive", "unpack it"),
+    b"Rar!": ("is a RAR archive", "unpack it"),
+    b"\x89HDF": ("is an HDF5 file of Keras or TensorFlow", "give a checkpoint of PyTorch"),
+}
+"""Files of other kinds by their first bytes: what they are, and what to do."""
+
+_HARMLESS: list[Any] = [
+    argparse.Namespace,
+    collections.defaultdict,
+    np.dtype,
+    np.ndarray,
+    *(type(np.dtype(name)) for name in ("float16", "float32", "float64", "int32", "int64", "bool")),
+    *(
+        (function, f"{module}.{name}")
+        for module in ("numpy.core.multiarray", "numpy._core.multiarray")
+        for name, function in (
+            ("scalar", np._core.multiarray.scalar),  # type: ignore[attr-defined]
+            ("_reconstruct", np._core.multiarray._reconstruct),  # type: ignore[attr-defined]
+        )
+    ),
+]
+"""What trainings keep next to weights, and what runs no code when it is read."""
+
+
+def read_foreign(path: Path, wanted: str) -> Any:
+    """The content of a file that `torch.save` wrote, without running any code in it.
+
+    Args:
+        path: the file.
+        wanted: what it should be, for messages: "an official StarGAN checkpoint".
+
+    Raises:
+        ModelError: there is no such file, or it is of another kind, which the message names.
+    """
+    not_it = f"{path} is not {wanted}"
+    _refuse_other_kinds(path, not_it)
+    try:
+        with torch.serialization.safe_globals(_HARMLESS):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ModelError(
+            f"{not_it}: it holds more than weights{_objects_in(path)}",
+            hint="save the weights alone, with torch.save(network.state_dict(), ...)",
+        ) from error
+    except (RuntimeError, EOFError, ValueError, OSError, KeyError, AttributeError) as error:
+        raise ModelError(
+            f"{not_it}: it was cut off or never written by torch.save ({brief(error)})",
+            hint="download or copy it again",
+        ) from error
+
+
+def _refuse_other_kinds(path: Path, not_it: str) -> None:
+    """Refuse what is plainly no file of `torch.save`.
+
+    Raises:
+        ModelError: it is of another kind.
+    """
+    if path.is_dir():
+        raise ModelError(f"{not_it}: it is a folder", hint="name the checkpoint in it")
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(512)
+    except FileNotFoundError as error:
+        raise ModelError(f"no such checkpoint: {path}") from error
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror or error}") from error
+    if not head:
+        raise ModelError(f"{not_it}: it is empty", hint="download or copy it again")
+    if head.lstrip()[:1] == b"<":
+        raise ModelError(
+            f"{not_it}: it is a web page (HTML)",
+            hint="open the link in a browser, and download the file itself",
+        )
+    for beginning, (what, hint) in _BEGINNINGS.items():
+        if head.startswith(beginning):
+            raise ModelError(f"{not_it}: it {what}", hint=hint)
+    if (head[8:9] == b"{" and b'"dtype"' in head) or b'"__metadata__"' in head[:64]:
+        raise ModelError(
+            f"{not_it}: it is a safetensors file",
+            hint="give the .ckpt or .pth that was trained",
+        )
+    if head.startswith(b"PK"):
+        _refuse_other_zips(path, not_it)
+    elif tarfile.is_tarfile(path):
+        with tarfile.open(path) as archive:
+            raise ModelError(
+                f"{not_it}: it is a tar archive of {_named(archive.getnames())}", hint=_UNPACK
+            )
+
+
+_UNPACK = "unpack it and give one of these"
+
+
+def _refuse_other_zips(path: Path, not_it: str) -> None:
+    try:
+        names = zipfile.ZipFile(path).namelist()
+    except zipfile.BadZipFile as error:
+        raise ModelError(
+            f"{not_it}: it was cut off, for its end is missing", hint="download or copy it again"
+        ) from error
+    if any("/code/" in f"/{name}" or name.endswith("constants.pkl") for name in names):
+        raise ModelError(
+            f"{not_it}: it is TorchScript or a program of torch.export",
+            hint="give the checkpoint that it was made from",
+        )
+    if not any(name.endswith("data.pkl") for name in names):
+        raise ModelError(f"{not_it}: it is a zip archive of {_named(names)}", hint=_UNPACK)
+
+
+def _objects_in(path: Path) -> str:
+    """The classes that weights-only reading refuses, in words; empty where they are unknown."""
+    with contextlib.suppress(Exception):
+        names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+        return f": {_named(sorted(names))}" if names else ""
+    return ""
+
+
+def _named(names: list[str]) -> str:
+    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    return f"{', '.join(names[:MAX_NAMED])}{more}"
