@@ -165,17 +165,17 @@ def test_the_smallest_image_that_a_discriminator_can_judge(num_halvings, norm):
     judge = PatchDiscriminator(channels=3, conv_dim=2, num_halvings=num_halvings, norm=norm)
     check_patches(least, num_halvings)
     assert judge.train()(torch.zeros(1, 3, least, least)).shape == (1, 1, 1, 1)
-    with pytest.raises(UsageError, match=f"take data.image_size {least} or more"):
+    with pytest.raises(UsageError, match=f"set `data.image_size` to {least} or more"):
         check_patches(least - 1, num_halvings)
 
 
 def test_images_too_small_for_the_discriminator_are_refused():
     words = "3 halvings finds no patch in images of 16x16; set `data.image_size` to 24 or more, or "
-    with pytest.raises(UsageError, match=f"{words}model.discriminator_halvings 2"):
+    with pytest.raises(UsageError, match=f"{words}`model.discriminator_halvings` to 2"):
         pix2pix.build_networks({"image_size": 16, "levels": 4})
-    with pytest.raises(UsageError, match=f"{words}model.discriminator_halvings 2"):
+    with pytest.raises(UsageError, match=f"{words}`model.discriminator_halvings` to 2"):
         cyclegan.check_training_size(16, discriminator_halvings=3)
-    with pytest.raises(UsageError, match=r"data.image_size 24 or more$"):
+    with pytest.raises(UsageError, match=r"`data.image_size` to 24 or more$"):
         check_patches(4, 3)
 
 
