@@ -7,7 +7,7 @@ Times are in milliseconds, sizes in bytes, and every output image counts as one 
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from stargan_deploy.config import from_mapping, to_mapping
 from stargan_deploy.errors import ConfigError, DataError
@@ -22,11 +22,11 @@ Named = TypeVar("Named", "TrainingRow", "BatchRow")
 BASELINE = "baseline"
 """Name of the row that the others of a training or of the batch job are compared with."""
 
-_OLD_NAMES = {"plain loop": BASELINE}
-"""Names of rows in files of version 0.1.0."""
+_OLD_BASELINES = ("plain loop", "plain")
+"""Names of the baseline, the first row, in older files."""
 
 MeasuredPath = Literal["device only", "host to host", "end to end"]
-"""What a call covers: the network on data that is already on the device; uint8 arrays in the host's
+"""Scope of a call: the network on data that is already on the device; uint8 arrays in the host's
 memory to uint8 arrays; JPEG files to JPEG files."""
 
 StopReason = Literal["stable", "time limit", "call limit"]
@@ -50,13 +50,10 @@ class Statistics:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Timing:
-    """Single-stream latency of one path: one call after the other."""
+class Measured:
+    """The calls of one workload, one after the other."""
 
-    path: MeasuredPath
     statistics: Statistics
-    images_per_s: float
-    """Batch size divided by the mean time."""
     stopped_by: StopReason
     warm_up_calls: int
     warm_up_stable: bool
@@ -65,6 +62,21 @@ class Timing:
     """Time of every call after the warm-up, in order, by the wall clock."""
     device_samples_ms: tuple[float, ...] = ()
     """Time of the same calls by the GPU's own events; empty without a GPU."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Timing(Measured):
+    """Single-stream latency of one path."""
+
+    path: MeasuredPath
+    images_per_s: float
+    """Batch size divided by the mean time."""
+
+    @classmethod
+    def of(cls, measured: Measured, path: MeasuredPath, *, batch_size: int) -> Self:
+        """The timing of a path whose calls make `batch_size` images."""
+        images_per_s = batch_size / measured.statistics.mean_ms * 1e3
+        return cls(path=path, images_per_s=images_per_s, **vars(measured))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -248,7 +260,7 @@ class Unusable:
     """Something requested that could not be measured here."""
 
     name: str
-    """What was requested, like "trt fp16"."""
+    """The request, like "trt fp16"."""
     reason: str
 
 
@@ -354,5 +366,7 @@ def load_results(path: Path) -> Results:
 
 
 def _renamed(rows: tuple[Named, ...]) -> tuple[Named, ...]:
-    """Rows of an older file under today's names."""
-    return tuple(dataclasses.replace(row, name=_OLD_NAMES.get(row.name, row.name)) for row in rows)
+    """Rows of an older file, with today's name of the baseline."""
+    if not rows or rows[0].name not in _OLD_BASELINES:
+        return rows
+    return (dataclasses.replace(rows[0], name=BASELINE),) + rows[1:]  # noqa: RUF005 - for mypy

@@ -17,10 +17,11 @@ def test_stored_results_are_read_and_survive_another_file(path, tmp_path):
     assert load_results(tmp_path) == results
 
 
-def test_the_baseline_of_0_1_0_has_todays_name(results, tmp_path):
+@pytest.mark.parametrize("name", ["plain loop", "plain"])
+def test_the_baseline_of_older_files_has_todays_name(results, tmp_path, name):
     save_results(results, tmp_path / "results.json")
     text = (tmp_path / "results.json").read_text()
-    (tmp_path / "results.json").write_text(text.replace('"baseline"', '"plain loop"'))
+    (tmp_path / "results.json").write_text(text.replace('"baseline"', f'"{name}"'))
     read = load_results(tmp_path)
     assert read.training[0].name == read.batch[0].name == "baseline"
     assert read == results

@@ -43,7 +43,7 @@ _CHILD = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MemoryProbe:
-    """What the measured process opens and calls."""
+    """The model that the measured process opens, and the entry point that it calls."""
 
     path: str
     """A checkpoint or an artefact."""

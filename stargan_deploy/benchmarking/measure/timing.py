@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from stargan_deploy.benchmarking.measure.workloads import Clock, Workload
-from stargan_deploy.benchmarking.results import MeasuredPath, Statistics, StopReason, Timing
+from stargan_deploy.benchmarking.results import Measured, Statistics, StopReason
 from stargan_deploy.errors import StarganDeployError
 
 AGREEMENT = 0.05
@@ -81,31 +81,6 @@ class Limits:
         for name in ("warm_up_calls", "least_calls", "max_calls"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Measured:
-    """The outcome for one workload."""
-
-    statistics: Statistics
-    stopped_by: StopReason
-    warm_up_calls: int
-    warm_up_stable: bool
-    samples_ms: tuple[float, ...]
-    device_samples_ms: tuple[float, ...] = ()
-
-    def timing(self, path: MeasuredPath, *, batch_size: int) -> Timing:
-        """The row's timing, for a call that makes `batch_size` images."""
-        return Timing(
-            path=path,
-            statistics=self.statistics,
-            images_per_s=batch_size / self.statistics.mean_ms * 1e3,
-            stopped_by=self.stopped_by,
-            warm_up_calls=self.warm_up_calls,
-            warm_up_stable=self.warm_up_stable,
-            samples_ms=self.samples_ms,
-            device_samples_ms=self.device_samples_ms,
-        )
 
 
 @dataclass(frozen=True, kw_only=True)

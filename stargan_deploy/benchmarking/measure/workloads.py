@@ -1,4 +1,4 @@
-"""What is timed, and the clock that times it; tests replace both."""
+"""The workloads that are timed, and the clock that times them; tests replace both."""
 
 import time
 from abc import ABC, abstractmethod

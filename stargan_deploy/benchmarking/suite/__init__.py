@@ -1,1 +1,1 @@
-"""What a benchmark compares, and how a run measures it."""
+"""The candidates of a benchmark, and the run that measures them."""

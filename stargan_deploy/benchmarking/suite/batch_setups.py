@@ -1,4 +1,4 @@
-"""What the batch benchmark compares: `stargan-deploy batch` with a runtime, opened and ready."""
+"""The setups of the batch benchmark: `stargan-deploy batch` with a runtime, opened and ready."""
 
 import time
 from collections.abc import Iterator

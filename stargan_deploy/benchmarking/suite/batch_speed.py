@@ -35,7 +35,7 @@ from stargan_deploy.inference.find import ModelFile
 from stargan_deploy.inference.targets import name_targets
 
 END_TO_END, PREPARED, GENERATOR = "end to end", "prepared", "generator"
-"""What a turn covers: files to files; labels predicted and images translated on pixels in memory;
+"""Scope of a turn: files to files; labels predicted and images translated on pixels in memory;
 the generator alone."""
 
 Seconds = Mapping[tuple[str, str], Sequence[float]]
@@ -111,7 +111,7 @@ def measure_batch(config: BatchSpeedConfig, checkpoint: ModelFile, *, device: De
 
 @dataclass(frozen=True, kw_only=True)
 class _Scene:
-    """What all setups share."""
+    """The photos, target and baseline that all setups share."""
 
     config: BatchSpeedConfig
     card: ModelCard

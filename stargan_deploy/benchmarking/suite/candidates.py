@@ -1,4 +1,4 @@
-"""What a benchmark compares: each backend at each precision, opened, at one entry point.
+"""The candidates of a benchmark: each backend at each precision, opened, at one entry point.
 
 Only candidates of the same entry point are compared with each other.
 """

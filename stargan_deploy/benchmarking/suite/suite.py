@@ -186,7 +186,7 @@ class _Run:
                 self.unusable.append(Unusable(name=name, reason=str(error)))
 
     def _entries(self) -> tuple[list[tuple[Entry, ModelFile]], list[Unusable]]:
-        """What to open, with the file to open it from, eager FP32 first."""
+        """Entries to open, each with the file to open it from, eager FP32 first."""
         config, model = self.config, self.model
         if not model.is_checkpoint:
             eager = Entry(backend=REFERENCE, precision="fp32")
@@ -208,8 +208,7 @@ class _Run:
                 Limits(budget_s=budget_s * share / sum(shares.values())),
             )
             for name, measured in found.measured.items():
-                timing = measured.timing(path, batch_size=batches.batch_size)
-                timings[name].append(timing)
+                timings[name].append(Timing.of(measured, path, batch_size=batches.batch_size))
             for name, error in found.failed.items():
                 self.unusable.append(Unusable(name=f"{name}, {path}, {where}", reason=str(error)))
         return assemble_rows(candidates, batches, timings)

@@ -1,4 +1,4 @@
-"""What a timed call covers, as functions of a candidate and a batch of images.
+"""The calls that are timed, as functions of a candidate and a batch of images.
 
 *Device only*: the network on inputs that are already where it computes, in the form that it takes.
 *Host to host*: uint8 pixels in the host's memory in and out. *End to end*: JPEG files in and out.

@@ -1,6 +1,6 @@
 """The paper's full-size networks with random weights, to measure speed without training.
 
-Speed does not depend on the weights, and the picture error of FP32, FP16 and bf16 hardly does; that
+Speed does not depend on the weights, and the image error of FP32, FP16 and bf16 hardly does; that
 of INT8 says nothing on random weights.
 """
 

@@ -15,6 +15,7 @@ from stargan_deploy.benchmarking.measure.timing import (
     window_spread,
 )
 from stargan_deploy.benchmarking.measure.workloads import Clock, CudaWorkload, HostWorkload
+from stargan_deploy.benchmarking.results import Timing
 from stargan_deploy.devices import Device
 from stargan_deploy.errors import BackendError
 from tests.benchmarking.fake_clock import FakeClock, FakeWorkload
@@ -248,7 +249,7 @@ def test_the_events_of_a_device_are_kept_beside_the_wall_clock():
 
 def test_the_entry_of_a_row():
     measured, _ = measure_one(lambda _: 4.0)
-    timing = measured.timing("host to host", batch_size=8)
+    timing = Timing.of(measured, "host to host", batch_size=8)
     assert timing.images_per_s == pytest.approx(2000)
     assert timing.samples_ms == measured.samples_ms
     assert (timing.path, timing.stopped_by) == ("host to host", "stable")
