@@ -27,6 +27,9 @@ import difflib
 import signal
 from collections.abc import Iterable
 
+MAX_GUESSES = 3
+"""Names that are suggested for an unknown one."""
+
 
 class StarganDeployError(Exception):
     """Base of every error that a user can cause or fix.
@@ -123,7 +126,9 @@ def brief(error: BaseException) -> str:
     return " ".join(str(error).split())[:300] or type(error).__name__
 
 
-def unknown_name(kind: str, name: str, known: Iterable[str], *, where: str = "") -> str:
+def unknown_name(
+    kind: str, name: str, known: Iterable[str], *, where: str = "", elsewhere: Iterable[str] = ()
+) -> str:
     """Words the complaint about an unknown name, with the nearest known one and the whole list.
 
     Args:
@@ -131,10 +136,36 @@ def unknown_name(kind: str, name: str, known: Iterable[str], *, where: str = "")
         name: what the user typed.
         known: the names that would have worked.
         where: the owner of the list, such as "this model"; "known" if empty.
+        elsewhere: names to suggest that are not listed.
     """
     names = list(known)
-    near = difflib.get_close_matches(name.lower(), [n.lower() for n in names], n=1, cutoff=0.6)
-    guess = next((n for n in names if near and n.lower() == near[0]), None)
-    hint = f"; did you mean {guess!r}?" if guess else ";"
+    guesses = " or ".join(map(repr, nearest_names(name, [*names, *elsewhere])))
+    hint = f"; did you mean {guesses}?" if guesses else ";"
     owner = f"{where} knows" if where else "known"
     return f"unknown {kind} {name!r}{hint} {owner}: {', '.join(names) or 'none'}"
+
+
+def nearest_names(name: str, known: Iterable[str]) -> list[str]:
+    """The names that a mistyped one may stand for.
+
+    They are the same but for spelling or the table that they are in, or end in the same words
+    (`lr` of `generator_lr`); else there is at most one, the most similar.
+    """
+    plain = {other: _plain(other) for other in known}
+    wanted = _plain(name)
+    last = wanted.rpartition(".")[2]
+    endings = {other: text.rpartition(".")[2] for other, text in plain.items()}
+    stages = (
+        [other for other, text in plain.items() if text == wanted],
+        [other for other, text in endings.items() if text == last],
+        [other for other, text in endings.items() if text.endswith(f"_{last}")],
+    )
+    if found := next(filter(None, stages), []):
+        return found[:MAX_GUESSES]
+    near = difflib.get_close_matches(last, endings.values(), n=1, cutoff=0.6)
+    return [other for other, text in endings.items() if text in near][:1]
+
+
+def _plain(name: str) -> str:
+    """A name without differences of case, blanks and hyphens."""
+    return "_".join(name.lower().replace("-", " ").replace("_", " ").split())

@@ -20,7 +20,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from stargan_deploy.errors import LabelError, unknown_name
+from stargan_deploy.errors import LabelError, nearest_names, unknown_name
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -34,6 +34,9 @@ HAIR_COLOURS = frozenset(
 
 Groups = tuple[tuple[str, ...], ...]
 """Groups of labels of which at most one is on."""
+
+_NEGATED = re.compile(r"(?:(?:not?|without)[\s_:-]+|[!~^])\s*(.+)", re.IGNORECASE)
+"""Ways to write that an attribute is absent, which targets do not have."""
 
 LabelChange = Literal["on", "off", "flip"]
 
@@ -127,7 +130,7 @@ class LabelSpace:
         for word in words:
             name, change = _split_word(word)
             if name not in self.names:
-                raise LabelError(unknown_name("attribute", name, self.names, where="this model"))
+                raise _unknown_label(name, self.names)
             if changes.setdefault(name, change) != change:
                 raise LabelError(f"target {text!r} asks for {name!r} in two ways")
         set_index = self._only_set_of(text, changes)
@@ -279,6 +282,14 @@ def _split_word(word: str) -> tuple[str, LabelChange]:
     if word.startswith("-"):
         return word.removeprefix("-"), "off"
     return word.removeprefix("+"), "on"
+
+
+def _unknown_label(word: str, names: Sequence[str]) -> LabelError:
+    negated = _NEGATED.fullmatch(word)
+    found = nearest_names(negated[1], names) if negated else []
+    if found:
+        return LabelError(f"unknown attribute {word!r}", hint=f"-{found[0]} switches it off")
+    return LabelError(unknown_name("attribute", word, names, where="this model"))
 
 
 def _refuse_contradictions(

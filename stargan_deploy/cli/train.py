@@ -19,18 +19,22 @@ if TYPE_CHECKING:
     from stargan_deploy.training.trainer import Trainer
 
 
+RecipeName = Annotated[
+    Path | None,
+    typer.Argument(
+        help="TOML recipe, or the name of one of --list.",
+        show_default='the preset "demo": synthetic faces',
+    ),
+]
+Data = Annotated[
+    list[Path] | None,
+    typer.Option(help="Folder or CSV of the data set; several are trained on jointly."),
+]
+
+
 def train(
-    recipe: Annotated[
-        Path | None,
-        typer.Argument(
-            help="TOML recipe, or the name of one of --list.",
-            show_default='the preset "demo": synthetic faces',
-        ),
-    ] = None,
-    data: Annotated[
-        list[Path] | None,
-        typer.Option(help="Folder or CSV of the data set; several are trained on jointly."),
-    ] = None,
+    recipe: RecipeName = None,
+    data: Data = None,
     attrs: Annotated[
         str | None, typer.Option(help="Attributes or domains to learn: A,B,...")
     ] = None,

@@ -1,12 +1,16 @@
 """Exports a checkpoint of any family: every entry point of its card, proven, or nothing at all."""
 
 import dataclasses
+import glob
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from stargan_deploy.backends.difference import TOLERANCES, Tolerance
 from stargan_deploy.backends.exporter import Exporter, GraphRequest
@@ -24,6 +28,13 @@ from stargan_deploy.files.atomic import make_folder
 
 SOURCE_FOLDER = "source"
 """Folder, inside the hidden one, of the ONNX graphs that other formats are made from."""
+
+STAGING_SUFFIX = ".export"
+LOCK = "lock"
+"""File, inside the hidden folder, that a living export holds locked."""
+
+MIN_LEFTOVER_AGE_S = 60
+"""A younger folder may be one that is about to be locked."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -156,23 +167,42 @@ def _request(plan: ExportPlan, task: _Task, name: str, point: EntryPoint) -> Gra
 
 @contextmanager
 def _staging(main: Path) -> Iterator[Path]:
-    """A hidden folder next to the destination, on the same file system, removed afterwards."""
+    """A hidden folder next to the destination, on the same file system, removed afterwards.
+
+    Folders of killed exports of the same file are removed too.
+    """
     make_folder(main.parent)
+    prefix = f".{main.stem[:80]}."
+    _remove_leftovers(main.parent, prefix)
     try:
-        folder = Path(tempfile.mkdtemp(prefix=f".{main.stem[:80]}.", dir=main.parent))
+        folder = Path(tempfile.mkdtemp(prefix=prefix, suffix=STAGING_SUFFIX, dir=main.parent))
+        staged = folder / "files"
+        staged.mkdir()
+        lock = FileLock(folder / LOCK)
+        lock.acquire()
     except OSError as error:
         raise OutputError(
             f"cannot write to {main.parent}: {error.strerror}", hint="choose another `out`"
         ) from error
     try:
-        yield folder
+        yield staged
     except OSError as error:
         raise OutputError(
             f"cannot write {main}: {error.strerror or error}",
             hint="free space or choose another folder",
         ) from error
     finally:
+        lock.release()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_leftovers(place: Path, prefix: str) -> None:
+    """Remove the staging folders whose export was killed, so that their lock is free."""
+    for folder in place.glob(f"{glob.escape(prefix)}*{STAGING_SUFFIX}"):
+        with suppress(OSError, Timeout):
+            if time.time() - folder.stat().st_mtime > MIN_LEFTOVER_AGE_S:
+                with FileLock(folder / LOCK, timeout=0):
+                    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _publish(folder: Path, main: Path) -> None:

@@ -1,7 +1,7 @@
 """Recipes: the whole of a training's settings, and the presets that recipes start from."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +18,7 @@ from stargan_deploy.config import (
 from stargan_deploy.data.config import DataConfig
 from stargan_deploy.data.open import place_roots
 from stargan_deploy.errors import CardError, ConfigError, unknown_name
+from stargan_deploy.families.base import Family
 from stargan_deploy.families.objectives.base import OptimizerSettings
 from stargan_deploy.families.objectives.precision import PrecisionName
 from stargan_deploy.families.registry import DEFAULT_FAMILY, find_preset, load_family, presets
@@ -158,12 +159,14 @@ def resolve_recipe(mapping: Mapping[str, Any]) -> Recipe:
         ConfigError: an unknown preset, family or key, or a value that does not fit.
     """
     tables = {key: value for key, value in mapping.items() if key != "about"}
-    tables = _merge(_preset(tables.pop("preset", None), tables.get("family")), tables)
+    name = tables.pop("preset", None)
+    preset = _preset(name, tables.get("family"))
+    tables = _merge(preset, tables)
+    family = _family(tables.get("family", DEFAULT_FAMILY))
+    if name is not None:
+        _refuse_preset_of_another(str(name), preset, family)
+    _refuse_unknown(tables, family)
     recipe = from_mapping(Recipe, tables)
-    try:
-        family = load_family(recipe.family)
-    except CardError as error:
-        raise ConfigError(error.message, hint=error.hint) from error
     model = from_mapping(family.model_config, recipe.model, path="model")
     return replace(
         recipe,
@@ -294,6 +297,64 @@ def _preset(name: Any, family: Any) -> Mapping[str, Any]:
     if name is None:
         return presets().get(family, {}) if isinstance(family, str) else {}
     return find_preset(str(name))
+
+
+def _family(name: Any) -> Family:
+    if not isinstance(name, str):
+        raise ConfigError(f"family must be a string, not {name!r}")
+    try:
+        return load_family(name)
+    except CardError as error:
+        raise ConfigError(error.message, hint=error.hint) from error
+
+
+def _refuse_preset_of_another(name: str, preset: Mapping[str, Any], family: Family) -> None:
+    """Refuse a preset whose networks or losses have settings that a family does not know.
+
+    Raises:
+        ConfigError: the preset is of another family, and has.
+    """
+    known = _tables_of(family)
+    unknown = [
+        key for table in ("model", "loss") for key in preset.get(table, {}).keys() - known[table]
+    ]
+    if unknown and preset["family"] != family.name:
+        own = family.name if family.name in presets() else "one of its own"
+        raise ConfigError(
+            f"the preset {name!r} is of the family {preset['family']}, not {family.name}",
+            hint=f"set preset={own} instead, or name a recipe of {family.name}",
+        )
+
+
+def _refuse_unknown(tables: Mapping[str, Any], family: Family) -> None:
+    """Refuse settings that do not exist, with the nearest ones of any table.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    known = _tables_of(family)
+    top = [entry.name for entry in fields(Recipe)]
+    paths = {table: [f"{table}.{name}" for name in names] for table, names in known.items()}
+    everywhere = [path for own in paths.values() for path in own]
+    everywhere += [name for name in top if name not in known]
+    for key, value in tables.items():
+        if key not in top:
+            raise ConfigError(unknown_name("setting", key, top, elsewhere=everywhere))
+        inner = value if key in known and isinstance(value, Mapping) else {}
+        for path in (f"{key}.{name}" for name in inner if name not in known[key]):
+            raise ConfigError(unknown_name("setting", path, paths[key], elsewhere=everywhere))
+
+
+def _tables_of(family: Family) -> dict[str, list[str]]:
+    """The settings of each table of a recipe."""
+    kinds: dict[str, Any] = {
+        "data": DataConfig,
+        "model": family.model_config,
+        "loss": family.loss_config,
+        "train": TrainConfig,
+        "output": OutputConfig,
+    }
+    return {table: [entry.name for entry in fields(kind)] for table, kind in kinds.items()}
 
 
 def _merge(tables: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

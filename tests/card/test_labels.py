@@ -192,3 +192,21 @@ def test_groups_may_be_declared():
 def test_groups_that_make_no_sense_are_refused(group, complaint):
     with pytest.raises(LabelError, match=complaint):
         multilabel_space(("Male", "Young"), exclusive=(group,))
+
+
+@pytest.mark.parametrize("word", ["not Male", "no male", "without Male", "!Male", "NOT_Male"])
+def test_a_negated_attribute_is_told_how_to_be_written(word):
+    """It once led to the opposite: "did you mean 'Male'?"."""
+    with pytest.raises(LabelError) as caught:
+        multilabel_space(("Male", "Blond_Hair", "Young")).parse(word)
+    assert str(caught.value) == f"unknown attribute {word!r}; -Male switches it off"
+
+
+@pytest.mark.parametrize(
+    ("word", "guess"),
+    [("Blond Hair", "Blond_Hair"), ("-blond-hair", "Blond_Hair"), ("Hair", "Blond_Hair")],
+)
+def test_an_attribute_in_another_spelling_is_recognised(word, guess):
+    with pytest.raises(LabelError, match=f"did you mean '{guess}'"):
+        multilabel_space(("Male", "Blond_Hair", "No_Beard")).parse(word)
+    assert multilabel_space(("Male", "No_Beard")).parse("No_Beard").changes == {"No_Beard": "on"}

@@ -1,3 +1,4 @@
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -5,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from torch import nn
 
 from stargan_deploy.backends.onnx.exporter import OnnxExporter
@@ -140,6 +142,17 @@ def test_a_wrong_classifier_takes_the_generator_down_and_keeps_what_was_there(
     with pytest.raises(ParityError, match="'classify' on onnx"):
         export(checkpoint, out=tmp_path / "tiny.onnx", options=ExportOptions(overwrite=True))
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_what_a_killed_export_left_is_removed_by_the_next_one(checkpoint, tmp_path):
+    names = (".tiny.killed.export", ".tiny.running.export", ".tiny.mine", ".other.killed.export")
+    for name in names:
+        (tmp_path / name / "files").mkdir(parents=True)
+        os.utime(tmp_path / name, (0, 0))
+    with FileLock(tmp_path / names[1] / "lock"):
+        os.utime(tmp_path / names[1], (0, 0))
+        export(checkpoint, out=tmp_path / "tiny.onnx")
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == set(names[1:])
 
 
 def test_a_plan_writes_nothing(checkpoint, tmp_path):

@@ -156,3 +156,29 @@ def test_the_average_follows_slowly_after_a_quick_start():
     torch.nn.init.constant_(network.weight, 2.0)
     average.update(network)
     assert average.weights["weight"].item() == pytest.approx(0.9 + 0.01 * 1.1)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "said"),
+    [
+        ("train.lr=1", "did you mean 'train.generator_lr' or 'train.discriminator_lr'?"),
+        ("lr=1", "did you mean 'train.generator_lr' or 'train.discriminator_lr'?"),
+        ("steps=200", "unknown setting 'steps'; did you mean 'train.steps'?"),
+        ("data.steps=3", "did you mean 'train.steps'?"),
+        ("batch-size=3", "did you mean 'train.batch_size'?"),
+        ("lambda_rec=3", "did you mean 'loss.lambda_rec'?"),
+        ("model.blocks=3", "did you mean 'model.generator_blocks'?"),
+        ("train.seed=3", "did you mean 'seed'?"),
+        ("train.zzz=3", "unknown setting 'train.zzz'; known: train.generator_lr"),
+        ("family=cyclegann", "did you mean 'cyclegan'?"),
+        ("family=cyclegan", "'demo' is of the family stargan, not cyclegan; set preset=cyclegan"),
+    ],
+)
+def test_a_wrong_setting_leads_to_the_right_one(assignment, said):
+    with pytest.raises(ConfigError) as caught:
+        read_recipe(None, {}, [assignment])
+    assert said in str(caught.value)
+
+
+def test_another_family_by_its_preset():
+    assert read_recipe(None, {}, ["preset=cyclegan", "data.root=x"]).family == "cyclegan"
