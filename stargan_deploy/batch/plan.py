@@ -1,5 +1,6 @@
 """Where each image of a batch will go, decided before the first photo is decoded."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -17,7 +18,7 @@ from stargan_deploy.batch.settings import NOT_RECORDED
 from stargan_deploy.batch.shard import WHOLE, Shard, parse_shard
 from stargan_deploy.card.card import ModelCard
 from stargan_deploy.card.labels import LabelSpace
-from stargan_deploy.errors import UsageError, unknown_name
+from stargan_deploy.errors import DataError, UsageError, unknown_name
 from stargan_deploy.files.colours import ValueRange, check_range
 from stargan_deploy.files.metadata import KEEPABLE
 from stargan_deploy.inference.framing import Fit
@@ -77,6 +78,8 @@ class BatchJob:
 
     input: Path
     """A folder, or one file."""
+    parts: tuple[Path, ...] = ()
+    """Folders and files below the input that are meant; none for all of it."""
     output: Path
     """Folder for the images, the report and the manifest."""
     targets: tuple[NamedTarget, ...]
@@ -131,7 +134,7 @@ class BatchPlan:
 def make_job(
     card: ModelCard,
     *,
-    input: Path,
+    input: Path | Sequence[Path],
     output: Path,
     targets: Sequence[str] = (),
     direction: str | None = None,
@@ -145,7 +148,8 @@ def make_job(
 
     Args:
         card: the model's.
-        input: a folder, or one file.
+        input: a folder, a file, or several of them; names of several are those below the folder
+            that holds them all.
         output: folder for the images.
         targets: attributes and domains: `Blond_Hair,Young`, `-Male`; none for a model without.
         direction: entry point of a model with several.
@@ -170,8 +174,10 @@ def make_job(
     entry_point = choose_direction(card, direction)
     only = () if space.sets else (only_target(space, entry_point, targets),)
     named = only or name_targets(space, targets)
+    root, parts = _root_of([input] if isinstance(input, Path) else list(input))
     return BatchJob(
-        input=input,
+        input=root,
+        parts=parts,
         output=output,
         targets=named,
         source=_read_source(source, space, named),
@@ -191,7 +197,7 @@ def plan_batch(job: BatchJob) -> BatchPlan:
     """
     if job.output.exists() and job.input.exists() and job.output.samefile(job.input):
         raise UsageError(f"`output` {job.output} is the input itself", hint="choose another folder")
-    listing = list_photos(job.input, skip=job.output)
+    listing = list_photos(job.input, skip=job.output, parts=job.parts)
     places = _places(job, listing.photos)
     photos = tuple(
         Photo(
@@ -211,6 +217,31 @@ def plan_batch(job: BatchJob) -> BatchPlan:
         note=listing.note,
         left_out=listing.left_out,
     )
+
+
+def _root_of(inputs: Sequence[Path]) -> tuple[Path, tuple[Path, ...]]:
+    """The folder that holds all inputs, and these where there are several.
+
+    Raises:
+        UsageError: there is none.
+        DataError: one of several does not exist.
+    """
+    if not inputs:
+        raise UsageError("no photos are named", hint="give a folder, or files, with `input`")
+    if len(inputs) == 1:
+        return inputs[0], ()
+    for path in inputs:
+        if not path.exists():
+            raise DataError(f"no such file or folder: {path}")
+    whole = [path.absolute() for path in inputs]
+    root = Path(os.path.commonpath([path.parent for path in map(_tidy, whole)]))
+    here = Path.cwd()
+    near = root.relative_to(here) if root.is_relative_to(here) else root
+    return near, tuple(near / _tidy(path).relative_to(root) for path in whole)
+
+
+def _tidy(path: Path) -> Path:
+    return Path(os.path.normpath(path))
 
 
 def _read_source(

@@ -9,6 +9,7 @@ from stargan_deploy.cli.batch.sample import sample
 from stargan_deploy.cli.bench.command import bench
 from stargan_deploy.cli.bench.compare import compare
 from stargan_deploy.cli.bench.group import MEASURE, BenchGroup
+from stargan_deploy.cli.commands import App
 from stargan_deploy.cli.data.command import data
 from stargan_deploy.cli.demo import demo
 from stargan_deploy.cli.models.convert import ConvertCommand, convert
@@ -19,7 +20,7 @@ from stargan_deploy.cli.models.verify import verify
 from stargan_deploy.cli.train import train
 from stargan_deploy.version import __version__
 
-app = typer.Typer(
+app = App(
     name="stargan-deploy",
     help="StarGAN and other GANs from training to production: train, export, prove, measure, "
     "translate folders of photos, make images from noise.",
@@ -35,7 +36,7 @@ app.command()(demo)
 app.command()(doctor)
 app.add_typer(data, name="data")
 
-benchmarks = typer.Typer(cls=BenchGroup)
+benchmarks = App(cls=BenchGroup)
 benchmarks.command(MEASURE)(bench)
 benchmarks.command("compare")(compare)
 app.add_typer(

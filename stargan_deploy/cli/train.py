@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from stargan_deploy.cli.commands import names_of
 from stargan_deploy.cli.console import say, set_quiet, show, show_json
 from stargan_deploy.cli.options import Device, DryRun, Json, Quiet
 from stargan_deploy.cli.recipes import list_recipes
@@ -36,7 +37,7 @@ def train(
     recipe: RecipeName = None,
     data: Data = None,
     attrs: Annotated[
-        str | None, typer.Option(help="Attributes or domains to learn: A,B,...")
+        list[str] | None, typer.Option(help="Attributes or domains to learn: A,B,...")
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the run.", show_default="a new one in ./runs")
@@ -100,11 +101,11 @@ def _open(request: "TrainingRequest", ranks: "Ranks") -> "Trainer":
     return trainer
 
 
-def _changes(attrs: str | None, skip_broken: bool, device: str | None) -> dict[str, Any]:
+def _changes(attrs: list[str] | None, skip_broken: bool, device: str | None) -> dict[str, Any]:
     """The settings that flags stand for, but for the places of the data folders."""
     tables: dict[str, Any] = {"skip_broken": True} if skip_broken else {}
-    if attrs is not None:
-        tables["attributes"] = [name.strip() for name in attrs.split(",") if name.strip()]
+    if attrs:
+        tables["attributes"] = names_of(attrs)
         if not tables["attributes"]:
             raise UsageError("`attributes` names no attribute", hint="leave it out for all of them")
     changes: dict[str, Any] = {"data": tables} if tables else {}

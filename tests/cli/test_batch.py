@@ -163,7 +163,8 @@ def test_the_model_that_is_taken_is_named(command, demo_checkpoint, photos, monk
 )
 def test_bad_input_is_one_clear_line(command, checkpoint, photos, tmp_path, words, code, complaint):
     (tmp_path / "empty").mkdir()
-    result = command("batch", "--input", "photos", "--model", checkpoint, *words)
+    model = () if "--model" in words else ("--model", checkpoint)
+    result = command("batch", "--input", "photos", *model, *words)
     assert result.code == code
     last = result.err.strip().splitlines()[-1]
     assert last.startswith("stargan-deploy: ")
@@ -290,3 +291,21 @@ def test_deep_photos_have_one_range(command, checkpoint, tmp_path):
     result = command(*words, "-o", "floats")
     assert result.code == 10
     assert "values from -1000 to 1000 are beyond 0 to 1; set data.range, or --range" in result.out
+
+
+def test_several_inputs_and_what_a_pattern_gives(command, checkpoint, photos, tmp_path):
+    words = ("--attrs", "Male", "--model", checkpoint, "--device", "cpu")
+    result = command("batch", "-i", "photos/a.jpg", "photos/sub/b.bmp", *words, "-o", "one")
+    assert result.code == 0, result.err
+    assert sorted(p.name for p in (tmp_path / "one").rglob("*.[jp][pn]g")) == ["a.jpg", "b.png"]
+    assert (tmp_path / "one/sub/b.png").is_file()
+    result = command("batch", "-i", "photos/sub", "-i", "photos/a.jpg", *words, "-o", "two")
+    assert result.code == 0, result.err
+    assert (tmp_path / "two/sub/b.png").read_bytes() == (tmp_path / "one/sub/b.png").read_bytes()
+    result = command("batch", "photos/a.jpg", "photos/a.jpg", *words, "-o", "three")
+    assert "translated 1 of 1 photo" in result.out
+    result = command("batch", "photos/a.jpg", "photos/none.jpg", *words, "-o", "four")
+    assert (result.code, "no such file or folder: photos/none.jpg" in result.err) == (3, True)
+    result = command("batch", *words)
+    assert result.code == 2
+    assert "Missing option '--input'" in result.err

@@ -9,8 +9,10 @@ from stargan_deploy.backends.exporter import EngineOptions
 from stargan_deploy.batch.plan import ImageOptions
 from stargan_deploy.batch.resume import ResumePolicy
 from stargan_deploy.batch.run import Pages
+from stargan_deploy.cli.app import app
 from stargan_deploy.cli.batch.command import batch
 from stargan_deploy.cli.batch.sample import sample
+from stargan_deploy.cli.commands import OnceCommand
 from stargan_deploy.cli.models.export import export
 from stargan_deploy.cli.options import settings
 from stargan_deploy.export.plan import ExportOptions
@@ -44,3 +46,36 @@ def test_every_setting_is_an_option(command, kind):
 def test_settings_are_taken_from_options_of_the_same_names():
     found = settings(Pages, {"grid": True, "gallery": False, "quiet": True}, gallery=True)
     assert found == Pages(grid=True, gallery=True)
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("batch", "x", "--model", "a", "--model", "a"), "--model is given twice; give it once"),
+        (("batch", "x", "-o", "a", "--output", "b"), "--output is given twice"),
+        (("batch", "x", *("--size", "64") * 3), "--size is given 3 times"),
+        (("export", "--format", "onnx", "--format", "trt"), "--format is given twice"),
+        (("export", "--precision=fp16", "--precision", "fp32"), "--precision is given twice"),
+        (("train", "--out", "a", "--out", "b"), "--out is given twice"),
+        (("data", "check", "x", "--kind", "csv", "--kind", "csv"), "--kind is given twice"),
+        (("bench", "--model", "a", "--model", "b"), "--model is given twice"),
+        (("sample", "--seed", "1", "--seed", "2"), "--seed is given twice"),
+    ],
+)
+def test_an_option_of_one_value_given_twice_is_refused(command, words, complaint):
+    result = command(*words)
+    assert (result.code, result.out) == (2, "")
+    assert complaint in result.err
+
+
+def test_flags_may_be_repeated(command):
+    assert "given" not in command("batch", "x", "--grid", "--grid", "-q", "-q").err
+
+
+def test_every_command_refuses_repeated_options():
+    def commands(typer_app):
+        yield from typer_app.registered_commands
+        for group in typer_app.registered_groups:
+            yield from commands(group.typer_instance)
+
+    assert all(issubclass(found.cls, OnceCommand) for found in commands(app))

@@ -393,3 +393,9 @@ def test_help_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_attributes_of_several_options_are_joined(command):
+    words = ("--attrs", "Male,Young", "--attrs", "Smiling", "--dry-run")
+    result = command("train", "--set", "data.num_synthetic=8", *words)
+    assert "attributes: Male, Young, Smiling" in result.err

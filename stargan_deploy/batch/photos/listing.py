@@ -1,8 +1,9 @@
 """Finding the photos of a batch: a file, or everything that looks like one below a folder."""
 
 import unicodedata
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from stargan_deploy.batch.report import Failure
@@ -27,16 +28,19 @@ class Listing:
     """Number of photos and videos that are not read, by their ending."""
 
 
-def list_photos(source: Path, *, skip: Path) -> Listing:
+def list_photos(source: Path, *, skip: Path, parts: Sequence[Path] = ()) -> Listing:
     """List a folder's photos with those of its subfolders (see `files.walk`), or a single file.
 
     Args:
         source: a folder, or a file of any name.
         skip: a folder that is left out, because the results go there.
+        parts: folders and files in a folder, of which alone the photos are taken.
 
     Raises:
         DataError: there is no such file or folder, or no photo in it.
     """
+    if parts:
+        return _joined(source, [(part, list_photos(part, skip=skip)) for part in parts])
     if source.is_file():
         return Listing(root=source.parent, photos=(PurePosixPath(source.name),))
     if not source.is_dir():
@@ -56,6 +60,28 @@ def list_photos(source: Path, *, skip: Path) -> Listing:
         failures=tuple(failures),
         note=found.note,
         left_out=found.num_unread,
+    )
+
+
+def _joined(root: Path, listings: Sequence[tuple[Path, Listing]]) -> Listing:
+    """The photos of several folders and files, by their paths below one folder."""
+    photos: set[PurePosixPath] = set()
+    failures: list[Failure] = []
+    left_out: Counter[str] = Counter()
+    for _, listing in listings:
+        below = PurePosixPath(listing.root.relative_to(root))
+        photos |= {below / photo for photo in listing.photos}
+        failures += (replace(f, path=printable(below / f.path)) for f in listing.failures)
+        left_out.update(listing.left_out)
+    notes = dict.fromkeys(
+        f"{part.name}: {listing.note}" for part, listing in listings if listing.note
+    )
+    return Listing(
+        root=root,
+        photos=tuple(sorted(photos)),
+        failures=tuple(failures),
+        note="; ".join(notes),
+        left_out=dict(left_out),
     )
 
 

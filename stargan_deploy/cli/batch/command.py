@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 
 def batch(
-    input_: options.Input,
+    photos: options.Photos = None,
+    input_: options.Input = None,
     attrs: options.Attrs = None,
     direction: options.Direction = None,
     model: options.Model = None,
@@ -62,9 +63,11 @@ def batch(
     JPEG, PNG and WebP files keep their format, others become PNG. A broken file is reported and
     does not stop the rest; the exit code is 0 only if all succeeded, else 10.
     """
+    typed = locals()
+    if not (photos or input_):
+        raise UsageError("Missing option '--input': name photos (see: stargan-deploy batch --help)")
     from stargan_deploy.inference.find import find_model
 
-    typed = locals()
     request = _request(find_model(model), typed)
     (_watch if watch else _run)(request, dry_run=dry_run, json_output=json_output)
 
@@ -78,7 +81,7 @@ def _request(model: "ModelFile", typed: Mapping[str, Any]) -> "BatchRequest":
     strengths = _strengths(typed["strength"])
     job = make_job(
         model.card,
-        input=typed["input_"],
+        input=[*(typed["input_"] or []), *(typed["photos"] or [])],
         output=typed["output"],
         targets=typed["attrs"] or [],
         direction=typed["direction"],

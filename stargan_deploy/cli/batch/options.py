@@ -15,13 +15,17 @@ IMAGES, SAFETY, SCALE, PAGES = (
 )
 
 Input = Annotated[
-    Path,
+    list[Path] | None,
     typer.Option(
         "--input",
         "-i",
         metavar="DIR_OR_FILE",
-        help="Photos: a folder with its subfolders, or one file.",
+        help="Photos: a folder with its subfolders, or a file; may be given several times.",
     ),
+]
+Photos = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="PHOTO...", help="More photos or folders, as a pattern gives them."),
 ]
 Attrs = Annotated[
     list[str] | None,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from stargan_deploy.cli.commands import App, names_of
 from stargan_deploy.cli.console import say, show, show_json
 from stargan_deploy.cli.flags import with_flags
 from stargan_deploy.cli.options import Json, Quiet
@@ -17,9 +18,7 @@ if TYPE_CHECKING:
 else:
     Kind = Literal[("auto", *(name for name in LAYOUTS if name not in WITHOUT_FOLDER))]
 
-data = typer.Typer(
-    help="Checks a folder of images and labels, or downloads one.", no_args_is_help=True
-)
+data = App(help="Checks a folder of images and labels, or downloads one.", no_args_is_help=True)
 
 MAX_COLUMNS = 8
 """Labels shown in the table of co-occurrence, which is as wide as their names."""
@@ -35,7 +34,7 @@ MAX_LISTED = 20
 def check(
     folder: Annotated[Path, typer.Argument(help="Folder of the data set, or its label file.")],
     attrs: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(help="Labels to count, or the two domains: A,B,...", show_default="all"),
     ] = None,
     kind: Annotated[
@@ -50,7 +49,7 @@ def check(
     from stargan_deploy.config import to_mapping
     from stargan_deploy.data.inspect.check import check_folder
 
-    names = [name.strip() for name in (attrs or "").split(",") if name.strip()]
+    names = names_of(attrs)
     with progress("images") as on_progress:
         report = check_folder(folder, kind=kind, attributes=names, progress=on_progress)
     if json_output:

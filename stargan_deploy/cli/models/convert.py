@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
+from stargan_deploy.cli.commands import OnceCommand
 from stargan_deploy.cli.console import say, show, show_json
 from stargan_deploy.cli.options import Json, Quiet
 
@@ -28,7 +28,7 @@ ALL = "*"
 """Value of `--domains` without names: those of `--attrs` are domains."""
 
 
-class ConvertCommand(TyperCommand):
+class ConvertCommand(OnceCommand):
     """Takes `--domains` with names and without."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -46,8 +46,9 @@ def convert(
         Path, typer.Argument(metavar="G.ckpt", help="Official generator checkpoint.")
     ],
     attrs: Annotated[
-        str, typer.Option(help="Attribute names in the order of training: Black_Hair,...,Young.")
-    ] = "",
+        list[str] | None,
+        typer.Option(help="Attribute names in the order of training: Black_Hair,...,Young."),
+    ] = None,
     discriminator: Annotated[
         Path | None,
         typer.Option(
@@ -89,7 +90,9 @@ def convert(
 
     if out.resolve() in {p.resolve() for p in (generator, discriminator) if p}:
         raise UsageError(f"--out {out} would overwrite the checkpoint being converted")
-    options = _options(attrs, domains, exclusive or [], discriminator, image_size, crop_size)
+    options = _options(
+        ",".join(attrs or []), domains, exclusive or [], discriminator, image_size, crop_size
+    )
     found = convert_official(generator, out, options, overwrite=overwrite)
     _say_what_is_assumed(found, options)
     _show(found, out, json_output=json_output)

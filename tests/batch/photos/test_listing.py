@@ -59,3 +59,12 @@ def test_nothing_to_do_is_an_error_that_says_what_was_looked_for(tmp_path):
 )
 def test_names_that_some_file_systems_take_for_one(one, other):
     assert same_name_key(PurePosixPath(one)) == same_name_key(PurePosixPath(other))
+
+
+def test_photos_of_several_places_have_names_below_the_folder_of_all(tmp_path):
+    touch(tmp_path, "a/1.jpg", "a/sub/2.jpg", "b/1.jpg", "c/1.jpg", "a/x.cr2", "b/y.cr2")
+    parts = (tmp_path / "a", tmp_path / "b", tmp_path / "b/1.jpg")
+    listing = list_photos(tmp_path, skip=tmp_path / "out", parts=parts)
+    assert [str(photo) for photo in listing.photos] == ["a/1.jpg", "a/sub/2.jpg", "b/1.jpg"]
+    assert listing.left_out == {".cr2": 2}
+    assert listing.note == "a: left out: 1 file (.cr2 1); b: left out: 1 file (.cr2 1)"
