@@ -16,9 +16,9 @@ from stargan_deploy.data.source import ImageSource
 from stargan_deploy.export.destination import destination
 from stargan_deploy.export.export import ExportResult, export
 from stargan_deploy.export.plan import ExportOptions
-from stargan_deploy.export.proof.verify import find_checkpoint, verify
+from stargan_deploy.export.proof.verify import verify
 from stargan_deploy.families.registry import presets
-from stargan_deploy.inference.find import find_model_path, possible_checkpoints
+from stargan_deploy.inference.find import find_model_path, find_source
 from stargan_deploy.training.recipe import (
     Recipe,
     change_tables,
@@ -139,8 +139,8 @@ def verify_model(
 
     Args:
         artefact: an exported file.
-        checkpoint: what it was exported from; None looks for it beside the file, in ./runs and in
-            the package.
+        checkpoint: what it was exported from; None looks for it beside the file, in the current
+            folder, in ./runs and in the package.
         device: where to run both; None takes the best usable one.
         images: folder of photos to compare on; None takes synthetic faces.
 
@@ -153,7 +153,7 @@ def verify_model(
     """
     path = Path(artefact)
     given = Path(checkpoint) if checkpoint is not None else None
-    found = find_checkpoint(read_card_of(path), possible_checkpoints(path, given))
+    found = find_source(path, read_card_of(path), given)
     photos = Path(images) if images is not None else None
     comparisons = verify(path, checkpoint=found, device=device, images=photos).comparisons
     return tuple(comparison.verdict for comparison in comparisons)

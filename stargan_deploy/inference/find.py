@@ -85,25 +85,47 @@ def is_demo_model(model: Path) -> bool:
 
 
 def known_checkpoints() -> Iterator[Path]:
-    """The checkpoints of all runs under ./runs, the newest first, and the demo model."""
+    """Checkpoints in the current folder, those of all runs, newest first, and the demo model."""
+    yield from _checkpoints_in(Path())
     for folder in run_folders():
-        yield from sorted(folder.glob("checkpoints/*.safetensors"), reverse=True)
+        yield from _checkpoints_in(folder / "checkpoints")
+        yield from _checkpoints_in(folder)
     yield DEMO_MODEL
 
 
-def possible_checkpoints(artefact: Path, checkpoint: Path | None = None) -> Iterator[Path]:
-    """Files that may be what an artefact was made from; the given one is the only candidate.
+def find_source(artefact: Path, card: ModelCard, checkpoint: Path | None = None) -> Path:
+    """The checkpoint that an artefact was made from, by its content.
+
+    Args:
+        artefact: one of its files, next to which checkpoints are looked for first.
+        card: the artefact's card.
+        checkpoint: the only candidate, or a run's folder; None looks next to the artefact, in the
+            current folder, in ./runs and in the package.
 
     Raises:
-        ModelError: the given one does not exist.
+        ModelError: it is not there.
     """
-    if checkpoint is not None:
-        if not checkpoint.is_file():
-            raise ModelError(f"no such checkpoint: {checkpoint}")
-        yield checkpoint
-        return
-    yield from sorted(artefact.parent.glob(f"*{CHECKPOINT_SUFFIX}"))
-    yield from known_checkpoints()
+    from stargan_deploy.export.proof.verify import find_checkpoint
+
+    if checkpoint is None:
+        return find_checkpoint(card, [*_checkpoints_in(artefact.parent), *known_checkpoints()])
+    if not checkpoint.exists():
+        raise ModelError(f"no such checkpoint: {checkpoint}")
+    given = [checkpoint]
+    if checkpoint.is_dir():
+        given = [*_checkpoints_in(checkpoint / "checkpoints"), *_checkpoints_in(checkpoint)]
+    try:
+        return find_checkpoint(card, given)
+    except ModelError as error:
+        raise ModelError(
+            f"{artefact} was not made from {checkpoint}, but from a checkpoint whose SHA-256 "
+            f"starts with {card.parents.get('checkpoint', 'unknown')[:12]}",
+            hint="name that one, or leave out `checkpoint` to look for it",
+        ) from error
+
+
+def _checkpoints_in(folder: Path) -> list[Path]:
+    return sorted(folder.glob(f"*{CHECKPOINT_SUFFIX}"), reverse=True)
 
 
 def exports_of(checkpoint_sha256: str, weights: str) -> Iterator[ModelFile]:

@@ -1,11 +1,13 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from stargan_deploy.backends.onnx.file import attach_card
 from stargan_deploy.backends.registry import read_card_of
+from tests.conftest import make_checkpoint
 
 
 @pytest.fixture
@@ -40,6 +42,35 @@ def test_the_checkpoint_is_found_in_runs(command, unproven, checkpoint, tmp_path
         "translate",
         "classify",
     }
+
+
+@pytest.mark.parametrize("place", [".", "exports", "runs/faces"])
+def test_the_checkpoint_is_found_where_people_keep_it(command, unproven, checkpoint, place):
+    (folder := Path(place)).mkdir(parents=True, exist_ok=True)
+    (Path("runs/faces/checkpoints")).mkdir(parents=True, exist_ok=True)
+    shutil.copy(checkpoint, folder / "model.safetensors")
+    result = command("verify", unproven, "--device", "cpu")
+    assert result.code == 0, result.err
+    if place != ".":
+        return
+    bench = command("bench", "--model", unproven, "--budget", "0.1", "--backends", "eager,trt")
+    assert "the checkpoint that this artefact was made from" not in bench.err
+
+
+def test_a_run_may_be_named_and_a_wrong_checkpoint_is_called_wrong(
+    command, unproven, checkpoint, tmp_path
+):
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    shutil.copy(checkpoint, tmp_path / "run" / "checkpoints" / "step-1.safetensors")
+    assert command("verify", unproven, "--checkpoint", "run", "--device", "cpu").code == 0
+    make_checkpoint(tmp_path / "wrong.safetensors", discriminator=False)
+    for words in (("verify", unproven), ("bench", "--model", unproven)):
+        result = command(*words, "--checkpoint", "wrong.safetensors")
+        assert result.code == 4
+        assert "tiny.onnx was not made from wrong.safetensors, but from a checkpoint" in result.err
+        assert "name that one, or leave out --checkpoint to look for it" in result.err
+    result = command("bench", "--model", checkpoint, "--checkpoint", checkpoint)
+    assert result.code == 2
 
 
 def test_an_artefact_that_differs_gives_exit_code_6(command, unproven, checkpoint, tmp_path):

@@ -37,6 +37,14 @@ Model = Annotated[
         show_default="the newest run's newest checkpoint, else the demo model",
     ),
 ]
+Checkpoint = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Checkpoint that the artefact was exported from.",
+        show_default="found by content: next to it, here, in ./runs, in the package",
+    ),
+]
 Backends = Annotated[
     str | None,
     typer.Option(
@@ -89,6 +97,7 @@ Budget = Annotated[
 def bench(
     recipe: Recipe = None,
     model: Model = None,
+    checkpoint: Checkpoint = None,
     backends: Backends = None,
     precisions: Precisions = None,
     entry_points: EntryPoints = None,
@@ -116,10 +125,11 @@ def bench(
     }
     config = _read_config(recipe, {k: v for k, v in typed.items() if v is not None})
     chosen = _find(config.model)
+    source = _checkpoint_of(chosen, checkpoint)
     _check_requested(config, chosen)
     folder = out or RESULTS / f"{datetime.now():%Y%m%d-%H%M%S}"
     with _result_folder(folder):
-        results = _measure(config, chosen)
+        results = _measure(config, chosen, source)
         _save(results, folder)
     if json_output:
         from stargan_deploy.config import to_mapping
@@ -158,12 +168,12 @@ def _check_requested(config: "SuiteConfig", model: "ModelFile") -> None:
         choose_sizes(model.card, choose_points(model.card, config.entry_points), config.sizes)
 
 
-def _measure(config: "SuiteConfig", model: "ModelFile") -> "Results":
+def _measure(config: "SuiteConfig", model: "ModelFile", checkpoint: "ModelFile") -> "Results":
     from stargan_deploy.benchmarking.suite.suite import run_suite
     from stargan_deploy.devices import choose_device
 
     device = choose_device(config.device or None)
-    return run_suite(config, model, checkpoint=_checkpoint_of(model), device=device)
+    return run_suite(config, model, checkpoint=checkpoint, device=device)
 
 
 def _find(model: str) -> "ModelFile":
@@ -176,14 +186,20 @@ def _find(model: str) -> "ModelFile":
     return find_model(Path(model) if model else None)
 
 
-def _checkpoint_of(model: "ModelFile") -> "ModelFile":
-    """The model itself, or what an artefact was made from."""
-    from stargan_deploy.export.proof.verify import find_checkpoint
-    from stargan_deploy.inference.find import known_checkpoints, read_model
+def _checkpoint_of(model: "ModelFile", checkpoint: Path | None) -> "ModelFile":
+    """The model itself, or what an artefact was made from.
 
-    if model.is_checkpoint:
-        return model
-    return read_model(find_checkpoint(model.card, known_checkpoints()))
+    Raises:
+        UsageError: a checkpoint is given for a checkpoint.
+        ModelError: it was not found.
+    """
+    from stargan_deploy.inference.find import find_source, read_model
+
+    if not model.is_checkpoint:
+        return read_model(find_source(model.path, model.card, checkpoint))
+    if checkpoint is not None:
+        raise UsageError("--checkpoint goes with an artefact as --model, and this is a checkpoint")
+    return model
 
 
 @contextmanager

@@ -19,7 +19,7 @@ def verify(
         Path | None,
         typer.Option(
             help="Checkpoint that it was exported from.",
-            show_default="found by content next to the file, in ./runs, or in the package",
+            show_default="found by content: next to the file, here, in ./runs, in the package",
         ),
     ] = None,
     images: Annotated[
@@ -43,12 +43,12 @@ def verify(
     """
     from stargan_deploy.backends.registry import read_card_of
     from stargan_deploy.export.proof.compare import check_passed
-    from stargan_deploy.export.proof.verify import find_checkpoint, verify
+    from stargan_deploy.export.proof.verify import verify
     from stargan_deploy.export.proof.worst_images import save_worst_images
-    from stargan_deploy.inference.find import possible_checkpoints
+    from stargan_deploy.inference.find import find_source
 
     _check_is_file(artefact)
-    source = find_checkpoint(read_card_of(artefact), possible_checkpoints(artefact, checkpoint))
+    source = find_source(artefact, read_card_of(artefact), checkpoint)
     say(f"comparing {artefact} with {source}")
     found = verify(artefact, checkpoint=source, device=device, images=images)
     if report is not None:

@@ -88,7 +88,8 @@ def find_checkpoint(card: ModelCard, candidates: Iterable[Path]) -> Path:
         raise ModelError(
             "the checkpoint that this artefact was made from is not here (its SHA-256 starts with "
             f"{(wanted or 'unknown')[:12]})",
-            hint="name it with `checkpoint`",
+            hint="name it with `checkpoint`; it is not next to the artefact, in this folder, in "
+            "./runs or in the package",
         )
     return found
 

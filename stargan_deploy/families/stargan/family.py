@@ -124,7 +124,7 @@ class StarGAN(Family):
             raise DataError(
                 f"StarGAN learns to change labels, and images of kind {request.data_kind!r} have "
                 "none",
-                hint="set `data.kind` to a layout with labels, or choose another `family`",
+                hint="set `data.kind` to a layout with labels, or take a recipe of another family",
             )
         return StarGANObjective(request)
 
