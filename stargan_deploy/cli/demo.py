@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stargan_deploy.cli.console import say, show, show_json
-from stargan_deploy.cli.options import Json, Quiet
+from stargan_deploy.cli.options import OUT, Json, Quiet
 from stargan_deploy.errors import IncompleteError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ HELD_OUT_SEED = 2026
 
 def demo(
     out: Annotated[
-        Path, typer.Option(help="Folder for faces, exported model, images and gallery.")
+        Path, typer.Option(*OUT, help="Folder for faces, exported model, images and gallery.")
     ] = Path("demo"),
     count: Annotated[int, typer.Option(min=1, help="Number of faces.")] = 8,
     seed: Annotated[int, typer.Option(min=0, help="Decides the faces.")] = HELD_OUT_SEED,

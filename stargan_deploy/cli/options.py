@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+OUT = ("--out", "--output", "-o")
+OUTPUT = ("--output", "--out", "-o")
+"""Names of the option for results; either long one works everywhere."""
+
 Device = Annotated[
     str | None,
     typer.Option(

@@ -8,7 +8,7 @@ import typer
 
 from stargan_deploy.cli.commands import names_of
 from stargan_deploy.cli.console import say, set_quiet, show, show_json
-from stargan_deploy.cli.options import Device, DryRun, Json, Quiet
+from stargan_deploy.cli.options import OUT, Device, DryRun, Json, Quiet
 from stargan_deploy.cli.recipes import list_recipes
 from stargan_deploy.errors import UsageError
 
@@ -40,7 +40,8 @@ def train(
         list[str] | None, typer.Option(help="Attributes or domains to learn: A,B,...")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the run.", show_default="a new one in ./runs")
+        Path | None,
+        typer.Option(*OUT, help="Folder of the run.", show_default="a new one in ./runs"),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in --out, or with the newest.")

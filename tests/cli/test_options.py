@@ -4,6 +4,7 @@ import inspect
 from dataclasses import fields
 
 import pytest
+import typer
 
 from stargan_deploy.backends.exporter import EngineOptions
 from stargan_deploy.batch.plan import ImageOptions
@@ -79,3 +80,18 @@ def test_every_command_refuses_repeated_options():
             yield from commands(group.typer_instance)
 
     assert all(issubclass(found.cls, OnceCommand) for found in commands(app))
+
+
+def test_out_and_output_are_one_option_everywhere():
+    found = {}
+    for name, command in typer.main.get_command(app).commands.items():
+        inner = getattr(command, "commands", None) or {name: command}
+        for each in inner.values():
+            names = [
+                set(option.opts)
+                for option in each.params
+                if {"--out", "--output"} & set(option.opts)
+            ]
+            found |= {f"{name} {each.name}": opts for opts in names}
+    assert len(found) >= 7
+    assert all(opts == {"--out", "--output", "-o"} for opts in found.values()), found

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from stargan_deploy.backends.registry import runtime_names
+from stargan_deploy.cli.options import OUTPUT
 
 IMAGES, SAFETY, SCALE, PAGES = (
     "Images",
@@ -46,8 +47,7 @@ Model = Annotated[
 Output = Annotated[
     Path,
     typer.Option(
-        "--output",
-        "-o",
+        *OUTPUT,
         help="Folder for the translated images, mirroring the input folder structure, and for "
         "report.json and manifest.jsonl.",
     ),

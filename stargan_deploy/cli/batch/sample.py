@@ -8,6 +8,7 @@ import typer
 from stargan_deploy.cli.batch.options import Backend, BatchSize, Precision
 from stargan_deploy.cli.console import say, show, show_json
 from stargan_deploy.cli.options import (
+    OUTPUT,
     Device,
     DryRun,
     Json,
@@ -45,7 +46,7 @@ def sample(
         bool, typer.Option("--interpolate", help="Interpolate from one image to another.")
     ] = False,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for the images and grid.png.")
+        Path, typer.Option(*OUTPUT, help="Folder for the images and grid.png.")
     ] = Path("sampled"),
     backend: Backend = "auto",
     batch_size: BatchSize = 16,

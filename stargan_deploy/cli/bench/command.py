@@ -10,7 +10,7 @@ import typer
 
 from stargan_deploy.backends.registry import runtime_names
 from stargan_deploy.cli.console import say, show, show_json
-from stargan_deploy.cli.options import Device, Json, Quiet
+from stargan_deploy.cli.options import OUT, Device, Json, Quiet
 from stargan_deploy.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ Sizes = Annotated[
 Out = Annotated[
     Path | None,
     typer.Option(
+        *OUT,
         metavar="DIR",
         help="Folder for results.json, results.csv, report.md and report.html.",
         show_default="./bench-results/<date and time>",

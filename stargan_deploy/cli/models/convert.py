@@ -7,7 +7,7 @@ import typer
 
 from stargan_deploy.cli.commands import OnceCommand
 from stargan_deploy.cli.console import say, show, show_json
-from stargan_deploy.cli.options import Json, Quiet
+from stargan_deploy.cli.options import OUT, Json, Quiet
 
 if TYPE_CHECKING:
     from stargan_deploy.families.base import OfficialOptions
@@ -77,7 +77,9 @@ def convert(
         ),
     ] = "",
     exclusive: Exclusive = None,
-    out: Annotated[Path, typer.Option(help="Checkpoint to write.")] = Path("model.safetensors"),
+    out: Annotated[Path, typer.Option(*OUT, help="Checkpoint to write.")] = Path(
+        "model.safetensors"
+    ),
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace another file at --out.")
     ] = False,
@@ -148,6 +150,7 @@ def _show(found: "Conversion", out: Path, *, json_output: bool) -> None:
     crop = f"of a centre crop of {how.crop_size}" if how.crop_size else "without a crop"
     size = f"{how.image_size}x{how.image_size}"
     show(f"{did} {out}: {size} {crop}, labels {', '.join(card.labels.names)}{before}")
+    say(f"next: stargan-deploy export {out}")
     for group in (group for each in card.labels.sets for group in each.exclusive_groups):
         say(f"at most one of: {', '.join(group)}")
 

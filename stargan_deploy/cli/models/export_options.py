@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from stargan_deploy.cli.options import OUT
+
 ENGINE_PANEL = "TensorRT"
 PROOF_PANEL = "Proof"
 
@@ -25,6 +27,7 @@ Precision = Annotated[
 Out = Annotated[
     str | None,
     typer.Option(
+        *OUT,
         metavar="PATH",
         help="File to write, or a folder if it exists or ends in /; for triton, the model "
         "repository.",
