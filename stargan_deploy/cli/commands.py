@@ -24,7 +24,7 @@ class OnceCommand(TyperCommand):
         for option, number in Counter(found).items():
             takes_one = option.param_type_name == "option" and not option.multiple
             if number > 1 and takes_one and not getattr(option, "is_flag", False):
-                name = max(option.opts, key=len)
+                name = next((o for o in option.opts if o.startswith("--")), option.opts[0])
                 times = "twice" if number == 2 else f"{number} times"
                 raise UsageError(f"{name} is given {times}", hint="give it once")
         return super().parse_args(ctx, args)
