@@ -56,6 +56,25 @@ def test_half_precision_is_proven_too(family, trained, tmp_path):
     assert "float16" in "+".join(result.card.precision.values())
 
 
+@pytest.mark.parametrize(
+    ("family", "conv", "note"),
+    [
+        ("dcgan", "float32", "4 of 4 transposed convolutions in FP32, and there are no others"),
+        ("cgan", "float32", "4 of 4 transposed convolutions in FP32, and there are no others"),
+        ("pix2pix", "bfloat16+float32", "6 of 6 transposed convolutions in FP32, the other layers"),
+    ],
+)
+def test_openvino_says_what_it_leaves_in_fp32_at_bf16(family, conv, note, trained, tmp_path):
+    openvino = pytest.importorskip("openvino")
+    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        pytest.skip("needs a CPU with bf16")
+    options = ExportOptions(format="openvino", precision="bf16", max_batch=4)
+    result = export(trained(family), out=tmp_path / "m.xml", options=options)
+    assert all(verdict.passed for verdict in result.verdicts)
+    assert result.card.precision["conv"] == conv
+    assert any(note in text for text in result.card.notes)
+
+
 @pytest.mark.parametrize("family", [name for name in FAMILIES if name in ("gan", "dcgan", "cgan")])
 def test_inputs_that_are_no_pictures_are_checked(family, trained):
     with open_runtime(trained(family)) as runtime:

@@ -27,9 +27,15 @@ Mode = Literal["latency", "throughput"]
 Hint = Literal["f32", "bf16"]
 """What layers compute in that are not quantised."""
 
+TRANSPOSED = "Deconvolution"
+"""Type of transposed convolutions in the graph that the CPU runs.
+
+With the hint bf16, OpenVINO 2026.4 leaves those after the last plain convolution in f32.
+"""
+
 LAYER_KINDS = {
     "Convolution": "conv",
-    "Deconvolution": "conv",
+    TRANSPOSED: "conv",
     "MVN": "norm",
     "FullyConnected": "linear",
     "MatMul": "linear",
@@ -123,15 +129,18 @@ def hint_for(precision: Mapping[str, str]) -> Hint:
     return "bf16" if any("bfloat16" in names for names in precision.values()) else "f32"
 
 
+def layer_types(compiled: Any) -> list[tuple[str, str]]:
+    """Each layer of a compiled graph whose kind is in `LAYER_KINDS`, with what it computes in."""
+    infos = [layer.get_rt_info() for layer in compiled.get_runtime_model().get_ordered_ops()]
+    pairs = [(i["layerType"].astype(str), i["runtimePrecision"].astype(str).lower()) for i in infos]
+    return [(kind, PRECISION_NAMES.get(n, n)) for kind, n in pairs if kind in LAYER_KINDS]
+
+
 def layer_precision(compiled: Any) -> dict[str, str]:
     """What the layers of a compiled graph really compute in, by kind of layer."""
     found: dict[str, set[str]] = {}
-    for layer in compiled.get_runtime_model().get_ordered_ops():
-        info = layer.get_rt_info()
-        kind = LAYER_KINDS.get(info["layerType"].astype(str))
-        if kind is not None:
-            name = info["runtimePrecision"].astype(str).lower()
-            found.setdefault(kind, set()).add(PRECISION_NAMES.get(name, name))
+    for layer, precision in layer_types(compiled):
+        found.setdefault(LAYER_KINDS[layer], set()).add(precision)
     return {kind: "+".join(sorted(names)) for kind, names in sorted(found.items())}
 
 
