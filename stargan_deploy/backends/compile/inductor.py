@@ -38,8 +38,13 @@ DTYPES: dict[Precision, torch.dtype] = {
 
 _ARCHITECTURE_OPTION = "cpp.march"
 
+_THREADS_OPTION = "cpp.dynamic_threads"
+
 _OPTIONS: dict[str, Any] = {
     "freezing": True,  # changes the weights' layout here, not in each call: 2 to 4 % of the time
+    # Else the code keeps the number of threads of the exporter for ever: with one it never starts
+    # a second, with two it starts two wherever it runs.
+    _THREADS_OPTION: True,
     "aot_inductor.enable_line_tables": False,  # a third of the code's size, and paths
     "aot_inductor.model_name_for_generated_files": NAME,
     # Not -march=native, which is no faster here and ties the code to this very processor; the
@@ -207,5 +212,6 @@ def _target(entries: dict[str, bytes], point: EntryPoint, device: str) -> Target
         cpu_features=features_of(isa, is_native=_ARCHITECTURE_OPTION not in list_options()),
         inputs=point.inputs,
         outputs=point.outputs,
+        threads=0 if _THREADS_OPTION in list_options() else torch.get_num_threads(),
         **machine_here(device),
     )

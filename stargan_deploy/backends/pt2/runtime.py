@@ -15,6 +15,7 @@ from stargan_deploy.backends.artefact import OUT_OF_MEMORY, ArtefactRuntime, Pay
 from stargan_deploy.backends.base import Arrays, SelfTest
 from stargan_deploy.backends.pt2.file import (
     ROOT,
+    TARGET_ENTRY,
     parse_target,
     payload_sha256,
     read_card,
@@ -25,8 +26,9 @@ from stargan_deploy.backends.pt2.file import (
 from stargan_deploy.backends.pt2.spec import SPEC
 from stargan_deploy.backends.pt2.target import check_fits
 from stargan_deploy.card.card import EntryPoint, ModelCard
+from stargan_deploy.card.tensors import TensorSpec
 from stargan_deploy.devices import Device, choose_device, is_cuda_usable, parse_device
-from stargan_deploy.errors import BackendError, CardError, ModelError, brief
+from stargan_deploy.errors import BackendError, CardError, ModelError, UsageError, brief
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -146,6 +148,7 @@ def load_code(entries: Mapping[str, bytes], device: str) -> Code:
     import torch
 
     index = torch.device(device).index
+    specs = parse_target(entries, Path(f"{ROOT}.pt2")).inputs if TARGET_ENTRY in entries else ()
     with tempfile.TemporaryDirectory(prefix="stargan-deploy-") as folder:
         path = Path(folder) / f"{ROOT}.pt2"
         write_package(path, entries)
@@ -157,7 +160,20 @@ def load_code(entries: Mapping[str, bytes], device: str) -> Code:
 
     def run(tensors: "Sequence[Tensor]") -> "list[Tensor]":
         with torch.inference_mode():
-            outputs: list[Tensor] = loader.run(list(tensors))
+            outputs: list[Tensor] = loader.run(_as_compiled(tensors, specs))
         return outputs
 
     return run
+
+
+def _as_compiled(tensors: "Sequence[Tensor]", specs: Sequence[TensorSpec]) -> "list[Tensor]":
+    """Tensors as the code reads them: it takes their memory for contiguous without a look.
+
+    Raises:
+        UsageError: a tensor of another type, which the code would misread.
+    """
+    for tensor, spec in zip(tensors, specs, strict=False):
+        found = str(tensor.dtype).removeprefix("torch.")
+        if found != spec.dtype:
+            raise UsageError(f"input {spec.name!r} must be {spec.dtype}, not {found}")
+    return [tensor.contiguous() for tensor in tensors]

@@ -49,6 +49,9 @@ class Target:
     """Version of torch; packages run on its major and minor version."""
     compute_capability: str = ""
     """Compute capability of the GPU, such as "9.0"; empty for a CPU."""
+    threads: int | None = None
+    """Threads that the code uses on a CPU: 0 for those that torch has when it runs; another number
+    was fixed by the exporter. None in packages that do not say."""
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
 
@@ -58,6 +61,8 @@ class Target:
         place = f"{self.platform} {self.machine} processors with {self.isa or 'no vectors'}"
         if self.device == "cuda":
             place = f"NVIDIA GPUs of compute capability {self.compute_capability}, {place}"
+        elif self.threads:
+            place = f"{place}, always with {self.threads} threads"
         return f"{place}, torch {_release(self.torch)}"
 
 

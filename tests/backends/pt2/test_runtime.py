@@ -251,3 +251,38 @@ def test_the_hash_on_the_card_is_that_of_the_content(package):
     ):
         point = read_card(path).entry_points[name]
         assert point.payload_sha256 == payload_sha256(read_entries(path))
+
+
+@pytest.fixture
+def code(package):
+    return pt2.load_code(read_entries(package), "cpu")
+
+
+def test_views_and_other_layouts_are_read_as_what_they_are(code):
+    generator = torch.Generator().manual_seed(0)
+    whole = torch.randint(0, 256, (2, 40, 40, 3), generator=generator, dtype=torch.uint8)
+    label = torch.zeros(2, 5)
+    crop = whole[:, 4:36, 4:36]
+    (expected,) = code([crop.clone(memory_format=torch.contiguous_format), label])
+    planes = crop.permute(0, 3, 1, 2).contiguous().permute(0, 2, 3, 1)
+    for image, labels in ((crop, label), (planes, label), (crop, torch.zeros(1, 5).expand(2, 5))):
+        assert not (image.is_contiguous() and labels.is_contiguous())
+        (found,) = code([image, labels])
+        assert torch.equal(found, expected)
+
+
+def test_another_type_is_refused(code):
+    image = torch.zeros(1, 32, 32, 3, dtype=torch.uint8)
+    with pytest.raises(UsageError, match="input 'label' must be float32, not float64"):
+        code([image, torch.zeros(1, 5, dtype=torch.float64)])
+    with pytest.raises(UsageError, match="input 'image' must be uint8, not float32"):
+        code([image.float(), torch.zeros(1, 5)])
+
+
+def test_code_that_was_made_under_one_thread_uses_more(package):
+    """It never started a second one, whatever it ran on."""
+    assert torch.get_num_threads() == 1
+    entries = read_entries(package)
+    assert read_target(package).threads == 0
+    (library,) = (content for name, content in entries.items() if name.endswith(".so"))
+    assert b"GOMP_parallel" in library or b"__kmpc_fork_call" in library
