@@ -137,7 +137,7 @@ class Model:
         """
         several = not isinstance(target, str)
         targets = list(target) if several else [cast(str, target)]
-        images, restore = _listed(image)
+        images, restore = _listed(image, size or self.card.preprocessing.image_size)
         check_strength(strength)
         options: dict[str, Any] = {"strength": strength, "size": size, "faces": faces}
         labels_NK = self._labels(sources, len(images))
@@ -157,7 +157,7 @@ class Model:
         Raises:
             UsageError: the model has no classifier, or not an image.
         """
-        images, _ = _listed(image)
+        images = [cast(AnyImage, image)] if _is_single(image) else list(cast(Any, image))
         translator = self._translator("translate")
         prepared = [translator.prepare(each) for each in images]
         labels_NK = translator.classify(np.stack(prepared)) if prepared else ()
@@ -292,15 +292,21 @@ def _is_single(image: AnyImage | Sequence[AnyImage]) -> bool:
 
 
 def _listed(
-    image: AnyImage | Sequence[AnyImage],
+    image: AnyImage | Sequence[AnyImage], side: int
 ) -> tuple[list[AnyImage], Callable[[list[Image.Image]], Any]]:
-    """Images as a list, and a function that gives their results the form of what went in."""
+    """Images as a list, and a function that gives their results the form of what went in.
+
+    Args:
+        image: one image or several.
+        side: side of the results in pixels, which an array of no images has too.
+    """
     if _is_single(image):
         kept = cast(AnyImage, image)
         return [kept], lambda results: _like(results[0], kept)
     images = list(cast(Sequence[AnyImage], image))
     if isinstance(image, np.ndarray):
-        return images, lambda results: np.stack([*map(np.asarray, results)]) if results else image
+        none = np.empty((0, side, side, 3), np.uint8)
+        return images, lambda results: np.stack([*map(np.asarray, results)]) if results else none
     return images, lambda results: [_like(r, i) for r, i in zip(results, images, strict=True)]
 
 
