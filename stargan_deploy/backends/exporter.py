@@ -68,6 +68,8 @@ class GraphRequest:
     """Given with INT8."""
     engine: EngineOptions = EngineOptions()
     """Settings of TensorRT's builder."""
+    about: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """What people should read in a viewer of graphs, by name; "description" is a sentence."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

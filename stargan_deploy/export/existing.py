@@ -119,9 +119,7 @@ def _is_whole(
         sha256 = runtime.payload_sha256() if isinstance(runtime, ArtefactRuntime) else None
     except (StarganDeployError, OSError):
         return False
-    return sha256 in (None, card.entry_points[name].payload_sha256) and all(
-        side.exists() for side in exporter.side_files(path)
-    )
+    return sha256 in (None, card.entry_points[name].payload_sha256)
 
 
 def _card_at(path: Path, exporter: Exporter, wanted: ModelCard) -> ModelCard | None:

@@ -18,6 +18,7 @@ from stargan_deploy.backends.pixel_graph import PixelModule
 from stargan_deploy.backends.registry import SOURCE, format_spec, load_exporter
 from stargan_deploy.card.card import EntryPoint, ModelCard, Precision, Verdict
 from stargan_deploy.errors import OutputError
+from stargan_deploy.export.about import describe_entry
 from stargan_deploy.export.plan import ExportOptions, ExportPlan, plan_export
 from stargan_deploy.export.proof.calibration import make_calibration
 from stargan_deploy.export.proof.compare import check_passed
@@ -162,6 +163,7 @@ def _request(plan: ExportPlan, task: _Task, name: str, point: EntryPoint) -> Gra
         graph=task.source.get(name),
         calibration=calibration,
         engine=plan.options.engine,
+        about=describe_entry(name, point, plan.card),
     )
 
 

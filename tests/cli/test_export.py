@@ -28,7 +28,9 @@ def test_the_newest_run_goes_to_exports_under_its_name(command, run_folder, tmp_
     assert "step-001000.safetensors (newest run)" in result.err
     assert "raw weights of step 0, to onnx at fp32 with uint8 pixels" in result.err
     written = sorted(path.name for path in (tmp_path / "exports").iterdir())
-    assert written == ["faces.classifier.onnx", "faces.onnx"]
+    assert written == [
+        *("faces.classifier.json", "faces.classifier.onnx", "faces.json", "faces.onnx"),
+    ]
     lines = result.out.splitlines()
     assert lines[0].startswith("replaced exports/faces.onnx (translate, 0.2 MB)")
     assert lines[1].startswith("wrote exports/faces.classifier.onnx (classify, 0.1 MB)")

@@ -16,7 +16,7 @@ def unproven(command, checkpoint, tmp_path):
     assert command("export", checkpoint, "--device", "cpu").code == 0
     path = tmp_path / "exports" / "tiny.onnx"
     card = replace(read_card_of(path), verdicts=(), unverified="no GPU there")
-    for file in path.parent.iterdir():
+    for file in path.parent.glob("*.onnx"):
         attach_card(file, card)
     return path
 

@@ -1,5 +1,6 @@
 """Writes entry points as ONNX in FP32, FP16 or INT8: dynamic where the card says so, quietly."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,8 +15,14 @@ from stargan_deploy.backends.onnx.spec import SPEC
 from stargan_deploy.backends.tracing import dynamic_shapes, example_inputs
 from stargan_deploy.card.card import EntryPoint, ModelCard
 from stargan_deploy.card.tensors import Dim, TensorSpec
+from stargan_deploy.config import to_mapping
 from stargan_deploy.errors import ExportError, brief
 from stargan_deploy.families.blocks.precision import lower_convolutions
+from stargan_deploy.files.atomic import write_text
+from stargan_deploy.version import __version__
+
+PRODUCER = "stargan-deploy"
+"""Name that the graphs carry as their producer's."""
 
 OPSET = 20
 """Known to onnxruntime from 1.17 on, to OpenVINO and to TensorRT 10 and 11."""
@@ -54,7 +61,7 @@ class OnnxExporter(Exporter):
         precision = measured_precision(model)
         if request.precision == "fp16":
             _check_fp16(precision)
-        graph = onnx_file.graph_bytes(_cleaned(model, request.point))
+        graph = onnx_file.graph_bytes(_described(_cleaned(model, request.point), request))
         path.write_bytes(graph)
         onnx.checker.check_model(path, full_check=True)
         quantizers = tuple(SPEC.packages) if request.precision == "int8" else ()
@@ -66,8 +73,21 @@ class OnnxExporter(Exporter):
         )
 
     def attach_card(self, path: Path, card: ModelCard) -> None:
-        """Puts a card into an ONNX file, replacing an earlier one."""
+        """Puts a card into an ONNX file and next to it, replacing an earlier one.
+
+        The one next to it is for those who cannot read the file's metadata, such as JavaScript.
+        """
         onnx_file.attach_card(path, card)
+        write_text(card_path(path), json.dumps(to_mapping(card), ensure_ascii=False, indent=1))
+
+    def side_files(self, path: Path) -> tuple[Path, ...]:
+        """The card next to it."""
+        return (card_path(path),)
+
+
+def card_path(path: Path) -> Path:
+    """Where the card lies next to an ONNX file: `faces.json` for `faces.onnx`."""
+    return path.with_suffix(".json")
 
 
 def _make_graph(request: GraphRequest) -> tuple[onnx.ModelProto, tuple[str, ...]]:
@@ -171,6 +191,16 @@ def _cleaned(model: onnx.ModelProto, point: EntryPoint) -> onnx.ModelProto:
     for values, specs in ((graph.input, point.inputs), (graph.output, point.outputs)):
         for value, spec in zip(values, specs, strict=True):
             _name_dims(value, spec)
+    return model
+
+
+def _described(model: onnx.ModelProto, request: GraphRequest) -> onnx.ModelProto:
+    """Notes who made the graph and what it is, for people who look at it in a viewer."""
+    model.producer_name, model.producer_version = PRODUCER, __version__
+    model.doc_string = model.graph.doc_string = request.about.get("description", "")
+    if "entry_point" in request.about:
+        model.graph.name = request.about["entry_point"]
+    onnx.helper.set_model_props(model, dict(request.about))
     return model
 
 

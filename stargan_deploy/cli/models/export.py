@@ -55,7 +55,7 @@ def export(
 
     \b
     --format    --precision         makes
-    onnx        fp32 fp16      int8 NAME.onnx
+    onnx        fp32 fp16      int8 NAME.onnx, NAME.json
     trt         fp32 fp16           NAME.engine (TensorRT), NAME.engine.json
     openvino    fp32      bf16 int8 NAME.xml, NAME.bin
     pt2         fp32 fp16 bf16      NAME.pt2 (torch.export, AOTInductor)
