@@ -17,8 +17,8 @@ PACKAGE = Path(stargan_deploy.__file__).parent
 PYTHON_ONLY = {"--sources", "--session", "--session-options", "--providers"}
 """Settings of the Python API that no command passes on."""
 
-FOREIGN = {"--force-reinstall"}
-"""Options of other programs."""
+FOREIGN = {"--force-reinstall", "--help"}
+"""Options of other programs, and the one that every command has."""
 
 
 def options(command: Any) -> set[str]:

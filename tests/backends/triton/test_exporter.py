@@ -148,7 +148,7 @@ def test_a_second_export_replaces_the_first(repository, checkpoint, tmp_path):
     shutil.copytree(repository.files[0], out)
     shutil.copytree(repository.files[1], tmp_path / "faces.classifier")
     (out / to_triton.CONFIG_NAME).write_text("spoilt")
-    export(checkpoint, out=out, options=ExportOptions(format="triton", max_batch=8))
+    export(checkpoint, out=out, options=ExportOptions(format="triton", max_batch=8, overwrite=True))
     assert parse(out).max_batch_size == 8
     assert sorted(path.name for path in tmp_path.iterdir()) == ["faces", "faces.classifier"]
 
