@@ -31,12 +31,12 @@ from stargan_deploy.training.start import open_training, start_run
 AnyPath = str | Path
 
 OWN_DATA = "(data given in Python)"
-"""What a recipe names as its folder where the images came from no folder."""
+"""The data folder named in a recipe whose images came from memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedRun:
-    """What a training left."""
+    """A finished training."""
 
     folder: Path
     """The run's folder: report, metrics, samples and checkpoints; `load` takes it."""

@@ -90,7 +90,7 @@ class BackendError(StarganDeployError):
 
 
 class TrainingError(StarganDeployError):
-    """A training that cannot start or go on."""
+    """A training that cannot start or continue."""
 
 
 class StoppedError(StarganDeployError):

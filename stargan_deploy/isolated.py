@@ -15,17 +15,17 @@ from typing import IO, Any
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What came of it."""
+    """The outcome of a child process."""
 
     fields: dict[str, Any] | None
     """The JSON object that the child wrote; None where it wrote none."""
     code: int | None
     """Exit code, negative for a signal; None where the child had to be ended."""
     last_line: str
-    """Of what it printed, at most 200 characters."""
+    """Last line of its output, at most 200 characters."""
 
     def ending(self, limit_s: float) -> str:
-        """What happened to a child that gave no answer, in words."""
+        """Describe the end of a child that gave no answer."""
         if self.code is None:
             return f"no answer in {limit_s:g} s"
         detail = f": {self.last_line}" if self.last_line else ""

@@ -40,7 +40,7 @@ class OpenOptions:
     weights: Literal["ema", "raw"] | None = None
     """Which weights of a checkpoint with both kinds."""
     precision: Precision | None = None
-    """What the convolutions of a checkpoint compute in; an artefact has a precision of its own."""
+    """Compute precision of a checkpoint's convolutions; an artefact has its own."""
     session: Any = None
     """An open `onnxruntime.InferenceSession` of the file that is opened."""
     session_options: Any = None
@@ -60,9 +60,9 @@ class SelfTest:
     """The outcome of a backend's self-test that passed."""
 
     text: str
-    """What works, such as "CPU, CUDA"."""
+    """The devices that work, for example "CPU, CUDA"."""
     hint: str = ""
-    """What to do about what does not work."""
+    """How to make the other devices work."""
 
 
 class Runtime(ABC):

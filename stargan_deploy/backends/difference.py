@@ -84,9 +84,9 @@ TOLERANCES: dict[Precision, Tolerance] = {
         vector_difference=0.2,
     ),
 }
-"""The limits by precision of the convolutions. Half precision has the gate of `--backend auto`: a
-mean of half a level and 45 dB, where nobody sees a difference; at INT8's 32 dB one can find it when
-looking for it, which is why INT8 is taken only when it is asked for."""
+"""The limits by precision of the convolutions. Half precision has the gate of `auto`: a mean of
+half a level and 45 dB, where no difference is visible; at INT8's 32 dB one can find it when looking
+for it, which is why INT8 is taken only on request."""
 
 _AT_LEAST = ("psnr_db", "label_agreement")
 """The figures whose limit is a lower one."""

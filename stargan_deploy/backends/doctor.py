@@ -40,7 +40,7 @@ class Finding:
     backend: str
     usable: bool
     text: str
-    """What works, or the reason why nothing does."""
+    """The devices that work, or the reason why none does."""
     remedy: str = ""
     """How to make the rest work."""
     version: str = ""

@@ -25,7 +25,7 @@ def to_tensors(point: EntryPoint, inputs: Arrays, device: Device) -> tuple[Tenso
 
 
 def to_arrays(point: EntryPoint, outputs: Tensor | Sequence[Tensor]) -> dict[str, npt.NDArray[Any]]:
-    """What an entry point gave, by the names of its outputs."""
+    """The outputs of an entry point by name."""
     listed = (outputs,) if isinstance(outputs, Tensor) else outputs
     pairs = zip(point.outputs, listed, strict=True)
     return {spec.name: output.cpu().numpy() for spec, output in pairs}

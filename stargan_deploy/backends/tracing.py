@@ -1,4 +1,4 @@
-"""What `torch.export` needs to know of an entry point: example inputs, and which sizes are free."""
+"""Inputs of `torch.export` for an entry point: example tensors, and which sizes are free."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def example_inputs(point: EntryPoint, device: str = "cpu") -> tuple[Tensor, ...]
 
 
 def dynamic_shapes(point: EntryPoint) -> tuple[Any, ...]:
-    """What `torch.export` needs to know of the inputs' dimensions; equal symbols stay equal.
+    """The free dimensions of the inputs for `torch.export`; equal symbols stay equal.
 
     All inputs are one item, because `PixelModule` takes them as one variable argument.
     """
@@ -57,6 +57,6 @@ def _torch_dim(dim: Dim) -> Any:
 
 
 def _traced_steps(dim: Dim) -> int | None:
-    """The most steps that torch is told of."""
+    """The greatest number of steps passed to torch."""
     most = dim.greatest_steps
     return max(most, _LEAST_TRACED_STEPS) if most is not None and dim.is_free else most

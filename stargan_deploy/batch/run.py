@@ -168,7 +168,7 @@ def _choose(
 
 
 def _earlier_runtime(earlier: Manifests) -> EarlierRuntime | None:
-    """What the last run that wrote to the folder used."""
+    """The runtime of the last run that wrote to the folder."""
     if not earlier.runs:
         return None
     settings = max(earlier.runs.values(), key=lambda run: run.rank).settings
@@ -185,7 +185,7 @@ def _opened(
     on_progress: OnProgress,
     session: BatchSession | None = None,
 ) -> Iterator[tuple[Work, BatchContext]]:
-    """What translates photos, ready, and the context of the run."""
+    """The open pipeline, and the context of the run."""
     wait = DiskWait(request.job.output, wait_s=request.disk_wait_s, say=_log.info)
     given = nullcontext(session) if session else None
     with given or open_session(chosen, request.job, write=wait.write_bytes) as opened:

@@ -1,4 +1,4 @@
-"""What is at an export's destination already: the same export, another one, or another's file."""
+"""Existing files at an export's destination: the same export, another one, or foreign files."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping
@@ -61,7 +61,7 @@ def look_at_existing(
 
 
 def summary(card: ModelCard) -> str:
-    """What an export holds, in a few words."""
+    """Describe in a few words the export that a file holds."""
     parent = card.parents.get("checkpoint", "unknown")[:12]
     precision = precision_of(card.precision)
     return f"{precision}, {card.weights} weights of step {card.step}, checkpoint {parent}"

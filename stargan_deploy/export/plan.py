@@ -93,7 +93,7 @@ class ExportPlan:
     calibration: CalibrationFaces | None
     """For INT8 only."""
     existing: Existing = dataclasses.field(default_factory=Existing)
-    """What is at the destination already."""
+    """The files that exist at the destination."""
 
     @property
     def format(self) -> str:

@@ -23,7 +23,7 @@ class Conversion:
     was_there: bool = False
     """Whether it was there already, so that nothing was written."""
     replaced: str = ""
-    """What the file held before; empty where there was none."""
+    """Description of the replaced file; empty where there was none."""
 
 
 def convert_official(
@@ -65,7 +65,7 @@ def convert_official(
 
 
 def _held(out: Path) -> str:
-    """What a file holds, in words."""
+    """Describe the content of a file."""
     try:
         card = read_card(out)
     except ModelError:

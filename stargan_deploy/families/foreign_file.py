@@ -44,7 +44,7 @@ _HARMLESS: list[Any] = [
         )
     ),
 ]
-"""What trainings keep next to weights, and what runs no code when it is read."""
+"""Types that trainings keep next to weights and that run no code when they are read."""
 
 
 def read_foreign(path: Path, wanted: str) -> Any:

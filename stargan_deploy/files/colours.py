@@ -82,7 +82,7 @@ def to_8_bit(image: Image.Image, full: ValueRange, value_range: ValueRange | Non
 
 
 def full_range(image: Image.Image) -> ValueRange:
-    """What the type of a deep grey image's values can hold; of floats 0 to 1."""
+    """The full range of a deep grey image's type; 0 to 1 for floats."""
     if image.mode == "F":
         return 0.0, 1.0
     if not isinstance(image, TiffImageFile):

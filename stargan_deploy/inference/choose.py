@@ -46,7 +46,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class EarlierRuntime:
-    """What the run that is being resumed used."""
+    """The runtime of the run that is being resumed."""
 
     backend: str
     payload_sha256: str
@@ -279,7 +279,7 @@ def _make_recommended(
 
 
 def _earlier(model: ModelFile, request: RuntimeRequest) -> ChosenModel | None:
-    """What an earlier run used, if the file is still there."""
+    """The runtime of an earlier run, if its file still exists."""
     if request.earlier is None:
         return None
     backend, sha256 = request.earlier.backend, request.earlier.payload_sha256

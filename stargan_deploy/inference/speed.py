@@ -214,7 +214,7 @@ def _path(conditions: Mapping[str, Any]) -> Path:
 
 
 def _read(path: Path, conditions: Mapping[str, Any]) -> Speeds | None:
-    """What was measured under the same conditions; None where nothing was, or it is damaged."""
+    """The measurement under the same conditions; None if there is none, or it is damaged."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         if found["conditions"] != conditions:

@@ -41,7 +41,7 @@ class _Field:
 
     number: int
     start: int
-    """Of the whole field in the message."""
+    """Bytes of the whole field in the message."""
     stop: int
     content: memoryview
     """Bytes of a string or an embedded message; empty for numbers."""

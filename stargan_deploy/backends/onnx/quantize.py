@@ -46,8 +46,8 @@ FP32 on rounded numbers, which cost two trained generators 3.5 and 4.6 dB and wo
 GOAL = dataclasses.replace(
     TOLERANCES["int8"], psnr_db=33.0, mean_difference=3.5, relative_difference=0.18
 )
-"""What layers are chosen by: the tolerance of the proof with 1 dB to spare, because that is made on
-other faces and sizes."""
+"""The criterion for choosing layers: the tolerance of the proof with 1 dB to spare, because the
+proof is made on other faces and sizes."""
 
 OUT_OF_PROPORTION = 4.0
 """Times its even share of the sum of all layers' errors, above which a layer stays FP32."""

@@ -25,7 +25,7 @@ Mode = Literal["latency", "throughput"]
 """One request that has all cores, or several that share them."""
 
 Hint = Literal["f32", "bf16"]
-"""What layers compute in that are not quantised."""
+"""Precision of the layers that are not quantised."""
 
 TRANSPOSED = "Deconvolution"
 """Type of transposed convolutions in the graph that the CPU runs.
@@ -125,7 +125,7 @@ def compile_model(model: Any, hint: Hint, *, mode: Mode = "latency") -> Any:
 
 
 def hint_for(precision: Mapping[str, str]) -> Hint:
-    """What to set for a card's precision as measured, such as {"conv": "bfloat16"}."""
+    """OpenVINO's settings for a card's measured precision, for example {"conv": "bfloat16"}."""
     return "bf16" if any("bfloat16" in names for names in precision.values()) else "f32"
 
 
@@ -137,7 +137,7 @@ def layer_types(compiled: Any) -> list[tuple[str, str]]:
 
 
 def layer_precision(compiled: Any) -> dict[str, str]:
-    """What the layers of a compiled graph really compute in, by kind of layer."""
+    """The precisions that a compiled graph really computes in, by kind of layer."""
     found: dict[str, set[str]] = {}
     for layer, precision in layer_types(compiled):
         found.setdefault(LAYER_KINDS[layer], set()).add(precision)
@@ -150,7 +150,7 @@ def infer(
     """Runs a batch, in shares of one size at the same time where there are several requests.
 
     Args:
-        requests: infer requests of one compiled graph, which nobody else uses meanwhile.
+        requests: infer requests of one compiled graph, not used elsewhere meanwhile.
         inputs: by name, batch first.
         names: of the outputs wanted.
 
@@ -175,7 +175,7 @@ def share_size(num_rows: int, num_requests: int) -> int:
 
 
 def reason(error: BaseException) -> str:
-    """What OpenVINO says at the end of an error, after the places in its own source."""
+    """The last part of an OpenVINO error, after the places in its own source."""
     lines = [line for line in str(error).splitlines() if line.strip()]
     return brief(RuntimeError(lines[-1])) if lines else brief(error)
 

@@ -173,7 +173,7 @@ def _configure(
 
 
 def _layers_on(provider: Provider, engine: bytes, gpu: Gpu) -> list[Layer]:
-    """What the layers of a built engine compute in; nothing where this GPU cannot load it."""
+    """The precisions of a built engine's layers; empty where this GPU cannot load it."""
     try:
         loaded = load_engine(provider, engine, provider.built_with(gpu), gpu)
     except BackendError:

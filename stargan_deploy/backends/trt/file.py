@@ -29,7 +29,7 @@ class BuiltWith:
     version: str
     """The module's version; engines fit no other."""
     compute_capability: str
-    """Of the GPUs that can run it: "8.9" for this one only, "8.0+" for it and newer ones."""
+    """Compute capability of the GPUs that run it: "8.9" for this one only, "8.0+" for newer too."""
     gpu: str | None = None
     """Name of the GPU that it was built on; None where there was none."""
     driver: str | None = None

@@ -221,7 +221,7 @@ class ManifestWriter:
 def _lock(path: Path) -> FileLock | None:
     """Take the lock of a manifest; None where there are no locks.
 
-    It is a file of its own, because on Windows nobody else could read a locked manifest.
+    It is a file of its own, because a locked manifest cannot be read on Windows.
 
     Raises:
         UsageError: another run has it.

@@ -20,7 +20,7 @@ def fastest_call_s(work: Work, device: Device, slot_s: float) -> float:
     Args:
         work: what to call.
         device: where it computes.
-        slot_s: how long to go on, in seconds.
+        slot_s: how long to measure, in seconds.
     """
     measure = _cuda_group_s if device.is_cuda else _call_s
     best, end = math.inf, time.perf_counter() + slot_s

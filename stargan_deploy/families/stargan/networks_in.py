@@ -19,7 +19,7 @@ from stargan_deploy.families.base import check_finite
 from stargan_deploy.families.foreign_file import read_foreign
 
 RUNNING_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
-"""What instance norm of the official code keeps and never uses."""
+"""Running statistics that the official code keeps and never uses."""
 
 MAX_DEPTH = 2
 """Levels of nested dictionaries below the file's content."""

@@ -1,7 +1,7 @@
 """A run in one page: images over time, accuracies, losses, speed and settings.
 
 The page is made from the files of the run alone, so it can be made at any time, also of a run
-that is going on, was broken off, or has lost some of its files. It needs no network.
+that is still running, was interrupted, or has lost some of its files. It needs no network.
 """
 
 import base64
