@@ -384,7 +384,9 @@ signal.signal(signal.SIGUSR1, lambda *_: print("heard"))
 for precision in ("fp32", "int8", "fp32"):
     out = folder / f"{precision}.xml"
     out.unlink(missing_ok=True)
-    export(checkpoint, out=out, options=ExportOptions(format="openvino", precision=precision))
+    export(checkpoint, out=out, options=ExportOptions(
+        format="openvino", precision=precision, overwrite=True
+    ))
     os.kill(os.getpid(), signal.SIGUSR1)
 first, second = open_runtime(folder / "fp32.xml"), open_runtime(folder / "int8.xml")
 for step in (first.__enter__, second.__enter__):

@@ -10,7 +10,7 @@ from stargan_deploy.backends.eager.runtime import EagerRuntime
 from stargan_deploy.card.card import ModelCard
 from stargan_deploy.card.labels import multilabel_space, onehot_space
 from stargan_deploy.card.tensors import Dim
-from stargan_deploy.errors import BackendError, ExportError, ParityError
+from stargan_deploy.errors import BackendError, ModelError, ParityError
 from stargan_deploy.export.proof.cases import make_cases
 from stargan_deploy.export.proof.compare import describe, prove
 from stargan_deploy.families.checkpoint import load_checkpoint, read_card, save_checkpoint
@@ -108,7 +108,7 @@ def test_a_checkpoint_that_diverged_is_named_as_such(checkpoint, tmp_path):
     content = load_checkpoint(checkpoint)
     path = tmp_path / "diverged.safetensors"
     save_checkpoint(path, content.card, {k: t * np.nan for k, t in content.tensors.items()})
-    with pytest.raises(ExportError, match="training diverged"):
+    with pytest.raises(ModelError, match="training diverged"):
         prove_spoilt(path, lambda _, array: array)
 
 
