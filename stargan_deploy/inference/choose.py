@@ -219,8 +219,12 @@ def _fastest(model: ModelFile, request: RuntimeRequest, num_images: int) -> Chos
             _make_recommended(model, request, device), device=device, size=request.size
         )
         build_s = time.perf_counter() - start_s
-        known = {payload_of(artefact.card) for artefact in good}
-        new = [artefact for artefact in made if payload_of(artefact.card) not in known]
+        known = {(payload_of(a.card), precision_of(a.card.precision)) for a in good}
+        new = [
+            artefact
+            for artefact in made
+            if (payload_of(artefact.card), precision_of(artefact.card.precision)) not in known
+        ]
         if new:
             choice, reason = _compared(model, [*good, *new], request, device)
     chosen = _chosen(choice, request, REFERENCE if choice is model else choice.backends[0])
@@ -234,11 +238,12 @@ def _compared(
     """The fastest of a checkpoint in eager FP32 and its artefacts, and the reason."""
     if not artefacts:
         return model, "nothing faster is proven"
-    ways = {f"{REFERENCE} {payload_of(model.card)}": _chosen(model, request, REFERENCE)}
+    ways = {f"{REFERENCE} fp32 {payload_of(model.card)}": _chosen(model, request, REFERENCE)}
     files = dict.fromkeys(ways, model)
     for artefact in artefacts:
-        name = f"{artefact.backends[0]} {payload_of(artefact.card)}"
-        ways[name] = _chosen(artefact, request, artefact.backends[0])
+        way = _chosen(artefact, request, artefact.backends[0])
+        name = f"{way.backend} {way.precision} {payload_of(artefact.card)}"
+        ways[name] = way
         files[name] = artefact
     conditions = Conditions(
         device=device,

@@ -116,6 +116,21 @@ def test_a_measurement_is_reused_under_the_same_conditions_only(
     assert chosen(checkpoint, caplog, batch_size=4).backend == "eager"
 
 
+def test_one_graph_at_two_precisions_is_two_candidates(checkpoint, exports, clock, cache, caplog):
+    """OpenVINO's file for bf16 holds the FP32 graph, so that its hash is the same."""
+    shutil.copy(exports / "tiny.onnx", exports / "tiny-bf16.onnx")
+    card = read_card_of(exports / "tiny.onnx")
+    attach_card(exports / "tiny-bf16.onnx", replace(card, precision={"conv": "bfloat16"}))
+    chosen(checkpoint, caplog)
+    (kept,) = cache.iterdir()
+    names = json.loads(kept.read_text())["conditions"]["candidates"]
+    assert [name.split()[:2] for name in names] == [
+        ["eager", "fp32"],
+        ["onnx", "bf16"],
+        ["onnx", "fp32"],
+    ]
+
+
 def test_a_dry_run_keeps_no_measurement(checkpoint, exports, clock, cache, caplog):
     assert chosen(checkpoint, caplog, dry_run=True).backend == "onnx"
     assert not cache.exists()
