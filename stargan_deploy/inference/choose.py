@@ -259,8 +259,7 @@ def _compared(
     if best == eager or not speeds.is_faster(best, eager):
         return model, f"nothing proven here is faster at batch {speeds.batch}"
     conv = files[best].card.precision.get("conv", "float32")
-    faster = speeds.describe(best, eager)
-    return files[best], f"{conv}, {faster} as fast as eager" if faster else f"{conv}, the fastest"
+    return files[best], f"{conv}, {speeds.describe(best, eager)} as fast as eager"
 
 
 def _make_recommended(

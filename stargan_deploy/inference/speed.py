@@ -33,7 +33,7 @@ BUDGET_S = 2.0
 """Time that all timed calls together may take, in seconds."""
 
 MIN_ROUNDS = 3
-"""Rounds below which no spread is stated."""
+"""Rounds below which nothing is decided."""
 
 MAX_ROUNDS = 15
 
@@ -97,11 +97,9 @@ class Speeds:
         return sum(own < its for own, its in rounds) > 0.75 * len(rounds)
 
     def describe(self, name: str, other: str) -> str:
-        """How much faster a candidate is than another, with its spread; empty where unknown."""
+        """How much faster a candidate is than another, with its spread."""
         pairs = zip(self.seconds[name], self.seconds[other], strict=True)
         ratios = sorted(its / own for own, its in pairs)
-        if len(ratios) < MIN_ROUNDS:
-            return ""
         return (
             f"{statistics.median(ratios):.2g}x ({ratios[0]:.2g} to {ratios[-1]:.2g} in "
             f"{len(ratios)} rounds of batch {self.batch})"
@@ -151,6 +149,9 @@ def _measure(candidates: Sequence[Candidate], conditions: Conditions) -> Speeds:
             else:
                 runtimes[candidate.name] = runtime
         batch = _affordable(conditions.batch, sum(single.values()))
+        first_s = sum(_timed(runtime, batch, conditions.size) for runtime in runtimes.values())
+        if first_s > BUDGET_S / MIN_ROUNDS:  # the machine is busy
+            batch = _affordable(batch, first_s / batch)
         return Speeds(batch=batch, seconds=_rounds(runtimes, batch, conditions.size))
 
 
@@ -160,16 +161,17 @@ def _affordable(batch: int, round_s_per_row: float) -> int:
 
 
 def _rounds(runtimes: Mapping[str, Runtime], batch: int, size: int) -> Seconds:
-    """Time of a call by candidate and round; the order turns with every round."""
+    """Time of a call by candidate and round; the order turns with every round.
+
+    There are `MIN_ROUNDS` at least, so that no single disturbance decides.
+    """
     end_s = time.perf_counter() + BUDGET_S
-    for runtime in runtimes.values():
-        _timed(runtime, batch, size)
     seconds: dict[str, list[float]] = {name: [] for name in runtimes}
     names = list(runtimes)
     for number in range(MAX_ROUNDS):
         for name in names[number % len(names) :] + names[: number % len(names)]:
             seconds[name].append(_timed(runtimes[name], batch, size))
-        if time.perf_counter() >= end_s:
+        if number + 1 >= MIN_ROUNDS and time.perf_counter() >= end_s:
             break
     return {name: tuple(found) for name, found in seconds.items()}
 
