@@ -246,7 +246,7 @@ def test_resuming_takes_what_the_earlier_run_took(command, checkpoint, photos, c
     assert "translated 3 of 3 photos, 2 of them before: 1 image" in resumed.out
 
 
-@pytest.mark.parametrize("backend", ["eager", "compile"])
+@pytest.mark.parametrize("backend", ["eager", pytest.param("compile", marks=pytest.mark.slow)])
 def test_overflow_is_a_failure_of_every_photo(command, checkpoint, photos, tmp_path, backend):
     loaded = load_checkpoint(checkpoint)
     huge = loaded.tensors | {"generator.main.0.weight": torch.full((8, 8, 7, 7), 3e38)}

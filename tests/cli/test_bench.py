@@ -13,6 +13,7 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
+@pytest.mark.slow
 def test_the_smoke_recipe_gives_table_page_and_files(command, checkpoint, tmp_path):
     result = command("bench", SMOKE, "--model", checkpoint)
     assert result.code == 0, result.err
@@ -30,6 +31,7 @@ def test_the_smoke_recipe_gives_table_page_and_files(command, checkpoint, tmp_pa
     assert str(tmp_path) not in (folder / "results.json").read_text()
 
 
+@pytest.mark.slow
 def test_what_is_typed_goes_before_the_recipe(command, checkpoint, tmp_path):
     words = ("--batch-sizes", "3", "--budget", "0.5", "--backends", "eager", "--out", "found")
     result = command("bench", SMOKE, "--model", checkpoint, *words, "--json")

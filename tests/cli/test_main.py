@@ -60,6 +60,7 @@ def test_no_words_show_the_commands(command):
     assert "stargan-deploy: " not in result.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_the_training_and_leaves(tmp_path, number):
     smoke = Path(__file__).parent.parent.parent / "train" / "smoke.toml"
