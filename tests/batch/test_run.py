@@ -138,7 +138,7 @@ def test_the_first_photos_by_name(request_of):
     assert names == [p.name.as_posix() for p in plan_batch(request_of().job).photos][:2]
 
 
-PLACES = {"input", "output", "shard", "max_photos"}
+PLACES = {"input", "parts", "output", "shard", "max_photos"}
 """Fields of a job that say which photos and where, and not what is made of them."""
 
 

@@ -36,7 +36,7 @@ def test_a_list_by_another_name_is_recognised(tmp_path, write_images):
     assert check_folder(tmp_path).labels == {"Male": 8, "Young": 0}
     file = opened("auto", tmp_path / name, attributes=("Male",), scheme="none")
     assert (len(file), file.description) == (8, name)
-    assert place_roots({}, ["/a/one.txt", "/b/two.csv"])["sets"].keys() == {"one", "two"}
+    assert place_roots({}, ["/a/one.txt", "/b/two.csv"], wanted={})["sets"].keys() == {"one", "two"}
 
 
 def test_a_csv_with_a_column_of_files_by_another_name_is_recognised(tmp_path, write_images):

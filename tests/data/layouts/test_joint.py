@@ -1,3 +1,5 @@
+import functools
+
 import numpy as np
 import pytest
 
@@ -83,17 +85,18 @@ def test_settings_survive_being_saved(tmp_path):
 
 
 def test_places_of_data_folders():
+    places = functools.partial(place_roots, wanted={})
     recipe = {"sets": {"a": {"kind": "celeba"}, "drawn": FACES, "b": {}}}
-    assert place_roots(recipe, ["/x", "/y"]) == {"sets": {"a": {"root": "/x"}, "b": {"root": "/y"}}}
-    assert place_roots({}, ["/x"]) == {"root": "/x"}
-    assert place_roots({}, ["/p/x.csv", "/y z"]) == {
+    assert places(recipe, ["/x", "/y"]) == {"sets": {"a": {"root": "/x"}, "b": {"root": "/y"}}}
+    assert places({}, ["/x"]) == {"root": "/x"}
+    assert places({}, ["/p/x.csv", "/y z"]) == {
         "sets": {"x": {"root": "/p/x.csv"}, "y_z": {"root": "/y z"}}
     }
-    assert place_roots(recipe, []) == {}
+    assert places(recipe, []) == {}
     with pytest.raises(ConfigError, match=r"joins 2 data sets \(a, b\), and 1 .*give `root` once"):
-        place_roots(recipe, ["/x"])
+        places(recipe, ["/x"])
     with pytest.raises(ConfigError, match="two data folders have the same name"):
-        place_roots({}, ["/x/a", "/y/a"])
+        places({}, ["/x/a", "/y/a"])
 
 
 def test_a_set_that_is_not_there_is_named(tmp_path):
