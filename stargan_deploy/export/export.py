@@ -208,12 +208,26 @@ def _remove_leftovers(place: Path, prefix: str) -> None:
 
 
 def _publish(folder: Path, main: Path) -> None:
-    """Moves everything to its place, the main file last: where it is, the others are too."""
+    """Moves everything to its place, the main file last: where it is, the others are too.
+
+    Interrupted, it removes again what it put where nothing had been.
+    """
     for path in (path for path in folder.rglob("*") if path.is_file()):
         with open(path, "rb+") as stream:
             os.fsync(stream.fileno())
-    for path in sorted(folder.iterdir(), key=lambda path: path.name == main.name):
-        place = main.parent / path.name
-        if path.is_dir() and place.is_dir():
-            place.rename(folder / f"{path.name}.replaced")
-        path.replace(place)
+    new: list[Path] = []
+    try:
+        for path in sorted(folder.iterdir(), key=lambda path: path.name == main.name):
+            place = main.parent / path.name
+            if not place.exists():
+                new.append(place)
+            if path.is_dir() and place.is_dir():
+                place.rename(folder / f"{path.name}.replaced")
+            path.replace(place)
+    except BaseException:  # Ctrl-C too
+        for place in new:
+            if place.is_dir():
+                shutil.rmtree(place, ignore_errors=True)
+            else:
+                place.unlink(missing_ok=True)
+        raise

@@ -242,3 +242,24 @@ def test_a_checkpoint_is_loaded_and_hashed_once(checkpoint, tmp_path, format_, m
     make_cached(copy, format_, "fp32", device="cpu")
     assert loads == [copy]
     assert hashes == [copy]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_a_publication_that_is_interrupted_leaves_nothing_new(tmp_path, monkeypatch, error):
+    staged, out = tmp_path / "staged", tmp_path / "out"
+    for folder in (staged, out):
+        folder.mkdir()
+    for name in ("tiny.bin", "tiny.classifier.xml", "tiny.xml"):
+        (staged / name).write_text("new")
+    (out / "tiny.classifier.xml").write_text("old")
+    replace_path = Path.replace
+
+    def replace_or_fail(path, place):
+        if path.name == "tiny.xml":
+            raise error
+        return replace_path(path, place)
+
+    monkeypatch.setattr(Path, "replace", replace_or_fail)
+    with pytest.raises(error):
+        exporting._publish(staged, out / "tiny.xml")
+    assert [path.name for path in out.iterdir()] == ["tiny.classifier.xml"]
