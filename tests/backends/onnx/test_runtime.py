@@ -40,7 +40,9 @@ def without_card(path: Path) -> onnx.ModelProto:
 
 
 def save_with_card(model: onnx.ModelProto, card: str, path: Path) -> None:
+    others = [entry for entry in model.metadata_props if entry.key != CARD_KEY]
     del model.metadata_props[:]
+    model.metadata_props.extend(others)
     model.metadata_props.add(key=CARD_KEY, value=card)
     onnx.save(model, path)
 
