@@ -17,6 +17,8 @@ from stargan_deploy.families.checkpoint import read_card
 from stargan_deploy.inference.find import read_model
 from tests.tiny_families import lively_model
 
+pytestmark = pytest.mark.slow
+
 QUICK = {"backends": ("onnx",), "precisions": ("fp32",), "batch_sizes": (2,), "budget_s": 1.0}
 
 

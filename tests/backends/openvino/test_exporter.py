@@ -397,6 +397,7 @@ for runtime in (first, second):
 """
 
 
+@pytest.mark.slow
 def test_a_signal_is_still_heard_after_openvino(checkpoint, tmp_path):
     """OpenVINO left the thread a stack for signals that was gone: Ctrl-C crashed the process."""
     done = subprocess.run(

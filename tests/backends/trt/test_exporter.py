@@ -316,6 +316,7 @@ except KeyboardInterrupt:
 """
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_build_and_leaves_nothing(generator_only, tmp_path):
     """The signal comes while the library builds; it stops at its next step."""
     out = tmp_path / "out" / "x.engine"

@@ -273,6 +273,7 @@ parent.document.title = JSON.stringify(found);
 """Looks for text on text, text outside its card, and a page that scrolls sideways."""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not CHROMIUM, reason="no chromium to open the page with")
 @pytest.mark.parametrize("width", [390, 1200])
 @pytest.mark.parametrize("kind", ["cpu", "cuda", "hostile"])
