@@ -1,7 +1,7 @@
 """Signals that ask a long work to stop, as a request that is looked at between two steps."""
 
 import signal
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, Self
 
 
@@ -20,12 +20,7 @@ class StopSignals:
                 break
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._restore()
 
     def _note(self, number: int, _frame: FrameType | None) -> None:

@@ -213,10 +213,10 @@ def _opened(
 
 
 def _write_pages(plan: BatchPlan, card: ModelCard, pages: Pages) -> None:
-    from stargan_deploy.batch.output.contact_sheets import write_batch_gallery, write_contact_sheets
-
     if pages == Pages():
         return
+    from stargan_deploy.batch.output.contact_sheets import write_batch_gallery, write_contact_sheets
+
     framing = make_framing(plan.job, card)
     if pages.grid:
         paths = write_contact_sheets(plan, framing)

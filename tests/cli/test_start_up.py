@@ -18,7 +18,8 @@ try:
     main()
 except SystemExit as end:
     assert not end.code, end.code
-unwanted = [name for name in ("torch", "onnx", "matplotlib", "ray") if name in sys.modules]
+heavy = ("torch", "onnx", "matplotlib", "jinja2", "ray")
+unwanted = [name for name in heavy if name in sys.modules]
 assert not unwanted, unwanted
 """
 
