@@ -13,7 +13,8 @@ python=${PYTHON:-python}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
-PYTHONPATH=$here $python -m stargan_deploy export --format onnx --out model.onnx --device cpu --quiet
+# Exported by the other one: an older reader may not know the fields of a newer card.
+PYTHONPATH=$other $python -m stargan_deploy export --format onnx --out model.onnx --device cpu --quiet
 HERE=$here OTHER=$other ROUNDS=$rounds $python - <<'PYTHON'
 import os
 import statistics
