@@ -114,9 +114,11 @@ class Preprocessing:
     of their type."""
     condition: Literal["left", "right"] | None = None
     """Half of a pair side by side that is the input; None for images that are no pairs."""
+    pair_ratio: float | None = None
+    """Width of such a pair by its height; None for 2, two squares."""
 
 
-ADDED_LATER = ("value_range", "condition")
+ADDED_LATER = ("value_range", "condition", "pair_ratio")
 """Fields of `Preprocessing` that the first cards did not have."""
 
 

@@ -69,9 +69,17 @@ class Contents:
         if not self.groups:
             raise DataError(self.problems[0])
 
-    def remark_unused(self, root: Path, words: str = "are used by no split") -> None:
-        """Adds a remark about images below a folder that are in no group, if there are any."""
-        used = {file for group in self.groups for file in group.files}
+    def remark_unused(
+        self, root: Path, words: str = "are used by no split", *, also: Iterable[str] = ()
+    ) -> None:
+        """Adds a remark about images below a folder that are in no group, if there are any.
+
+        Args:
+            root: the folder.
+            words: the remark's verb.
+            also: further images that are used.
+        """
+        used = {file for group in self.groups for file in group.files}.union(also)
         others = {str(path) for path in image_files(root)} - used
         if others:
             self.remarks.append(f"{len(others)} images {words}, such as {min(others)}")

@@ -61,7 +61,7 @@ def recognise(root: Path, *, automatic: bool) -> DataLayout | None:
             if root.suffix.lower() in layout.label_suffixes:
                 return layout
     if found != "folder":
-        raise DataError(f"no such data folder, nor a label file (.csv, .txt): {root}")
+        raise DataError(f"no such data folder, nor a label file (.csv, .tsv, .txt): {root}")
     tried = (layout for layout in layouts if layout.is_automatic or not automatic)
     return next((layout for layout in tried if layout.recognises(root)), None)
 
@@ -158,6 +158,4 @@ def _is_drawn(table: Any) -> bool:
 
 
 def _set_name(root: str) -> str:
-    return re.sub(
-        r"[^\w-]+", "_", Path(root).name.removesuffix(".csv").removesuffix(".txt"), flags=re.ASCII
-    )
+    return re.sub(r"[^\w-]+", "_", re.sub(r"\.(csv|tsv|txt)$", "", Path(root).name), flags=re.ASCII)

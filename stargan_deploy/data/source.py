@@ -41,6 +41,9 @@ class ImageSource(ABC):
     """Values of deep images that become black and white."""
     folder: Path | None = None
     """Folder of the files, if the images are files."""
+    pair_ratio: float | None = 2.0
+    """Width by height of files that hold two panels side by side; None where each panel is a file
+    of its own."""
 
     @abstractmethod
     def __len__(self) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from stargan_deploy.data.config import Scheme
-from stargan_deploy.data.layouts.label_file import read_lines
+from stargan_deploy.data.layouts.label_text import DELIMITERS, read_lines
 from stargan_deploy.data.source import Split
 from stargan_deploy.errors import DataError
 
@@ -48,7 +48,8 @@ def choose_rows(
 def read_partition(folder: Path) -> dict[str, str]:
     """Reads CelebA's partition file: "train", "validation" or "test" by image file.
 
-    Its rows are a file and 0, 1 or 2, separated by blanks or by a comma below a line of names.
+    Its rows are a file and 0, 1 or 2, separated by blanks, or below a line of names as in a
+    CSV.
 
     Raises:
         DataError: no such file, or a row that is not valid.
@@ -61,7 +62,7 @@ def read_partition(folder: Path) -> dict[str, str]:
         )
     parts: dict[str, str] = {}
     for number, line in enumerate(read_lines(path), start=1):
-        cells = line.replace(",", " ").split()
+        cells = line.translate(dict.fromkeys(map(ord, DELIMITERS), " ")).split()
         if not cells or (number == 1 and path.suffix == ".csv"):
             continue
         if len(cells) != 2 or cells[1] not in PARTITIONS:

@@ -45,6 +45,12 @@ _ENCODER_OPTIONS: dict[str, dict[str, Any]] = {
     "PNG": {},
 }
 
+SQUARES = 2
+"""Width by height of a pair of squares side by side."""
+
+SHAPE_TOLERANCE = 0.01
+"""Share of the height by which the width of a pair of another shape may differ."""
+
 MAX_CROP_RATIO = 2
 """A photo whose shorter side exceeds so many crop sizes is unlike the training's."""
 
@@ -191,18 +197,31 @@ def prepare_photo(photo: Image.Image, *, crop_size: int | None, size: int) -> Im
     return centre_crop_resize(photo, crop_size=fitting_crop(photo, crop_size), size=size)
 
 
-def is_pair(photo: Image.Image) -> bool:
-    """Whether a photo is as wide as two squares side by side, but for a pixel."""
-    return abs(photo.width - 2 * photo.height) <= 1 < photo.width
+def is_pair(photo: Image.Image, ratio: float | None = None) -> bool:
+    """Whether a photo has the shape of pairs side by side, but for a pixel.
+
+    Args:
+        photo: of any mode.
+        ratio: width of a pair by its height; None takes two squares. Those of other shapes may
+            differ by a hundredth, since pairs of one set do.
+    """
+    spare = 0.0 if ratio is None else SHAPE_TOLERANCE * photo.height
+    return abs(photo.width - (ratio or SQUARES) * photo.height) <= 1 + spare and photo.width > 1
 
 
-def half_of_pair(photo: Image.Image, side: Literal["left", "right"] | None) -> Image.Image:
+def halves_of(pair: Image.Image) -> tuple[Image.Image, Image.Image]:
+    """The two images of a pair side by side, without the middle column of an odd width."""
+    half, end = pair.width // 2, pair.width
+    return pair.crop((0, 0, half, pair.height)), pair.crop((end - half, 0, end, pair.height))
+
+
+def half_of_pair(
+    photo: Image.Image, side: Literal["left", "right"] | None, ratio: float | None = None
+) -> Image.Image:
     """The half of a pair that a model takes; photos of other shapes, or without a side, whole."""
-    if side is None or not is_pair(photo):
+    if side is None or not is_pair(photo, ratio):
         return photo
-    half = photo.width // 2
-    left = 0 if side == "left" else photo.width - half
-    return photo.crop((left, 0, left + half, photo.height))
+    return halves_of(photo)[0 if side == "left" else 1]
 
 
 def centre_crop_resize(image: Image.Image, *, crop_size: int | None, size: int) -> Image.Image:

@@ -69,6 +69,12 @@ def make_framing(
     crop_size = card.preprocessing.crop_size
     side = size or card.preprocessing.image_size
     if faces is None:
-        condition = card.preprocessing.condition
-        return WholePhoto(fit=fit, crop_size=crop_size, size=side, condition=condition)
+        how = card.preprocessing
+        return WholePhoto(
+            fit=fit,
+            crop_size=crop_size,
+            size=side,
+            condition=how.condition,
+            pair_ratio=how.pair_ratio,
+        )
     return FacesInPhoto(detector=FaceDetector.open(), which=faces, crop_size=crop_size, size=side)

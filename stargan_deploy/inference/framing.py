@@ -54,11 +54,13 @@ class WholePhoto:
     """Side S in pixels."""
     condition: Literal["left", "right"] | None = None
     """Half of a pair that the model takes; None for images that are no pairs."""
+    pair_ratio: float | None = None
+    """Width of a pair by its height; None for two squares."""
     num_ahead: int = 64
 
     def frame(self, photo: Image.Image) -> Framed:
         """Cuts an RGB photo of any size into one tile."""
-        photo = half_of_pair(photo, self.condition)
+        photo = half_of_pair(photo, self.condition, self.pair_ratio)
         if self.fit == "pad":
             return _padded(photo, self.size)
         if self.fit == "stretch":

@@ -5,12 +5,15 @@ See `data.layouts.label_file` for the formats; columns that the model does not k
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from stargan_deploy.card.labels import FloatArray, LabelSpace, Target
 from stargan_deploy.data.layouts.label_file import LabelFile
+from stargan_deploy.data.layouts.label_text import is_text
+from stargan_deploy.data.layouts.listed_files import stem_of
 from stargan_deploy.errors import DataError
 from stargan_deploy.files.walk import found_at
 from stargan_deploy.inference.targets import depends_on_source
@@ -25,9 +28,24 @@ class LabelTable:
     """Labels (K,) of zeros and ones by relative path, with forward slashes, or by bare name."""
 
     def find(self, photo: PurePosixPath) -> FloatArray | None:
-        """The labels of a photo: the row of its relative path, else of its name, else None."""
-        found = self.rows.get(photo.as_posix())
-        return self.rows.get(photo.name) if found is None else found
+        """The labels of a photo: the row of its relative path, else of its name, else None.
+
+        Endings of images and cases of letters may differ, where only one row is meant.
+        """
+        for name in (photo.as_posix(), photo.name):
+            if (found := self.rows.get(name)) is not None:
+                return found
+            if len(twins := self._by_stem.get(stem_of(name), [])) == 1:
+                return self.rows[twins[0]]
+        return None
+
+    @cached_property
+    def _by_stem(self) -> dict[str, list[str]]:
+        """Names of rows by what is the same in any ending and case."""
+        stems: dict[str, list[str]] = {}
+        for name in self.rows:
+            stems.setdefault(stem_of(name), []).append(name)
+        return stems
 
 
 def read_label_table(path: Path, space: LabelSpace, *, needed: Sequence[str]) -> LabelTable:
@@ -65,16 +83,13 @@ def read_label_table(path: Path, space: LabelSpace, *, needed: Sequence[str]) ->
 
 
 def _opened(path: Path) -> LabelFile:
-    try:
-        return LabelFile(path)
-    except DataError as error:
-        if isinstance(error.__cause__, UnicodeDecodeError):
-            raise DataError(
-                f"cannot read {path}: it is not a text file",
-                hint="`source` takes predict, zeros, a CSV file (file,Attribute1,Attribute2,...) "
-                "or a CelebA attribute list",
-            ) from error
-        raise
+    if found_at(path) == "file" and not is_text(path):
+        raise DataError(
+            f"cannot read {path}: it is not a text file",
+            hint="`source` takes predict, zeros, a CSV file (file,Attribute1,Attribute2,...) "
+            "or a CelebA attribute list",
+        )
+    return LabelFile(path)
 
 
 def needed_names(space: LabelSpace, targets: Sequence[Target]) -> tuple[str, ...]:

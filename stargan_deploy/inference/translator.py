@@ -109,7 +109,7 @@ class Translator:
             UsageError: neither a PIL image nor an array that is uint8 RGB (H, W, 3).
         """
         how = self.card.preprocessing
-        photo = half_of_pair(as_photo(image, how.value_range), how.condition)
+        photo = half_of_pair(as_photo(image, how.value_range), how.condition, how.pair_ratio)
         return np.asarray(prepare_photo(photo, crop_size=how.crop_size, size=self.image_size))
 
     def translate(

@@ -27,6 +27,7 @@ from stargan_deploy.families.base import Checkpoint
 from stargan_deploy.families.objectives.base import Objective, Phase, Tensors, Update
 from stargan_deploy.families.objectives.precision import autocast
 from stargan_deploy.families.registry import load_family
+from stargan_deploy.files.images import SQUARES
 from stargan_deploy.stop_signals import StopSignals
 from stargan_deploy.training.compiling import compiled
 from stargan_deploy.training.guard import FP16_PATIENCE, FiniteGuard
@@ -268,7 +269,8 @@ class Trainer:
         )
 
     def _card(self) -> ModelCard:
-        recipe = self.recipe
+        recipe, ratio = self.recipe, self.source.pair_ratio
+        is_paired = "condition" in self.source.panels and ratio is not None
         card = ModelCard(
             family=recipe.family,
             network=self.objective.network_table(),
@@ -279,7 +281,8 @@ class Trainer:
                 image_size=self._image_size(),
                 crop_size=recipe.data.crop_size or None,
                 value_range=recipe.data.range,
-                condition=recipe.data.condition if "condition" in self.source.panels else None,
+                condition=recipe.data.condition if is_paired else None,
+                pair_ratio=ratio if is_paired and ratio != SQUARES else None,
             ),
             entry_points={},
             parents=self._parents,

@@ -101,7 +101,7 @@ def test_pairs_and_what_is_none_among_them(command, tmp_path):
         "val      1 pairs: 64x64 (1)",
     ]
     for number in range(25):
-        save_noise(tmp_path / "pairs" / "train" / f"single{number}.png", 30, 20)
+        save_noise(tmp_path / "pairs" / "train" / f"single{number}.png", 20, 30)
     result = command("data", "check", "pairs", "--kind", "paired")
     assert result.code == 3
     assert "train    33 pairs, 25 broken: 64x64 (8)" in result.out
@@ -109,7 +109,7 @@ def test_pairs_and_what_is_none_among_them(command, tmp_path):
         sum(line.startswith("broken   pairs/train/single") for line in result.out.split("\n")) == 20
     )
     assert "(and 5 more: see --json)" in result.out
-    assert "25 of 34 images in pairs are broken: pairs/train/single0.png is 30x20" in result.err
+    assert "25 of 34 images in pairs are broken: pairs/train/single0.png is 20x30" in result.err
 
 
 def test_two_domains_in_their_order(command, tmp_path):

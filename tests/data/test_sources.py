@@ -68,7 +68,7 @@ def test_unknown_attributes_get_a_suggestion(tmp_path):
     [
         ("1.jpg 1 -1", "line 3 has 3 columns, but the header has 6"),
         ("1.jpg", "line 3 has 1 columns"),
-        ("1.jpg 1 -1 -1 1 yes", "line 3: Young is 'yes'"),
+        ("1.jpg 1 -1 -1 1 maybe", "line 3: Young is 'maybe'"),
     ],
 )
 def test_malformed_rows_are_named(tmp_path, row, complaint):

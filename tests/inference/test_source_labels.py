@@ -49,7 +49,7 @@ def test_a_byte_order_mark_is_passed_over(tmp_path):
         ("file,Black_Hair,Male,Young\n", "holds no labels"),
         ("file,Black_Hair,Male\na.jpg,1,0\n", "no column 'Young'"),
         ("file,Black_Hair,Male,Young\na.jpg,1,0\n", "line 2 has 3 columns"),
-        ("file,Black_Hair,Male,Young\na.jpg,1,0,yes\n", "line 2: Young is 'yes'"),
+        ("file,Black_Hair,Male,Young\na.jpg,1,0,maybe\n", "line 2: Young is 'maybe'"),
         ("file,Black_Hair,Male,Young\na.jpg,1,0,0\na.jpg,0,0,0\n", "in lines 2 and 3"),
         ('file,Black_Hair,Male,Young\n"a.jpg,1,0,0\n', "is not CSV"),
         ("2\nBlack_Hair Male Young\na.jpg 1 1\n", "line 3 has 3 columns"),

@@ -40,8 +40,9 @@ def photo_traits(image: Image.Image, card: ModelCard, size: int) -> tuple[Trait,
         card: the model's.
         size: side of the output images in pixels.
     """
-    is_of_pair = card.preprocessing.condition is not None and is_pair(image)
-    image = half_of_pair(image, card.preprocessing.condition)
+    how = card.preprocessing
+    is_of_pair = how.condition is not None and is_pair(image, how.pair_ratio)
+    image = half_of_pair(image, how.condition, how.pair_ratio)
     traits: dict[Trait, bool] = {
         "larger": min(image.size) > size,
         "beyond crop": is_beyond_crop(image, card.preprocessing.crop_size),

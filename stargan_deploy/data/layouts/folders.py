@@ -9,6 +9,8 @@ import numpy as np
 from stargan_deploy.card.labels import onehot_space
 from stargan_deploy.data.config import AUTO, DataConfig
 from stargan_deploy.data.layout import Contents, DataLayout
+from stargan_deploy.data.layouts.label_file import LabelFile
+from stargan_deploy.data.layouts.listed_files import NUM_PROBED, names_existing
 from stargan_deploy.data.layouts.table import FileTable
 from stargan_deploy.data.source import SPLITS, Split
 from stargan_deploy.errors import DataError, LabelError, unknown_name
@@ -21,6 +23,9 @@ SPLIT_NAMES = {
     "test": ("test", "testing"),
 }
 """Names of a split's folder in lower case, the usual one first."""
+
+LABEL_SUFFIXES = (".txt", ".csv", ".tsv")
+"""Endings of label files, in lower case."""
 
 LABEL_WORDS = ("attr", "label", "anno")
 """Parts of the names of label files."""
@@ -49,8 +54,9 @@ class FoldersLayout(DataLayout):
         if len(known) < 2:
             raise DataError(
                 f"{trained} is neither in CelebA's layout (list_attr_*.txt), nor has it one CSV "
-                "(file,Attribute1,...), nor at least two folders of images, one for each domain; "
-                f"found folders of images: {', '.join(known) or 'none'}"
+                "(file,Attribute1,...), which may also be given itself, nor at least two folders "
+                f"of images, one for each domain; found folders of images: "
+                f"{', '.join(known) or 'none'}"
             )
         if not config.attributes:
             _refuse_unread(trained, known)
@@ -106,15 +112,22 @@ def _refuse_unread(base: Path, known: Collection[str]) -> None:
 
 
 def _refuse_labels(root: Path) -> None:
-    """Refuses domains beside a file that by its name lists labels, but is in no known form."""
-    for path in sorted(root.iterdir()):
-        is_text = path.suffix.lower() in (".txt", ".csv") and not path.name.startswith(".")
-        if is_text and any(word in path.stem.lower() for word in LABEL_WORDS):
-            raise DataError(
-                f"{path} seems to list labels, but is neither CelebA's list nor a CSV "
-                "(file,Attribute1,...)",
-                hint="set data.kind=folders to take each folder for a domain",
-            )
+    """Refuses domains beside a file that lists labels by its name or rows, in no known form."""
+    texts = [
+        path
+        for path in sorted(root.iterdir())
+        if path.suffix.lower() in LABEL_SUFFIXES and not path.name.startswith(".")
+    ]
+    named = [path for path in texts if any(word in path.stem.lower() for word in LABEL_WORDS)]
+    files = filter(None, map(LabelFile.peek, texts[:NUM_PROBED]))
+    named += [file.path for file in files if names_existing(file)]
+    if named:
+        raise DataError(
+            f"{named[0]} seems to list labels, but is neither CelebA's list nor the only CSV "
+            "(file,Attribute1,...)",
+            hint="give the file itself as `root`, or set data.kind=folders to take each folder "
+            "for a domain",
+        )
 
 
 def files_by_domain(base: Path) -> dict[str, list[Path]]:

@@ -191,7 +191,7 @@ def test_pairs_are_recognised_by_their_shape(tmp_path):
 
 def test_files_that_are_no_pairs_are_broken_ones(tmp_path):
     write_pairs(tmp_path)
-    save_noise(tmp_path / "train" / "single.png", 100, 64)
+    save_noise(tmp_path / "train" / "single.png", 64, 100)
     (tmp_path / "val" / "9.png").write_bytes(b"nothing")
     save_noise(tmp_path / "stray.png", 8, 8)
     report = check_folder(tmp_path)
@@ -204,8 +204,8 @@ def test_files_that_are_no_pairs_are_broken_ones(tmp_path):
     )
     report = check_folder(tmp_path, kind="paired")
     assert [image.reason for image in report.broken] == [
-        f"{tmp_path / 'train' / 'single.png'} is 100x64, and a pair is two squares side by side, "
-        "twice as wide as high",
+        f"{tmp_path / 'train' / 'single.png'} is 64x100, and a pair is two images side by side, "
+        "wider than high; pairs of other shapes go in two folders, A and B",
         f"{tmp_path / 'val' / '9.png'} is not an image that can be read",
     ]
     assert [part.num_broken for part in report.parts] == [1, 1]

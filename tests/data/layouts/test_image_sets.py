@@ -88,9 +88,9 @@ def test_windows_depend_on_seed_and_step_alone(tmp_path):
 
 
 def test_an_unpaired_folder_is_refused(tmp_path):
-    save_noise(tmp_path / "a.png", 100, 64)
+    save_noise(tmp_path / "a.png", 64, 100)
     save_noise(tmp_path / "b.png", 64, 64)
-    with pytest.raises(DataError, match=r"does not hold pairs: a.png is 100x64.*and 1 more"):
+    with pytest.raises(DataError, match=r"does not hold pairs: a.png is 64x100.*and 1 more"):
         open_source(config(tmp_path, "paired"), "train")
 
 

@@ -52,7 +52,7 @@ def test_a_name_with_commas_and_quotes(tmp_path):
         ("", [], DataError, "holds no labels"),
         ("file,Male\n\n", [], DataError, "holds no labels"),
         ("7\n", [], DataError, "holds no labels"),
-        (b"\xff\xfe", [], DataError, "cannot read"),
+        (b"\xff\xfe\x00", [], DataError, "UTF-16 text is damaged"),
         (CSV, ["Make"], LabelError, "did you mean 'Male'"),
         (CSV, ["Note"], DataError, "line 2: Note is 'hello', but must be 1, 0"),
         ("file,Male\na.jpg,1\nb.jpg\n", ["Male"], DataError, "line 3 has 1 columns"),
