@@ -15,7 +15,7 @@ from stargan_deploy.config import merge, read_toml, to_mapping
 from stargan_deploy.data.source import ImageSource
 from stargan_deploy.export.destination import destination
 from stargan_deploy.export.export import ExportResult, export
-from stargan_deploy.export.plan import ExportOptions
+from stargan_deploy.export.options import ExportOptions
 from stargan_deploy.export.proof.verify import verify
 from stargan_deploy.families.registry import presets
 from stargan_deploy.inference.find import find_model_path, find_source

@@ -29,11 +29,11 @@ class EngineOptions:
     """Settings of TensorRT's builder."""
 
     provider: str = "auto"
-    """"tensorrt", "tensorrt_rtx", or "auto" for the one that is installed."""
+    """tensorrt, tensorrt_rtx, or auto for the one that is installed."""
     opt_batch: int | None = None
-    """Batch that the engine is tuned for; None takes the greatest."""
+    """Batch size that the engine is optimised for; None takes the largest."""
     optimization_level: int | None = None
-    """How hard the builder tries, 0 to 5; None leaves it to the builder."""
+    """How hard the builder tries, 0 to 5; None takes the builder's own."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -36,23 +36,28 @@ class ImageOptions:
     """
 
     fit: Fit = "crop"
-    """How a whole photo becomes a square, without `faces`."""
+    """How a whole photo becomes a square, without `faces`. crop: its centre, as in training. pad:
+    all of it, on a square whose rest is cut off the result. stretch: all of it, resized to a square
+    and back."""
     size: int | None = None
-    """Side of the square images in pixels; None takes that of training."""
+    """Side of the translated images in pixels, if the model takes several sizes; None takes the
+    size of training."""
     entry_point: str = "translate"
     """Entry point of the model's card that translates."""
     faces: Literal["largest", "all"] | None = None
-    """Which faces to look for, align and blend back; None takes photos as they are."""
+    """Find faces, align and translate them, and blend them back into the whole photo; needs the
+    extra [faces]; None takes the photo as one face."""
     without_face: Literal["skip", "copy"] = "skip"
-    """How photos are treated in which no face is found."""
+    """How to treat photos in which `faces` finds none; the report lists them."""
     strengths: tuple[float, ...] = field(default=(1.0,), metadata=NOT_RECORDED)
-    """How far to go from the photo's own labels (0) to the target's (1), and beyond, up to 1.5;
-    several give a strip. Recorded with the targets."""
+    """How far to go from the photo's own labels (0) to the target's (1), and beyond, up to 1.5.
+    Several give a strip that begins with the photo."""  # recorded with the targets
     range: ValueRange | None = None
     """Values of deep photos (16 bits, floats) that become black and white; None takes those of
     training, else the full range of their type."""
     keep: frozenset[str] = frozenset()
-    """Which of "exif" and "icc" images keep from their photos."""
+    """Metadata to copy from the photos: exif, icc. Without icc, colours are converted to sRGB.
+    Images are always marked as edited by AI; empty takes none."""
 
     def __post_init__(self) -> None:
         bad = [strength for strength in self.strengths if not 0 <= strength <= MAX_STRENGTH]

@@ -40,12 +40,13 @@ class ResumePolicy:
     """How to treat the work of earlier runs."""
 
     resume: bool = False
-    """Continue it: translate only what is missing."""
+    """Whether to continue an interrupted run: to translate only what is missing."""
     changed: Literal["refuse", "redo"] = "refuse"
-    """How finished photos are treated whose file or settings have changed since."""
+    """How to treat finished photos whose file, or the run's model, targets or options, have
+    changed."""
     overwrite: bool = False
-    """Replace existing files, whoever wrote them. Alone, everything is translated again; with
-    `resume`, finished photos stay finished."""
+    """Whether to replace existing files, whoever wrote them. Alone, everything is translated again;
+    with `resume`, finished photos stay finished."""
 
     def __post_init__(self) -> None:
         if self.changed == "redo" and not self.resume:

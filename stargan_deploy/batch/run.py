@@ -33,9 +33,9 @@ class Pages:
     """Pages to make of a finished batch."""
 
     grid: bool = False
-    """Contact sheets of all photos."""
+    """Whether to write contact sheets of all photos."""
     gallery: bool = False
-    """One HTML file of before and after."""
+    """Whether to write a page with before and after."""
 
 
 @dataclass(frozen=True, kw_only=True)

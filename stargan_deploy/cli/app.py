@@ -1,46 +1,58 @@
-"""All sub-commands together."""
+"""All sub-commands together; each is imported when it is used."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
-from stargan_deploy.cli.batch.command import batch
-from stargan_deploy.cli.batch.sample import sample
-from stargan_deploy.cli.bench.command import bench
-from stargan_deploy.cli.bench.compare import compare
-from stargan_deploy.cli.bench.group import MEASURE, BenchGroup
-from stargan_deploy.cli.commands import App
-from stargan_deploy.cli.data.command import data
-from stargan_deploy.cli.demo import demo
-from stargan_deploy.cli.models.convert import ConvertCommand, convert
-from stargan_deploy.cli.models.doctor import doctor
-from stargan_deploy.cli.models.export import export
-from stargan_deploy.cli.models.info import info
-from stargan_deploy.cli.models.verify import verify
-from stargan_deploy.cli.train import train
+from stargan_deploy.cli.commands import App, ImportedCommands
 from stargan_deploy.version import __version__
 
+COMMANDS = {
+    "train": ("train:train", "Train a model: images and labels in, checkpoints out."),
+    "export": (
+        "models.export:export",
+        "Export a checkpoint, and prove the result equal to PyTorch.",
+    ),
+    "verify": ("models.verify:verify", "Compare an artefact with PyTorch on this machine."),
+    "batch": ("batch.command:batch", "Translate a photo or a folder of photos."),
+    "sample": ("batch.sample:sample", "Make images from noise."),
+    "info": ("models.info:info", "Show what a model is, takes and gives, and how it was proven."),
+    "convert": ("models.convert:app", "Convert an official StarGAN checkpoint."),
+    "demo": ("demo:demo", "Export, prove and run the built-in model on drawn faces."),
+    "doctor": (
+        "models.doctor:doctor",
+        "Try every backend; say which are usable, and fix the rest.",
+    ),
+    "data": ("data.command:data", "Check a folder of images and labels, or download one."),
+    "bench": ("bench.command:benchmarks", "Measure every backend here; compare two results."),
+}
+"""Place of each command below this package, and its line in the list of all commands."""
+
+
+class Commands(TyperGroup):
+    """The commands, of which the list of all of them imports none."""
+
+    def __init__(self, **settings: Any) -> None:
+        places = {name: place for name, (place, _) in COMMANDS.items()}
+        super().__init__(**settings | {"commands": ImportedCommands(places)})
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the list."""
+        self.commands = {
+            name: TyperCommand(name, help=summary) for name, (_, summary) in COMMANDS.items()
+        }
+        super().format_help(ctx, formatter)
+
+
 app = App(
+    cls=Commands,
     name="stargan-deploy",
     help="StarGAN and other GANs from training to production: train, export, prove, measure, "
     "translate folders of photos, make images from noise.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-)
-for command in (train, export, verify, batch, sample, info):
-    app.command()(command)
-app.command(cls=ConvertCommand)(convert)
-app.command()(demo)
-app.command()(doctor)
-app.add_typer(data, name="data")
-
-benchmarks = App(cls=BenchGroup)
-benchmarks.command(MEASURE)(bench)
-benchmarks.command("compare")(compare)
-app.add_typer(
-    benchmarks, name="bench", help="Measure every backend on this machine; compare two results."
 )
 
 

@@ -1,13 +1,15 @@
-"""Commands that refuse an option that is given twice, where only one value can count."""
+"""Commands that are imported on use, and refuse an option of one value that is given twice."""
 
+import importlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import typer
 from typer.core import TyperCommand
 from typer.models import CommandFunctionType
 
+from stargan_deploy.cli.options import with_fields
 from stargan_deploy.errors import UsageError
 
 
@@ -31,16 +33,51 @@ class OnceCommand(TyperCommand):
 
 
 class App(typer.Typer):
-    """Commands of which each is a `OnceCommand`."""
+    """Commands of which each is a `OnceCommand`, and may take settings of the library."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{"add_completion": False} | settings)
 
     def command(
         self, name: str | None = None, **settings: Any
     ) -> Callable[[CommandFunctionType], CommandFunctionType]:
         """As `typer.Typer.command`."""
-        return super().command(name, **{"cls": OnceCommand} | settings)
+        register = super().command(name, **{"cls": OnceCommand} | settings)
+
+        def add(function: CommandFunctionType) -> CommandFunctionType:
+            register(with_fields(function))
+            return function
+
+        return add
 
 
-def names_of(words: list[str] | None) -> list[str]:
-    """Names in lists with commas, of an option that may be given several times."""
-    split = (name.strip() for word in words or [] for name in word.split(","))
-    return list(dict.fromkeys(name for name in split if name))
+class ImportedCommands(Mapping[str, Any]):
+    """Commands by name, each imported on first use.
+
+    Args:
+        places: module and function of each, or an `App` in a function's place.
+    """
+
+    def __init__(self, places: Mapping[str, str]) -> None:
+        self._places = places
+        self._loaded: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        """Import a command."""
+        if name not in self._loaded:
+            module, attribute = self._places[name].split(":")
+            found = getattr(importlib.import_module(f"{__package__}.{module}"), attribute)
+            if not isinstance(found, App):
+                app, function = App(), found
+                app.command(name)(function)
+                found = app
+            self._loaded[name] = typer.main.get_command(found)
+        return self._loaded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """The names."""
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        """Their number."""
+        return len(self._places)

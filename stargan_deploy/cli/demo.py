@@ -61,7 +61,7 @@ def _draw(folder: Path, count: int, seed: int) -> None:
 
 def _export(path: Path) -> "ExportResult":
     from stargan_deploy.export.export import export
-    from stargan_deploy.export.plan import ExportOptions
+    from stargan_deploy.export.options import ExportOptions
     from stargan_deploy.export.proof.compare import describe
     from stargan_deploy.inference import find
 

@@ -5,7 +5,6 @@ import re
 FLAGS = {
     "attributes": "--attrs",
     "discriminator_path": "--discriminator",
-    "disk_wait_s": "--disk-wait",
     "entry_point": "--direction",
     "naming": "--name",
     "root": "--data",
@@ -21,8 +20,9 @@ def with_flags(text: str) -> str:
     Settings of a recipe, which `--set` changes, keep their dotted name: `train.steps`.
     """
     text = re.sub(r"`([a-z_]+(?:\.[a-z0-9_]+)+)`", r"\1", text)
-    return re.sub(r"`([a-z][a-z0-9_]*)`", lambda match: _flag(match[1]), text)
+    return re.sub(r"`([a-z][a-z0-9_]*)`", lambda match: flag_of(match[1]), text)
 
 
-def _flag(setting: str) -> str:
-    return FLAGS.get(setting, f"--{setting.replace('_', '-')}")
+def flag_of(setting: str) -> str:
+    """The flag of a setting: that of `max_batch` is --max-batch, of `disk_wait_s` --disk-wait."""
+    return FLAGS.get(setting, f"--{setting.removesuffix('_s').replace('_', '-')}")

@@ -1,17 +1,34 @@
-"""Options that several commands share, and how options become settings of the library."""
+"""Options of commands: those that several share, and those that are settings of the library.
 
-import dataclasses
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+A command may take a dataclass of the library as it is:
+
+    def batch(images: Annotated[ImageOptions, Fields(panel="Images")], ...) -> None:
+
+and then has an option for each field. Its name, type and default are the field's, and its help is
+the docstring under the field, where settings in backticks become flags. What follows "; None takes"
+(or "; empty takes") at the end of that docstring is shown as the default. A parameter of the
+command that has the name of a field takes the field's place.
+"""
+
+import ast
+import functools
+import inspect
+import itertools
+import re
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 
+from stargan_deploy.backends.registry import runtime_names
 from stargan_deploy.cli.console import set_quiet
-
-if TYPE_CHECKING:
-    from stargan_deploy.inference.choose import RuntimeRequest
-
-T = TypeVar("T")
+from stargan_deploy.cli.flags import flag_of, with_flags
+from stargan_deploy.devices import Device as AnyDevice
+from stargan_deploy.devices import parse_device
+from stargan_deploy.errors import UsageError
 
 OUT = ("--out", "--output", "-o")
 OUTPUT = ("--output", "--out", "-o")
@@ -19,13 +36,10 @@ OUTPUT = ("--output", "--out", "-o")
 
 Device = Annotated[
     str | None,
-    typer.Option(
-        "--device", help="cpu, cuda, cuda:N or mps.", show_default="a GPU if usable, else cpu"
-    ),
+    typer.Option(help="cpu, cuda, cuda:N or mps.", show_default="a GPU if usable, else cpu"),
 ]
 Quiet = Annotated[
-    bool,
-    typer.Option("--quiet", "-q", help="Print results and errors only.", callback=set_quiet),
+    bool, typer.Option("--quiet", "-q", help="Print results and errors only.", callback=set_quiet)
 ]
 DryRun = Annotated[
     bool,
@@ -33,33 +47,189 @@ DryRun = Annotated[
         "--dry-run", help="Check everything and show what would be done, without writing anything."
     ),
 ]
-Weights = Annotated[
-    Literal["ema", "raw"] | None,
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+Model = Annotated[
+    Path | None,
     typer.Option(
-        "--weights",
-        help="Moving average of the weights, or the last ones.",
-        show_default="ema if there are any",
+        help="Checkpoint, a run's folder, or an exported model.",
+        show_default="the newest run's newest checkpoint, else the demo model",
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+BACKENDS = {
+    "backend": f"Known: auto, {', '.join(runtime_names())}.",
+    "backends": f"Known: {', '.join(runtime_names())}.",
+}
+"""Notes on fields that name backends."""
+
+BatchSize = Annotated[int, typer.Option(help="Batch size; smaller batches are padded to it.")]
 
 
-def settings(kind: type[T], options: Mapping[str, Any], **changes: Any) -> T:
-    """The settings of a dataclass, from the options of the same names.
+@dataclass(frozen=True, kw_only=True)
+class Fields:
+    """Marks a parameter of a command that stands for the fields of its dataclass."""
 
-    Args:
-        kind: a dataclass of settings.
-        options: the command's options by name; others than the dataclass has are left out.
-        changes: settings that no option has as they are.
+    panel: str | None = None
+    """Panel of the help that shows the options."""
+    panels: Mapping[str, str] = field(default_factory=dict)
+    """Panels of single fields."""
+    notes: Mapping[str, str] = field(default_factory=dict)
+    """Further sentences of the help of single fields."""
+    without: tuple[str, ...] = ()
+    """Fields that are no options and keep their default."""
+    changes: tuple[type, tuple[str, ...]] | None = None
+    """A dataclass and those of its fields that are options, where the parameter is a dictionary of
+    what was typed, to change a recipe by."""
+
+
+def names_of(words: list[str] | None) -> list[str]:
+    """Names in lists with commas, of an option that may be given several times."""
+    split = (name.strip() for word in words or [] for name in word.split(","))
+    return list(dict.fromkeys(name for name in split if name))
+
+
+def with_fields(function: Callable[..., None]) -> Callable[..., None]:
+    """A command with an option in its signature for each field of the dataclasses that it takes."""
+    given = inspect.signature(function).parameters
+    groups = {
+        name: _Group.of(*get_args(parameter.annotation)[:2])
+        for name, parameter in given.items()
+        if any(isinstance(mark, Fields) for mark in get_args(parameter.annotation))
+    }
+    parameters = dict[str, inspect.Parameter]()
+    for name, parameter in given.items():
+        options = groups[name].options() if name in groups else (parameter,)
+        for option in options:
+            own = given.get(option.name, option)
+            parameters.setdefault(option.name, own.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+
+    @functools.wraps(function)
+    def command(**typed: Any) -> None:
+        made = {name: group.make(typed) for name, group in groups.items()}
+        function(**{name: made[name] if name in made else typed[name] for name in given})
+
+    command.__signature__ = inspect.Signature(list(parameters.values()))  # type: ignore[attr-defined]
+    return command
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(names_of([text]))
+
+
+def _pair(text: str) -> tuple[float, float]:
+    low, high = map(float, text.split(","))
+    return low, high
+
+
+TEXTS: dict[Any, tuple[str, str, Callable[[str], Any]]] = {
+    AnyDevice | None: ("DEVICE", "a device", parse_device),
+    frozenset[str]: ("NAME,...", "names", lambda text: frozenset(_names(text))),
+    tuple[str, ...]: ("NAME,...", "names", _names),
+    tuple[int, ...]: ("N,...", "whole numbers like 1,8", lambda t: tuple(map(int, t.split(",")))),
+    tuple[float, ...]: (
+        "NUMBER,...",
+        "a number, or several like 0.5,1,1.5",
+        lambda text: tuple(map(float, text.split(","))),
+    ),
+    tuple[float, float] | None: ("LOW,HIGH", "two numbers like 0,4095", _pair),
+}
+"""Types of fields that typer does not read: how their text is shown and described, and its
+reader."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Group:
+    """The fields that are options of one dataclass."""
+
+    kind: Any
+    marks: Fields
+    hints: Mapping[str, Any]
+    """Types of the fields by name."""
+
+    @classmethod
+    def of(cls, kind: Any, marks: Fields) -> "_Group":
+        kind, only = marks.changes or (kind, ())
+        hints = get_type_hints(kind)
+        names = only or [field.name for field in fields(kind) if field.name not in marks.without]
+        return cls(kind=kind, marks=marks, hints={name: hints[name] for name in names})
+
+    def options(self) -> Iterator[inspect.Parameter]:
+        docs, defaults = field_docs(self.kind), {own.name: own.default for own in fields(self.kind)}
+        for name, hint in self.hints.items():
+            panel = self.marks.panels.get(name, self.marks.panel)
+            if is_dataclass(hint):
+                yield from _Group.of(hint, Fields(panel=panel)).options()
+                continue
+            words, shown = _help(docs.get(name, ""), self.marks.notes.get(name))
+            is_change = self.marks.changes is not None
+            settings = {"help": words, "show_default": shown, "rich_help_panel": panel}
+            yield _option(name, hint, defaults[name], settings, is_change=is_change)
+
+    def make(self, typed: Mapping[str, Any]) -> Any:
+        """The dataclass, or the dictionary of changes, from the values of a command's options."""
+        values = {}
+        for name, hint in self.hints.items():
+            if is_dataclass(hint):
+                values[name] = _Group.of(hint, Fields()).make(typed)
+            elif typed[name] is not None:
+                values[name] = _parsed(name, hint, typed[name])
+        return values if self.marks.changes else self.kind(**values)
+
+
+def field_docs(kind: type) -> dict[str, str]:
+    """The docstrings under the fields of a dataclass, each on one line."""
+    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
+    body = getattr(tree, "body", [])
+    docs = {}
+    for statement, following in itertools.pairwise(body):
+        if isinstance(statement, ast.AnnAssign) and isinstance(following, ast.Expr):
+            name, text = ast.unparse(statement.target), ast.literal_eval(following.value)
+            docs[name] = " ".join(text.split())
+    return docs
+
+
+def _help(doc: str, note: str | None) -> tuple[str, str | None]:
+    """The help of an option and the words for its default, from a field's docstring."""
+    words, _, none = doc.replace("; empty takes ", "; None takes ").partition("; None takes ")
+    words = re.sub("^Whether to ([a-z])", lambda match: match[1].upper(), words).removesuffix(".")
+    text = with_flags(" ".join(filter(None, (f"{words}.", note))))
+    # Square brackets would be taken for markup.
+    return re.sub(r"\[(?=[a-z/])", r"\\[", text), with_flags(none.removesuffix(".")) or None
+
+
+def _option(
+    name: str, hint: Any, default: Any, settings: dict[str, Any], *, is_change: bool
+) -> inspect.Parameter:
+    """The parameter for a field; a change of a recipe is None where nothing was typed."""
+    metavar, _, _ = TEXTS.get(hint, (None, "", None))
+    is_untyped = is_change or metavar is not None
+    if is_untyped and not settings["show_default"]:
+        values = default if isinstance(default, tuple) else [default]
+        shown = (f"{value:g}" if isinstance(value, float) else str(value) for value in values)
+        settings["show_default"] = ",".join(shown) if default else None
+    option = typer.Option(
+        flag_of(name),
+        metavar="SECONDS" if name.endswith("_s") else metavar,
+        **{key: value for key, value in settings.items() if value is not None},
+    )
+    kind = str | None if metavar else hint | None if is_change else hint
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None if is_untyped else default,
+        annotation=Annotated[kind, option],
+    )
+
+
+def _parsed(name: str, hint: Any, value: Any) -> Any:
+    """The value of an option as its field has it.
+
+    Raises:
+        UsageError: a text that the field does not take.
     """
-    names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    return kind(**{name: options[name] for name in names & options.keys()} | changes)
-
-
-def runtime_request(options: Mapping[str, Any]) -> "RuntimeRequest":
-    """How to run a model, from a command's options."""
-    from stargan_deploy.devices import parse_device
-    from stargan_deploy.inference.choose import RuntimeRequest
-
-    device = options["device"]
-    return settings(RuntimeRequest, options, device=parse_device(device) if device else None)
+    if hint not in TEXTS or not isinstance(value, str):
+        return value
+    _, words, parse = TEXTS[hint]
+    try:
+        return parse(value)
+    except ValueError:
+        raise UsageError(f"`{name}` takes {words}, not {value!r}") from None

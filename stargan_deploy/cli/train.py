@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stargan_deploy.cli.commands import names_of
 from stargan_deploy.cli.console import say, set_quiet, show, show_json
-from stargan_deploy.cli.options import OUT, Device, DryRun, Json, Quiet
+from stargan_deploy.cli.options import OUT, Device, DryRun, Json, Quiet, names_of
 from stargan_deploy.cli.recipes import list_recipes
 from stargan_deploy.errors import UsageError
 

@@ -18,7 +18,8 @@ from stargan_deploy.backends.registry import (
 from stargan_deploy.card.card import Precision
 from stargan_deploy.errors import StarganDeployError, UsageError
 from stargan_deploy.export.export import export
-from stargan_deploy.export.plan import ExportOptions, checkpoint_sha256
+from stargan_deploy.export.options import ExportOptions
+from stargan_deploy.export.plan import checkpoint_sha256
 from stargan_deploy.files.cache import cache_folder
 from stargan_deploy.version import __version__
 

@@ -19,7 +19,8 @@ from stargan_deploy.backends.registry import SOURCE, format_spec, load_exporter
 from stargan_deploy.card.card import EntryPoint, ModelCard, Precision, Verdict
 from stargan_deploy.errors import OutputError
 from stargan_deploy.export.about import describe_entry
-from stargan_deploy.export.plan import ExportOptions, ExportPlan, plan_export
+from stargan_deploy.export.options import ExportOptions
+from stargan_deploy.export.plan import ExportPlan, plan_export
 from stargan_deploy.export.proof.calibration import make_calibration
 from stargan_deploy.export.proof.compare import check_passed
 from stargan_deploy.export.proof.proof import Proof, prove_artefact

@@ -5,23 +5,23 @@ import functools
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from torch import nn
 
 from stargan_deploy.backends.exporter import EngineOptions, Exporter
 from stargan_deploy.backends.registry import (
-    SOURCE,
     choose_precision,
     format_spec,
     load_exporter,
 )
 from stargan_deploy.backends.spec import CHECKPOINT_SUFFIX
 from stargan_deploy.card.card import EntryPoint, ModelCard, Precision, library_versions
-from stargan_deploy.card.tensors import ROWS_PER_CALL, PixelIO
+from stargan_deploy.card.tensors import ROWS_PER_CALL
 from stargan_deploy.devices import is_cuda_usable
 from stargan_deploy.errors import ModelError, OutputError, UsageError
 from stargan_deploy.export.existing import Existing, look_at_existing
+from stargan_deploy.export.options import ExportOptions
 from stargan_deploy.export.proof.images import (
     CalibrationFaces,
     Faces,
@@ -38,38 +38,6 @@ from stargan_deploy.files.atomic import file_sha256
 
 COMPANION_NAMES = {"classify": "classifier"}
 """Names of other entry points in file names, where they differ from the entry point's."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ExportOptions:
-    """Options of an export, besides its source and its destination."""
-
-    format: str = SOURCE
-    """Name of a format."""
-    precision: str | None = None
-    """Precision of the convolutions; None takes the format's default."""
-    weights: Literal["ema", "raw"] | None = None
-    """Moving average or last weights; None takes the card's choice."""
-    io: PixelIO = "uint8"
-    """Form of the images at the ends of the graph; see `card.tensors.PixelIO`."""
-    device: str | None = None
-    """Device to prove the result on and to compile for; None takes all that are usable."""
-    max_batch: int | None = None
-    """Greatest batch that the graph must take; None leaves it open, except in an engine."""
-    max_size: int | None = None
-    """Greatest height and width in pixels; None leaves them open, or fixes an engine's at the size
-    of training."""
-    calibration: Path | None = None
-    """Folder of photos to quantise with; None takes synthetic faces."""
-    images: Path | None = None
-    """Folder of photos to prove the result on; None takes those photos of `calibration` that are
-    not used to quantise, or synthetic faces."""
-    overwrite: bool = False
-    """Whether to export anew and replace what is at the destination."""
-    stochastic: bool = False
-    """Whether to export the entry points that take dropout masks, instead of the others."""
-    engine: EngineOptions = dataclasses.field(default_factory=EngineOptions)
-    """Settings of TensorRT's builder."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

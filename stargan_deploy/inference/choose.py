@@ -57,13 +57,14 @@ class RuntimeRequest:
     """How a model is to be run; what is left out is chosen."""
 
     backend: str = AUTO
-    """Name of a backend, or "auto" for the fastest that is proven here."""
+    """Backend that runs the model, or auto for the fastest that is proven here. A checkpoint is
+    exported to the cache first where the backend needs it."""
     device: Device | None = None
-    """None takes the best usable one."""
+    """Device to compute on: cpu, cuda, cuda:N or mps; None takes a GPU if usable, else cpu."""
     precision: Precision | None = None
     """Compute precision of the checkpoint, or of its export; None takes the backend's default."""
     weights: Literal["ema", "raw"] | None = None
-    """Moving average or last weights of a checkpoint; None takes the card's choice."""
+    """Moving average or last weights of a checkpoint; None takes ema if there are any."""
     batch_size: int | None = None
     """Fixed size of every call; None runs inputs as they are."""
     earlier: EarlierRuntime | None = None

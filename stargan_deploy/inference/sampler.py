@@ -25,10 +25,11 @@ class SampleRequest:
 
     count: int
     seed: int = 0
+    """Decides the images, on every backend."""
     label: str | None = None
-    """Name of the class of all images; None takes all classes in turn."""
+    """Name of the class of all images; None takes all in turn."""
     interpolate: bool = False
-    """Whether to lead from the seed's first image to its second."""
+    """Whether to interpolate from the seed's first image to its second."""
 
     def __post_init__(self) -> None:
         least = 2 if self.interpolate else 1

@@ -46,7 +46,7 @@ def test_what_is_typed_goes_before_the_recipe(command, checkpoint, tmp_path):
     [
         (("--backends", "onxx"), 2, "unknown backend 'onxx'; did you mean 'onnx'"),
         (("--precisions", "fp23"), 2, "unknown precision 'fp23'"),
-        (("--batch-sizes", "1,x"), 2, "--batch-sizes takes whole numbers"),
+        (("--batch-sizes", "1,x"), 2, "--batch-sizes takes whole numbers like"),
         (("--batch-sizes", "0"), 2, "batch_sizes must be at least 1"),
         (("--budget", "0"), 2, "budget_s must be above 0"),
         (

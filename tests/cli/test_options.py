@@ -1,7 +1,8 @@
 """A setting of the library is an option of its command, or left out on purpose."""
 
 import inspect
-from dataclasses import fields
+from dataclasses import dataclass, fields
+from typing import Annotated
 
 import pytest
 import typer
@@ -10,43 +11,97 @@ from stargan_deploy.backends.exporter import EngineOptions
 from stargan_deploy.batch.plan import ImageOptions
 from stargan_deploy.batch.resume import ResumePolicy
 from stargan_deploy.batch.run import Pages
-from stargan_deploy.cli.app import app
-from stargan_deploy.cli.batch.command import batch
-from stargan_deploy.cli.batch.sample import sample
-from stargan_deploy.cli.commands import OnceCommand
-from stargan_deploy.cli.models.export import export
-from stargan_deploy.cli.options import settings
-from stargan_deploy.export.plan import ExportOptions
+from stargan_deploy.cli.app import COMMANDS, app
+from stargan_deploy.cli.commands import ImportedCommands, OnceCommand
+from stargan_deploy.cli.flags import flag_of
+from stargan_deploy.cli.options import Fields, with_fields
+from stargan_deploy.errors import UsageError
+from stargan_deploy.export.options import ExportOptions
 from stargan_deploy.inference.choose import RuntimeRequest
 from stargan_deploy.inference.sampler import SampleRequest
 
-OTHERWISE = {"entry_point": "direction", "strengths": "strength", "format": "format_"}
-NO_OPTION = {"earlier", "engine", "size"}
-"""The runtime of a resumed run, settings that are options one by one, and `ImageOptions.size`."""
+PLACES = {name: place for name, (place, _) in COMMANDS.items()}
+
+NO_OPTION = {"earlier", "engine", "entry_point", "size"}
+"""The runtime of a resumed run, settings that are options one by one, and the model's direction."""
+
+
+def of(name):
+    """The options of a command by the names of its parameters."""
+    return {option.name: option for option in ImportedCommands(PLACES)[name].params}
 
 
 @pytest.mark.parametrize(
     ("command", "kind"),
     [
-        (batch, ImageOptions),
-        (batch, ResumePolicy),
-        (batch, Pages),
-        (batch, RuntimeRequest),
-        (sample, RuntimeRequest),
-        (sample, SampleRequest),
-        (export, ExportOptions),
-        (export, EngineOptions),
+        ("batch", ImageOptions),
+        ("batch", ResumePolicy),
+        ("batch", Pages),
+        ("batch", RuntimeRequest),
+        ("sample", RuntimeRequest),
+        ("sample", SampleRequest),
+        ("export", ExportOptions),
+        ("export", EngineOptions),
     ],
 )
-def test_every_setting_is_an_option(command, kind):
-    options = set(inspect.signature(command).parameters)
-    names = {field.name for field in fields(kind)} - NO_OPTION
-    assert not {OTHERWISE.get(name, name) for name in names} - options
+def test_every_setting_is_an_option_with_help(command, kind):
+    options = of(command)
+    for name in {field.name for field in fields(kind)} - NO_OPTION:
+        assert len(options[name].help) > 8
+        assert options[name].opts[0] == flag_of(name)
 
 
-def test_settings_are_taken_from_options_of_the_same_names():
-    found = settings(Pages, {"grid": True, "gallery": False, "quiet": True}, gallery=True)
-    assert found == Pages(grid=True, gallery=True)
+def test_docstrings_are_the_help():
+    options = of("batch")
+    assert options["fit"].help.startswith("How a whole photo becomes a square, without --faces. ")
+    assert options["overwrite"].help.startswith("Replace existing files")  # "Whether to replace"
+    assert options["size"].show_default == "the size of training"  # "None takes the size ..."
+    assert "None takes" not in "".join(option.help for option in options.values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inner:
+    depth: int = 3
+    """How deep it goes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outer:
+    names: tuple[str, ...] = ()
+    """Which ones; empty takes all."""
+    span: tuple[float, float] | None = None
+    is_left: bool = False
+    """Whether to go left."""
+    own: str = "kept"
+    inner: Inner = Inner()
+
+
+def test_a_command_takes_dataclasses():
+    taken = {}
+
+    def command(outer: Annotated[Outer, Fields(without=("own",))], is_left: bool = True) -> None:
+        taken.update(outer=outer, is_left=is_left)
+
+    wrapped = with_fields(command)
+    assert list(inspect.signature(wrapped).parameters) == ["names", "span", "is_left", "depth"]
+    wrapped(names="a, b", span="1,2.5", is_left=True, depth=4)
+    expected = Outer(names=("a", "b"), span=(1, 2.5), is_left=True, inner=Inner(depth=4))
+    assert taken == {"outer": expected, "is_left": True}
+    wrapped(names=None, span=None, is_left=False, depth=3)
+    assert taken["outer"] == Outer()
+    with pytest.raises(UsageError, match="`span` takes two numbers"):
+        wrapped(names=None, span="1", is_left=False, depth=3)
+
+
+def test_changes_are_what_was_typed():
+    taken = []
+
+    def command(typed: Annotated[dict, Fields(changes=(Outer, ("names", "own")))]) -> None:
+        taken.append(typed)
+
+    with_fields(command)(names=None, own=None)
+    with_fields(command)(names="a", own="other")
+    assert taken == [{}, {"names": ("a",), "own": "other"}]
 
 
 @pytest.mark.parametrize(
@@ -74,12 +129,13 @@ def test_flags_may_be_repeated(command):
 
 
 def test_every_command_refuses_repeated_options():
-    def commands(typer_app):
-        yield from typer_app.registered_commands
-        for group in typer_app.registered_groups:
-            yield from commands(group.typer_instance)
+    def commands(group):
+        for command in group.values():
+            yield from commands(command.commands) if hasattr(command, "commands") else [command]
 
-    assert all(issubclass(found.cls, OnceCommand) for found in commands(app))
+    found = list(commands(ImportedCommands(PLACES)))
+    assert len(found) > len(PLACES)
+    assert all(isinstance(command, OnceCommand) for command in found)
 
 
 def test_out_and_output_are_one_option_everywhere():

@@ -11,22 +11,26 @@ class SuiteConfig:
     """Settings of a benchmark."""
 
     model: str = ""
-    """Checkpoint, run folder or artefact; "untrained" is the paper's full-size networks with
-    random weights; empty takes the newest run's newest checkpoint, else the demo model."""
+    """Checkpoint, a run's folder, or an artefact; "untrained" stands for the paper's full-size
+    networks with random weights; empty takes the newest run's newest checkpoint, else the demo
+    model."""
     device: str = ""
-    """"cpu" or "cuda:N"; empty takes a usable GPU, else the CPU."""
+    """Device to measure on: cpu, cuda or cuda:N; empty takes a GPU if usable, else cpu."""
     backends: tuple[str, ...] = ()
-    """Backends; empty takes all that compute on the device."""
+    """Backends to measure; empty takes all that compute on the
+    device."""
     precisions: tuple[str, ...] = ()
-    """Precisions; empty takes the default ones of the device."""
+    """Precisions to measure: fp32, fp16, bf16, int8; empty takes fp32, bf16 and int8, on a GPU
+    fp32, fp16 and bf16."""
     entry_points: tuple[str, ...] = ()
-    """Entry points that make images, like "a2b"; empty takes all that an export holds."""
+    """Entry points that make images, for example a2b,b2a; empty takes all that an export holds."""
     batch_sizes: tuple[int, ...] = (1, 8)
+    """Batch sizes to measure."""
     sizes: tuple[int, ...] = ()
-    """Sides of the images in pixels; empty takes the size of training."""
+    """Sides of the images in pixels, for example 128,256; empty takes the size of training."""
     paths: tuple[MeasuredPath, ...] = ("device only", "host to host", "end to end")
     budget_s: float = 120.0
-    """Seconds for all timing; building, opening and the roof are extra."""
+    """Time for all timing; building, opening and the roof are extra."""
     build_budget_s: float = 90.0
     """Seconds after which no further backend is opened."""
     offline: bool = True

@@ -1,115 +1,192 @@
 """`stargan-deploy batch`."""
 
-from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Annotated
 
-from stargan_deploy.cli.batch import options
+import typer
+
+from stargan_deploy.batch.plan import ImageOptions, make_job
+from stargan_deploy.batch.resume import ResumePolicy
+from stargan_deploy.batch.run import (
+    BatchRequest,
+    Pages,
+    choose_for_watching,
+    prepare_batch,
+    run_batch,
+    watch_batch,
+)
+from stargan_deploy.card.tensors import ROWS_PER_CALL
 from stargan_deploy.cli.batch.show import show_outcome, show_plan, show_report
 from stargan_deploy.cli.console import say
 from stargan_deploy.cli.options import (
-    Device,
+    BACKENDS,
+    OUTPUT,
+    BatchSize,
     DryRun,
+    Fields,
     Json,
+    Model,
     Quiet,
-    Weights,
-    runtime_request,
-    settings,
 )
 from stargan_deploy.cli.progress import progress
 from stargan_deploy.errors import UsageError
+from stargan_deploy.inference.choose import RuntimeRequest
+from stargan_deploy.inference.find import find_model
 
-if TYPE_CHECKING:
-    from stargan_deploy.batch.run import BatchRequest
-    from stargan_deploy.inference.find import ModelFile
+SAFETY, SCALE = "Interrupted and repeated runs", "Many machines"
+
+Photos = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="PHOTO...", help="More photos or folders, as a pattern gives them."),
+]
+Input = Annotated[
+    list[Path] | None,
+    typer.Option(
+        *("--input", "-i"),
+        metavar="DIR_OR_FILE",
+        help="Photos: a folder with its subfolders, or a file; may be given several times.",
+    ),
+]
+Attrs = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="TARGET",
+        help="Blond_Hair; Blond_Hair,Young; -Male; flip:Smiling. If given several times, "
+        "photos are translated to each target, in separate folders.",
+        show_default=False,
+    ),
+]
+Direction = Annotated[
+    str | None,
+    typer.Option(
+        metavar="a2b|b2a",
+        help="Which direction to translate, for models that have two.",
+        show_default="the only one",
+    ),
+]
+Output = Annotated[
+    Path,
+    typer.Option(
+        *OUTPUT,
+        help="Folder for the translated images, mirroring the input folder structure, and for "
+        "report.json and manifest.jsonl.",
+    ),
+]
+Source = Annotated[
+    str,
+    typer.Option(
+        metavar="predict|zeros|FILE",
+        help="The photos' own labels: from the model's classifier, all absent, or from a CSV "
+        "file (file,Attr1,Attr2,...) or a CelebA attribute list.",
+    ),
+]
+Name = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TEMPLATE",
+        help="Names of the images below --output, for example "
+        "{folder}/{stem}-{target}{suffix}; {name} is the photo's file name. A suffix like .png "
+        "sets the format.",
+        show_default="the photo's, in one folder per target if there are several",
+        rich_help_panel="Images",
+    ),
+]
+DiskWait = Annotated[
+    float,
+    typer.Option(
+        metavar="SECONDS",
+        min=0,
+        help="How long to wait for free space when the disk is full.",
+        rich_help_panel=SAFETY,
+    ),
+]
+Watch = Annotated[
+    bool,
+    typer.Option(
+        "--watch",
+        help="Keep watching the folder for new photos, until Ctrl-C.",
+        rich_help_panel=SCALE,
+    ),
+]
+Shard = Annotated[
+    str | None,
+    typer.Option(
+        metavar="I/N",
+        help="Process only the I-th of N parts, for independent machines.",
+        show_default="all",
+        rich_help_panel=SCALE,
+    ),
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS|local",
+        help="Run on a Ray cluster whose machines see the same files; needs the extra \\[ray].",
+        show_default="off",
+        rich_help_panel=SCALE,
+    ),
+]
 
 
 def batch(
-    photos: options.Photos = None,
-    input_: options.Input = None,
-    attrs: options.Attrs = None,
-    direction: options.Direction = None,
-    model: options.Model = None,
-    output: options.Output = Path("translated"),
-    backend: options.Backend = "auto",
-    source: options.Source = "predict",
-    batch_size: options.BatchSize = 16,
-    device: Device = None,
-    precision: options.Precision = None,
-    weights: Weights = None,
-    strength: options.Strength = "1",
-    faces: options.Faces = None,
-    without_face: options.WithoutFace = "skip",
-    fit: options.FitOption = "crop",
-    size: options.Size = None,
-    range: options.Range = None,
-    keep: options.Keep = "",
-    name: options.Name = None,
-    resume: options.Resume = False,
-    changed: options.Changed = "refuse",
-    overwrite: options.Overwrite = False,
-    disk_wait: options.DiskWaitS = 600.0,
-    watch: options.Watch = False,
-    shard: options.ShardOption = None,
-    ray: options.RayAddress = None,
-    grid: options.Grid = False,
-    gallery: options.Gallery = False,
+    photos: Photos = None,
+    input: Input = None,
+    attrs: Attrs = None,
+    direction: Direction = None,
+    model: Model = None,
+    output: Output = Path("translated"),
+    source: Source = "predict",
+    *,
+    images: Annotated[ImageOptions, Fields(panel="Images", without=("entry_point",))],
+    name: Name = None,
+    runtime: Annotated[RuntimeRequest, Fields(without=("earlier", "size"), notes=BACKENDS)],
+    batch_size: BatchSize = ROWS_PER_CALL,  # noqa: ARG001 - a field of the runtime's
+    policy: Annotated[ResumePolicy, Fields(panel=SAFETY)],
+    disk_wait: DiskWait = 600.0,
+    watch: Watch = False,
+    shard: Shard = None,
+    ray: RayAddress = None,
+    pages: Annotated[Pages, Fields(panel="Pages")],
     dry_run: DryRun = False,
     json_output: Json = False,
-    quiet: Quiet = False,
+    quiet: Quiet = False,  # noqa: ARG001 - its callback silences
 ) -> None:
     """Translate a photo or a folder of photos.
 
     JPEG, PNG and WebP files keep their format, others become PNG. A broken file is reported and
     does not stop the rest; the exit code is 0 only if all succeeded, else 10.
     """
-    typed = locals()
-    if not (photos or input_):
+    if not (photos or input):
         raise UsageError("Missing option '--input': name photos (see: stargan-deploy batch --help)")
-    from stargan_deploy.inference.find import find_model
-
-    request = _request(find_model(model), typed)
-    (_watch if watch else _run)(request, dry_run=dry_run, json_output=json_output)
-
-
-def _request(model: "ModelFile", typed: Mapping[str, Any]) -> "BatchRequest":
-    from stargan_deploy.batch.plan import ImageOptions, make_job
-    from stargan_deploy.batch.resume import ResumePolicy
-    from stargan_deploy.batch.run import BatchRequest, Pages
-
-    keep = frozenset(word.strip() for word in typed["keep"].split(",") if word.strip())
-    strengths = _strengths(typed["strength"])
+    found = find_model(model)
     job = make_job(
-        model.card,
-        input=[*(typed["input_"] or []), *(typed["photos"] or [])],
-        output=typed["output"],
-        targets=typed["attrs"] or [],
-        direction=typed["direction"],
-        source=typed["source"],
-        options=settings(
-            ImageOptions,
-            typed,
-            strengths=strengths,
-            range=_range(typed["range"]),
-            keep=keep,
-        ),
-        naming=typed["name"],
-        shard=typed["shard"],
+        found.card,
+        input=[*(input or []), *(photos or [])],
+        output=output,
+        targets=attrs or [],
+        direction=direction,
+        source=source,
+        options=images,
+        naming=name,
+        shard=shard,
     )
-    return BatchRequest(
+    request = BatchRequest(
         job=job,
-        model=model,
-        runtime=runtime_request(typed),
-        policy=settings(ResumePolicy, typed, resume=typed["resume"] or typed["watch"]),
-        disk_wait_s=typed["disk_wait"],
-        ray=typed["ray"],
-        pages=settings(Pages, typed),
+        model=found,
+        runtime=runtime,
+        policy=replace(policy, resume=policy.resume or watch),
+        disk_wait_s=disk_wait,
+        ray=ray,
+        pages=pages,
     )
+    if watch:
+        _watch(request, dry_run=dry_run)
+    else:
+        _run(request, dry_run=dry_run, json_output=json_output)
 
 
-def _run(request: "BatchRequest", *, dry_run: bool, json_output: bool) -> None:
-    from stargan_deploy.batch.run import prepare_batch, run_batch
-
+def _run(request: BatchRequest, *, dry_run: bool, json_output: bool) -> None:
     if dry_run:
         show_plan(prepare_batch(request).plan, request.model.path, json_output=json_output)
         return
@@ -118,9 +195,7 @@ def _run(request: "BatchRequest", *, dry_run: bool, json_output: bool) -> None:
     show_report(report, json_output=json_output)
 
 
-def _watch(request: "BatchRequest", *, dry_run: bool, json_output: bool) -> None:  # noqa: ARG001
-    from stargan_deploy.batch.run import choose_for_watching, watch_batch
-
+def _watch(request: BatchRequest, *, dry_run: bool) -> None:
     if dry_run:
         choose_for_watching(request)
         say(f"dry run: {request.job.input} was not watched")
@@ -128,22 +203,3 @@ def _watch(request: "BatchRequest", *, dry_run: bool, json_output: bool) -> None
     with progress("photos") as on_progress:
         for report in watch_batch(request, on_progress=on_progress):
             show_outcome(report)
-
-
-def _range(text: str | None) -> tuple[float, float] | None:
-    if text is None:
-        return None
-    try:
-        low, high = (float(word) for word in text.split(","))
-    except ValueError:
-        raise UsageError(f"`range` must be two numbers like 0,4095, not {text!r}") from None
-    return low, high
-
-
-def _strengths(text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(word) for word in text.split(","))
-    except ValueError:
-        raise UsageError(
-            f"`strengths` must be a number, or several like 0.5,1,1.5, not {text!r}"
-        ) from None

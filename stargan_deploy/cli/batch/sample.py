@@ -1,27 +1,17 @@
 """`stargan-deploy sample`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from stargan_deploy.cli.batch.options import Backend, BatchSize, Precision
+from stargan_deploy.card.tensors import ROWS_PER_CALL
 from stargan_deploy.cli.console import say, show, show_json
-from stargan_deploy.cli.options import (
-    OUTPUT,
-    Device,
-    DryRun,
-    Json,
-    Quiet,
-    Weights,
-    runtime_request,
-    settings,
-)
-
-if TYPE_CHECKING:
-    from stargan_deploy.inference.choose import ChosenModel
-    from stargan_deploy.inference.sample_folder import SampledFolder
-    from stargan_deploy.inference.sampler import SampleRequest
+from stargan_deploy.cli.options import BACKENDS, OUTPUT, BatchSize, DryRun, Fields, Json, Quiet
+from stargan_deploy.inference.choose import ChosenModel, RuntimeRequest, resolve_runtime
+from stargan_deploy.inference.find import find_model
+from stargan_deploy.inference.sample_folder import SampledFolder
+from stargan_deploy.inference.sampler import Sampler, SampleRequest, check_request
 
 NOT_THE_DEMO = (
     "the demo model translates faces; train a model that makes images from noise first, for "
@@ -38,41 +28,26 @@ def sample(
         ),
     ] = None,
     count: Annotated[int, typer.Option(help="Number of images.")] = 64,
-    seed: Annotated[int, typer.Option(help="Decides the images, on every backend.")] = 0,
-    label: Annotated[
-        str | None, typer.Option(help="Class of all images.", show_default="all in turn")
-    ] = None,
-    interpolate: Annotated[
-        bool, typer.Option("--interpolate", help="Interpolate from one image to another.")
-    ] = False,
+    *,
+    request: Annotated[SampleRequest, Fields()],
     output: Annotated[
         Path, typer.Option(*OUTPUT, help="Folder for the images and grid.png.")
     ] = Path("sampled"),
-    backend: Backend = "auto",
-    batch_size: BatchSize = 16,
-    device: Device = None,
-    precision: Precision = None,
-    weights: Weights = None,
+    runtime: Annotated[RuntimeRequest, Fields(without=("earlier", "size"), notes=BACKENDS)],
+    batch_size: BatchSize = ROWS_PER_CALL,  # noqa: ARG001 - a field of the runtime's
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the images of an earlier sampling.")
     ] = False,
     dry_run: DryRun = False,
     json_output: Json = False,
-    quiet: Quiet = False,
+    quiet: Quiet = False,  # noqa: ARG001 - its callback silences
 ) -> None:
     """Make images from noise, with a gan, dcgan, cgan or progan model."""
-    from stargan_deploy.inference.choose import resolve_runtime
-    from stargan_deploy.inference.find import find_model
-    from stargan_deploy.inference.sample_folder import SampledFolder
-    from stargan_deploy.inference.sampler import SampleRequest, check_request
-
-    typed = locals()
-    request = settings(SampleRequest, typed)
     found = find_model(model, not_the_demo=NOT_THE_DEMO)
     check_request(found.card, request)
     folder = SampledFolder(path=output, count=count)
     folder.check(overwrite=overwrite)
-    chosen = resolve_runtime(found, runtime_request(typed), num_images=count)
+    chosen = resolve_runtime(found, runtime, num_images=count)
     if dry_run:
         _check_opens(chosen)
     else:
@@ -80,21 +55,24 @@ def sample(
     if json_output:
         pictures = [str(path) for path in folder.images]
         show_json(
-            {"model": str(found.path), "seed": seed, "dry_run": dry_run, "pictures": pictures}
+            {
+                "model": str(found.path),
+                "seed": request.seed,
+                "dry_run": dry_run,
+                "pictures": pictures,
+            }
         )
     else:
         show(f"{'would write' if dry_run else 'wrote'} {count} images and {folder.grid}")
 
 
-def _check_opens(chosen: "ChosenModel") -> None:
+def _check_opens(chosen: ChosenModel) -> None:
     """Check whether a dry run's model could be opened, unless it is yet to be exported."""
     if chosen.path.is_file():
         chosen.open()
 
 
-def _write_images(chosen: "ChosenModel", request: "SampleRequest", folder: "SampledFolder") -> None:
-    from stargan_deploy.inference.sampler import Sampler
-
+def _write_images(chosen: ChosenModel, request: SampleRequest, folder: SampledFolder) -> None:
     with chosen.open() as runtime:
         say(f"sampling with {chosen.path.name} ({runtime.backend} on {runtime.device})")
         sampler = Sampler(runtime)

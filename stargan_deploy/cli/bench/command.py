@@ -4,21 +4,30 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from stargan_deploy.backends.registry import runtime_names
+from stargan_deploy.benchmarking.results import RESULTS_NAME, Results, save_results
+from stargan_deploy.benchmarking.suite.config import SuiteConfig
+from stargan_deploy.cli.bench.compare import compare
+from stargan_deploy.cli.bench.group import MEASURE, BenchGroup
+from stargan_deploy.cli.commands import App
 from stargan_deploy.cli.console import say, show, show_json
-from stargan_deploy.cli.options import OUT, Device, Json, Quiet
+from stargan_deploy.cli.options import BACKENDS, OUT, Fields, Json, Quiet
+from stargan_deploy.config import from_mapping, read_toml, to_mapping
+from stargan_deploy.devices import choose_device
 from stargan_deploy.errors import ConfigError, UsageError
-
-if TYPE_CHECKING:
-    from stargan_deploy.benchmarking.results import Results
-    from stargan_deploy.benchmarking.suite.config import SuiteConfig
-    from stargan_deploy.inference.find import ModelFile
+from stargan_deploy.files.atomic import make_folder, missing_folders, remove_empty
+from stargan_deploy.inference.find import ModelFile, find_model, find_source, read_model
 
 RESULTS = Path("bench-results")
+
+TYPED = (
+    *("model", "backends", "precisions", "entry_points", "batch_sizes", "sizes", "budget_s"),
+    "device",
+)
+"""Settings that are options; a recipe has more."""
 
 Recipe = Annotated[
     Path | None,
@@ -28,56 +37,12 @@ Recipe = Annotated[
         show_default="everything usable here, in under 5 minutes on two cores",
     ),
 ]
-Model = Annotated[
-    str | None,
-    typer.Option(
-        metavar="FILE",
-        help="Checkpoint, a run's folder, or an artefact; `untrained` stands for the paper's "
-        "full-size networks with random weights.",
-        show_default="the newest run's newest checkpoint, else the demo model",
-    ),
-]
 Checkpoint = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
         help="Checkpoint that the artefact was exported from.",
         show_default="found by content: next to it, here, in ./runs, in the package",
-    ),
-]
-Backends = Annotated[
-    str | None,
-    typer.Option(
-        metavar="LIST",
-        help=",".join(runtime_names()),
-        show_default="all that compute on the device",
-    ),
-]
-Precisions = Annotated[
-    str | None,
-    typer.Option(
-        metavar="LIST",
-        help="fp32,fp16,bf16,int8",
-        show_default="fp32,bf16,int8; on a GPU fp32,fp16,bf16",
-    ),
-]
-EntryPoints = Annotated[
-    str | None,
-    typer.Option(
-        metavar="LIST",
-        help="Entry points that make images, for example a2b,b2a.",
-        show_default="all",
-    ),
-]
-BatchSizes = Annotated[
-    str | None, typer.Option(metavar="LIST", help="For example 1,8,32.", show_default="1,8")
-]
-Sizes = Annotated[
-    str | None,
-    typer.Option(
-        metavar="LIST",
-        help="Sides of the images in pixels, for example 128,256.",
-        show_default="the size of training",
     ),
 ]
 Out = Annotated[
@@ -89,24 +54,14 @@ Out = Annotated[
         show_default="./bench-results/<date and time>",
     ),
 ]
-Budget = Annotated[
-    float | None,
-    typer.Option(metavar="SECONDS", help="Total time for timing.", show_default="120"),
-]
 
 
 def bench(
     recipe: Recipe = None,
-    model: Model = None,
+    *,
+    typed: Annotated[dict[str, Any], Fields(changes=(SuiteConfig, TYPED), notes=BACKENDS)],
     checkpoint: Checkpoint = None,
-    backends: Backends = None,
-    precisions: Precisions = None,
-    entry_points: EntryPoints = None,
-    batch_sizes: BatchSizes = None,
-    sizes: Sizes = None,
     out: Out = None,
-    budget: Budget = None,
-    device: Device = None,
     json_output: Json = False,
     quiet: Quiet = False,  # noqa: ARG001 - its callback silences
 ) -> None:
@@ -114,17 +69,7 @@ def bench(
 
     To compare two results: stargan-deploy bench compare A.json B.json
     """
-    typed = {
-        "model": model,
-        "device": device,
-        "backends": _words(backends),
-        "precisions": _words(precisions),
-        "entry_points": _words(entry_points),
-        "batch_sizes": _numbers("--batch-sizes", batch_sizes),
-        "sizes": _numbers("--sizes", sizes),
-        "budget_s": budget,
-    }
-    config = _read_config(recipe, {k: v for k, v in typed.items() if v is not None})
+    config = _read_config(recipe, typed)
     chosen = _find(config.model)
     source = _checkpoint_of(chosen, checkpoint)
     _check_requested(config, chosen)
@@ -133,23 +78,18 @@ def bench(
         results = _measure(config, chosen, source)
         _save(results, folder)
     if json_output:
-        from stargan_deploy.config import to_mapping
-
         show_json(to_mapping(results))
     else:
         _show(results)
     say(f"the results are in {folder}/: report.html, report.md, results.json, results.csv")
 
 
-def _read_config(recipe: Path | None, typed: dict[str, Any]) -> "SuiteConfig":
+def _read_config(recipe: Path | None, typed: dict[str, Any]) -> SuiteConfig:
     """A recipe's settings, overridden by the options.
 
     Raises:
         ConfigError: a recipe that is not TOML, or settings that do not fit.
     """
-    from stargan_deploy.benchmarking.suite.config import SuiteConfig
-    from stargan_deploy.config import from_mapping, read_toml
-
     tables = read_toml(recipe) if recipe is not None else {}
     try:
         return from_mapping(SuiteConfig, {**tables, **typed})
@@ -157,7 +97,7 @@ def _read_config(recipe: Path | None, typed: dict[str, Any]) -> "SuiteConfig":
         raise ConfigError(f"{recipe}: {error}" if recipe else str(error)) from error
 
 
-def _check_requested(config: "SuiteConfig", model: "ModelFile") -> None:
+def _check_requested(config: SuiteConfig, model: ModelFile) -> None:
     """Refuse what the model does not have before anything is built.
 
     Raises:
@@ -169,17 +109,15 @@ def _check_requested(config: "SuiteConfig", model: "ModelFile") -> None:
         choose_sizes(model.card, choose_points(model.card, config.entry_points), config.sizes)
 
 
-def _measure(config: "SuiteConfig", model: "ModelFile", checkpoint: "ModelFile") -> "Results":
+def _measure(config: SuiteConfig, model: ModelFile, checkpoint: ModelFile) -> Results:
     from stargan_deploy.benchmarking.suite.suite import run_suite
-    from stargan_deploy.devices import choose_device
 
     device = choose_device(config.device or None)
     return run_suite(config, model, checkpoint=checkpoint, device=device)
 
 
-def _find(model: str) -> "ModelFile":
+def _find(model: str) -> ModelFile:
     from stargan_deploy.benchmarking.suite.untrained import NAME, untrained_checkpoint
-    from stargan_deploy.inference.find import find_model, read_model
 
     if model == NAME:
         say("model: the paper's full-size networks with random weights, 128x128")
@@ -187,15 +125,13 @@ def _find(model: str) -> "ModelFile":
     return find_model(Path(model) if model else None)
 
 
-def _checkpoint_of(model: "ModelFile", checkpoint: Path | None) -> "ModelFile":
+def _checkpoint_of(model: ModelFile, checkpoint: Path | None) -> ModelFile:
     """The model itself, or what an artefact was made from.
 
     Raises:
         UsageError: a checkpoint is given for a checkpoint.
         ModelError: it was not found.
     """
-    from stargan_deploy.inference.find import find_source, read_model
-
     if not model.is_checkpoint:
         return read_model(find_source(model.path, model.card, checkpoint))
     if checkpoint is not None:
@@ -211,8 +147,6 @@ def _result_folder(folder: Path) -> Iterator[None]:
         UsageError: the folder is a file.
         OutputError: it cannot be made.
     """
-    from stargan_deploy.files.atomic import make_folder, missing_folders, remove_empty
-
     if folder.is_file():
         raise UsageError(f"--out {folder} is a file; name a folder")
     made = missing_folders(folder)
@@ -224,10 +158,9 @@ def _result_folder(folder: Path) -> Iterator[None]:
         raise
 
 
-def _save(results: "Results", folder: Path) -> None:
+def _save(results: Results, folder: Path) -> None:
     from stargan_deploy.benchmarking.report.page import REPORT_NAME, write_report
     from stargan_deploy.benchmarking.report.tables import MARKDOWN_NAME, write_markdown
-    from stargan_deploy.benchmarking.results import RESULTS_NAME, save_results
     from stargan_deploy.benchmarking.spreadsheet import CSV_NAME, write_csv
 
     save_results(results, folder / RESULTS_NAME)
@@ -236,7 +169,7 @@ def _save(results: "Results", folder: Path) -> None:
     write_report(results, folder / REPORT_NAME)
 
 
-def _show(results: "Results") -> None:
+def _show(results: Results) -> None:
     from rich.console import Console
 
     from stargan_deploy.benchmarking.report.tables import show_results
@@ -246,14 +179,6 @@ def _show(results: "Results") -> None:
         show("nothing was measured")
 
 
-def _words(text: str | None) -> list[str] | None:
-    return None if text is None else [word.strip() for word in text.split(",") if word.strip()]
-
-
-def _numbers(option: str, text: str | None) -> list[int] | None:
-    words = _words(text)
-    if words is None:
-        return None
-    if not words or not all(word.isdecimal() for word in words):
-        raise UsageError(f"{option} takes whole numbers with commas between, not {text!r}")
-    return [int(word) for word in words]
+benchmarks = App(cls=BenchGroup, help="Measure every backend on this machine; compare two results.")
+benchmarks.command(MEASURE)(bench)
+benchmarks.command("compare")(compare)

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from stargan_deploy.cli.commands import App, names_of
+from stargan_deploy.cli.commands import App
 from stargan_deploy.cli.console import say, show, show_json
 from stargan_deploy.cli.flags import with_flags
-from stargan_deploy.cli.options import Json, Quiet
+from stargan_deploy.cli.options import Json, Quiet, names_of
 from stargan_deploy.data.registry import LAYOUTS, WITHOUT_FOLDER
 
 if TYPE_CHECKING:

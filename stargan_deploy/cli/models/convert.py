@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stargan_deploy.cli.commands import OnceCommand
+from stargan_deploy.cli.commands import App, OnceCommand
 from stargan_deploy.cli.console import say, show, show_json
 from stargan_deploy.cli.options import OUT, Json, Quiet
 
@@ -157,3 +157,7 @@ def _show(found: "Conversion", out: Path, *, json_output: bool) -> None:
 
 def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
+
+
+app = App()
+app.command("convert", cls=ConvertCommand)(convert)

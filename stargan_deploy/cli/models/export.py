@@ -1,55 +1,65 @@
 """`stargan-deploy export`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
+
+from stargan_deploy.backends.registry import artefact_bytes, format_spec
 from stargan_deploy.cli.console import say, show, show_json
-from stargan_deploy.cli.models.export_options import (
-    CalibrationPhotos,
-    Checkpoint,
-    Format,
-    ImageIO,
-    MaxBatch,
-    MaxSize,
-    OptBatch,
-    OptimizationLevel,
-    Out,
-    Overwrite,
-    Precision,
-    ProofDevice,
-    ProofImages,
-    Provider,
-    Report,
-    Stochastic,
-)
-from stargan_deploy.cli.options import DryRun, Json, Quiet, Weights, settings
+from stargan_deploy.cli.models.verdicts import show_verdicts
+from stargan_deploy.cli.options import OUT, DryRun, Fields, Json, Quiet
+from stargan_deploy.config import to_mapping
+from stargan_deploy.export.destination import destination
+from stargan_deploy.export.options import ExportOptions
+from stargan_deploy.inference.find import find_model_path
 
 if TYPE_CHECKING:
     from stargan_deploy.export.export import ExportResult
-    from stargan_deploy.export.plan import ExportOptions, ExportPlan
+    from stargan_deploy.export.plan import ExportPlan
+
+PROOF = "Proof"
+SEE_ABOVE = dict.fromkeys(("format", "precision"), "See above.")
+
+Checkpoint = Annotated[
+    Path | None,
+    typer.Argument(
+        help="Checkpoint, or a run's folder.",
+        show_default="the newest run's newest checkpoint, else the demo model",
+    ),
+]
+Out = Annotated[
+    str | None,
+    typer.Option(
+        *OUT,
+        metavar="PATH",
+        help="File to write, or a folder if it exists or ends in /; for triton, the model "
+        "repository.",
+        show_default="./exports/NAME, of the run or checkpoint",
+    ),
+]
+Report = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Folder for the worst image next to its amplified difference.",
+        rich_help_panel=PROOF,
+    ),
+]
 
 
 def export(
     checkpoint: Checkpoint = None,
-    format_: Format = "onnx",
-    precision: Precision = None,
     out: Out = None,
-    io: ImageIO = "uint8",
-    stochastic: Stochastic = False,
-    weights: Weights = None,
-    max_batch: MaxBatch = None,
-    max_size: MaxSize = None,
-    calibration: CalibrationPhotos = None,
-    device: ProofDevice = None,
-    images: ProofImages = None,
+    *,
+    options: Annotated[
+        ExportOptions,
+        Fields(panels={"device": PROOF, "images": PROOF, "engine": "TensorRT"}, notes=SEE_ABOVE),
+    ],
     report: Report = None,
-    provider: Provider = "auto",
-    opt_batch: OptBatch = None,
-    optimization_level: OptimizationLevel = None,
-    overwrite: Overwrite = False,
     dry_run: DryRun = False,
     json_output: Json = False,
-    quiet: Quiet = False,
+    quiet: Quiet = False,  # noqa: ARG001 - its callback silences
 ) -> None:
     """Export a checkpoint, and prove the result equal to PyTorch before it appears.
 
@@ -65,12 +75,6 @@ def export(
     checkpoint, followed by -fp16, -bf16 or -int8 where the precision is not fp32. The same export
     is not made twice; any other file of the name stays unless --overwrite is given.
     """  # noqa: D301 - a backspace makes typer keep the line breaks
-    from stargan_deploy.backends.exporter import EngineOptions
-    from stargan_deploy.export.plan import ExportOptions
-    from stargan_deploy.inference.find import find_model_path
-
-    typed = locals()
-    options = settings(ExportOptions, typed, format=format_, engine=settings(EngineOptions, typed))
     plan = _plan(find_model_path(checkpoint), out, options)
     _say_what_is_taken(plan)
     if dry_run:
@@ -79,9 +83,7 @@ def export(
         _run_export(plan, report, json_output)
 
 
-def _plan(checkpoint: Path, out: str | None, options: "ExportOptions") -> "ExportPlan":
-    from stargan_deploy.backends.registry import format_spec
-    from stargan_deploy.export.destination import destination
+def _plan(checkpoint: Path, out: str | None, options: ExportOptions) -> "ExportPlan":
     from stargan_deploy.export.plan import plan_export
 
     path = destination(checkpoint, format_spec(options.format), options.precision, out)
@@ -137,9 +139,6 @@ def _show_plan(plan: "ExportPlan", json_output: bool) -> None:
 
 
 def _show_result(plan: "ExportPlan", result: "ExportResult") -> None:
-    from stargan_deploy.backends.registry import artefact_bytes
-    from stargan_deploy.cli.models.verdicts import show_verdicts
-
     for name, path in plan.files.items():
         held = plan.existing.replaced.get(path)
         did = "already there:" if result.was_there else "replaced" if held else "wrote"
@@ -165,9 +164,6 @@ def _facts(plan: "ExportPlan") -> dict[str, Any]:
 
 
 def _outcome(plan: "ExportPlan", result: "ExportResult") -> dict[str, Any]:
-    from stargan_deploy.backends.registry import artefact_bytes
-    from stargan_deploy.config import to_mapping
-
     files = [
         {"path": str(path), "entry_point": name, "size_bytes": artefact_bytes(path)}
         for name, path in plan.files.items()
