@@ -60,6 +60,13 @@ TINY = {
         "model": {"latent_width": 6, "base_features": 32, "max_features": 8},
         "train": {"ema_decay": 0.9},
     },
+    "classifier": {
+        "preset": "classifier",
+        "data": {"kind": "folders", "image_size": 16, "jitter": 2},
+        "model": {"width": 4},
+        "loss": {"balance": 0.5},
+        "train": {"ema_decay": 0.9},
+    },
 }
 """Recipes by family, without their data."""
 
@@ -96,6 +103,7 @@ def write_data(family: str, folder: Path) -> Path:
         "plain": write_images,
         "paired": write_pairs,
         "unpaired": write_domains,
+        "folders": write_domains,
     }[kind](folder)
     return folder
 

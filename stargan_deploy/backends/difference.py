@@ -129,7 +129,7 @@ def compare_outputs(
         return compare_images(as_pixels(expected), as_pixels(actual))
     if spec.kind == "logits":
         return compare_logits(expected, actual, labels)
-    if spec.kind in ("style", "latent"):
+    if spec.kind in ("style", "latent", "features"):
         return compare_vectors(expected, actual)
     raise ExportError(f"there is no measure for {spec.name!r}, an output of kind {spec.kind!r}")
 

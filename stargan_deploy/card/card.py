@@ -172,6 +172,9 @@ class ModelCard:
     """Settings of the export, by name; empty for a checkpoint and in old files."""
     notes: tuple[str, ...] = ()
     """Remarks of the family and of the exporter, for example on layers in higher precision."""
+    held_out: dict[str, float] = dataclasses.field(default_factory=dict)
+    """Figures of the finished model on images held out of its training, by name: "num_images",
+    "accuracy", "accuracy/Smiling"; empty where none were measured."""
     training_data: str = ""
     """Training data: "synthetic faces", or the name of the data set."""
     data_licence: str = ""
@@ -204,6 +207,8 @@ class ModelCard:
         for name in ADDED_LATER:
             if card["preprocessing"][name] is None:  # so that 0.1.0 reads cards without them
                 del card["preprocessing"][name]
+        if not self.held_out:
+            del card["held_out"]
         return json.dumps(card, sort_keys=True, ensure_ascii=False)
 
 

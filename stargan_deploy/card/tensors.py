@@ -2,7 +2,7 @@
 
 All arithmetic on sizes is here: a shape's entry is a number or a `Dim`, and `as_dim` makes one of
 either. Layouts have one letter per dimension: N batch, C channels, H height, W width, D label,
-K classes, Z latent, S style.
+K classes, Z latent, S style, F features.
 """
 
 import dataclasses
@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from stargan_deploy.errors import CardError, UsageError
 
-Kind = Literal["image", "label", "class_index", "latent", "style", "mask", "logits"]
+Kind = Literal["image", "label", "class_index", "latent", "style", "mask", "logits", "features"]
 
-VectorKind = Literal["label", "latent", "style", "logits"]
+VectorKind = Literal["label", "latent", "style", "logits", "features"]
 
 PixelIO = Literal["uint8", "float"]
 """The two forms of images at the ends of a graph: uint8 RGB in [0, 255], N H W C; or float32 in
@@ -24,7 +24,13 @@ PixelIO = Literal["uint8", "float"]
 ROWS_PER_CALL = 16
 """Rows per call where neither the user nor the graph sets a number; bounds the memory of a call."""
 
-_VECTOR_LETTERS: dict[VectorKind, str] = {"label": "D", "latent": "Z", "style": "S", "logits": "K"}
+_VECTOR_LETTERS: dict[VectorKind, str] = {
+    "label": "D",
+    "latent": "Z",
+    "style": "S",
+    "logits": "K",
+    "features": "F",
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -69,6 +69,18 @@ class ImageSource(ABC):
         """Brings deep images to 8 bits by a range of values from here on."""
         self.value_range = value_range
 
+    def label_shares(self) -> tuple[float, ...]:
+        """Share of the images that have each label, among those of its set; empty without any."""
+        if not len(self):
+            return ()
+        space = self.label_space
+        shares = self.labels[:, : space.num_labels].sum(axis=0, dtype=np.float64)
+        for number in range(len(space.sets)):
+            of_joint = self.labels[:, space.num_labels + number :]
+            size = of_joint[:, 0].sum() if space.is_joint else len(self)
+            shares[space.slice_of(number)] /= max(size, 1)
+        return tuple(map(float, shares))
+
     @property
     def domains(self) -> Mapping[str, "ImageSource"]:
         """Sources whose images come in orders of their own, by the names of their images."""
@@ -78,6 +90,16 @@ class ImageSource(ABC):
     def set_sizes(self) -> tuple[int, ...]:
         """Number of items of each joined set, in their order."""
         return (len(self),)
+
+
+def have_images_in_common(source: ImageSource, other: ImageSource) -> bool:
+    """Whether two sources are one, or name a file both; images without files are not compared."""
+    return source is other or not _files(source).isdisjoint(_files(other))
+
+
+def _files(source: ImageSource) -> set[str]:
+    places = ((source.location(index), source.name(index)) for index in range(len(source)))
+    return {location for location, name in places if location != name}
 
 
 class ChainedSources(ImageSource):

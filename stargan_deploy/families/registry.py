@@ -19,6 +19,7 @@ FAMILIES = {
     "pix2pix": "stargan_deploy.families.pix2pix.family:Pix2Pix",
     "cyclegan": "stargan_deploy.families.cyclegan.family:CycleGAN",
     "progan": "stargan_deploy.families.progan.family:ProGAN",
+    "classifier": "stargan_deploy.families.classifier.family:ClassifierFamily",
 }
 """Each family's class as "module:Class"; imported on use."""
 

@@ -366,6 +366,11 @@ def _no_direction(points: Mapping[str, EntryPoint]) -> UsageError:
     if making:
         needs = "; ".join(f"{name!r} {_needs(point)}" for name, point in making.items())
         return UsageError(f"no entry point takes an image alone: {needs}", hint=_ROWS_HINT)
+    if not any(point.makes_images for point in points.values()):
+        return UsageError(
+            f"this model makes no images, it has {', '.join(points)}",
+            hint="give one that translates; in Python, `load(...).classify(image)` asks this one",
+        )
     return UsageError(
         f"this model translates no images, it has {', '.join(points)}",
         hint="for images from noise: stargan-deploy sample",

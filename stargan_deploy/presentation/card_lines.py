@@ -24,6 +24,7 @@ def card_lines(card: ModelCard, *, is_checkpoint: bool) -> list[Line]:
         ("weights", f"{card.weights}, step {card.step:,}"),
         *_label_lines(card),
         *_image_lines(card),
+        *_held_out_lines(card),
     ]
     for name, point in sorted(card.entry_points.items(), key=_images_first):
         lines += [("", ""), *_point_lines(name, point)]
@@ -67,6 +68,23 @@ def _image_lines(card: ModelCard) -> list[Line]:
     if how.condition:
         words += f"; of pairs side by side the {how.condition} half"
     return [("images", words)]
+
+
+def _held_out_lines(card: ModelCard) -> list[Line]:
+    """Figures on held-out images, those of single labels below the figure of all."""
+    figures = dict(card.held_out)
+    if not figures:
+        return []
+    lines = [("held out", f"{figures.pop('num_images', 0):,.0f} images")]
+    for name, value in figures.items():
+        start = f"{name}/"
+        if "/" not in name:
+            own = {
+                key.removeprefix(start): v for key, v in figures.items() if key.startswith(start)
+            }
+            words = ", ".join(f"{label} {share:.3g}" for label, share in own.items())
+            lines.append(("", f"{name.replace('_', ' ')} {value:.4g}{f': {words}' if own else ''}"))
+    return lines
 
 
 def _point_lines(name: str, point: EntryPoint) -> list[Line]:

@@ -274,6 +274,7 @@ def _create_objective(recipe: Recipe, source: ImageSource) -> Objective:
         num_steps=num_steps(recipe.train, epoch_length(source)),
         optimizers=recipe.train,
         data_kind=recipe.data.kind,
+        label_shares=source.label_shares(),
     )
     return load_family(recipe.family).create_objective(request)
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from stargan_deploy.card.card import ModelCard, Preprocessing, library_versions
 from stargan_deploy.card.labels import LabelSpace
 from stargan_deploy.data.batches.loading import Batch, open_loader
-from stargan_deploy.data.source import ImageSource
+from stargan_deploy.data.source import ImageSource, have_images_in_common
 from stargan_deploy.devices import choose_device
 from stargan_deploy.distributed import Ranks, local_device
 from stargan_deploy.errors import StoppedError, TrainingError
@@ -98,6 +98,7 @@ class Trainer:
             objective,
             self.state,
             sample_source=sample_source,
+            is_held_out=not have_images_in_common(train_source, sample_source),
             card=self._card,
             device=self.device,
             num_steps=self.num_steps,

@@ -40,12 +40,12 @@ def test_every_family_is_exported_and_proven(family, format_, trained, tmp_path)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_models_that_are_compared_make_pictures(family, trained):
+def test_the_models_that_are_compared_make_different_outputs(family, trained):
     with open_runtime(trained(family)) as runtime:
         for name, point in runtime.card.entry_points.items():
             inputs = make_cases(point, runtime.card)[0].inputs(point)
-            (picture,) = runtime.run(inputs, entry_point=name).values()
-            assert picture.std() > 0.03
+            for output in runtime.run(inputs, entry_point=name).values():
+                assert output.std() > 0.03
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -21,7 +21,7 @@ def tensors(path):
 def test_a_training_leaves_samples_metrics_and_a_card(family, tmp_path):
     last = train_family(family, tmp_path)
     lines = [json.loads(x) for x in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
-    assert any(name.startswith("d_real") for name in lines[0])
+    assert any(name.startswith(("d_real", "c_cls")) for name in lines[0])
     assert len(list((tmp_path / "run" / "samples").iterdir())) == 2
     assert (tmp_path / "run" / "report.html").exists()
     card = load_checkpoint(last).card

@@ -7,7 +7,7 @@ from typing import Any
 from stargan_deploy.backends.difference import (
     TOLERANCES,
     Difference,
-    compare_images,
+    compare_outputs,
     is_within,
     limits_for,
     precision_of,
@@ -38,12 +38,13 @@ def assemble_rows(
         batches: what all were measured on.
         timings: one for each path, by the candidate's name.
     """
-    expected = batches.translate(candidates[0])
+    expected = batches.outputs(candidates[0])
     rows: list[Row] = []
     for candidate in candidates:
         if not timings[candidate.name]:
             continue
-        difference = compare_images(expected, batches.translate(candidate))
+        spec, actual = candidate.point.outputs[0], batches.outputs(candidate)
+        difference = compare_outputs(spec, expected, actual, batches.card.labels)
         row = _make_row(candidate, batches, timings[candidate.name], difference)
         speedup = _speedup_over(row, rows[0] if rows else row)
         rows.append(dataclasses.replace(row, speedup=speedup))
@@ -67,7 +68,7 @@ def _make_row(
         height=batches.size,
         width=batches.size,
         timings=tuple(timings),
-        picture_error=PictureError(**figures),
+        picture_error=PictureError(**figures) if candidate.point.makes_images else None,
         start_up=candidate.start_up,
         artefact_bytes=candidate.artefact_bytes,
     )

@@ -123,19 +123,19 @@ def choose_points(card: ModelCard, requested: Sequence[str] = ()) -> tuple[str, 
 
     Args:
         card: the model's card.
-        requested: names of entry points that make images; empty takes all, those that take dropout
-            masks only if there are no others, as in an export.
+        requested: names of entry points that make images, or of any where none makes some; empty
+            takes all, those that take dropout masks only if there are no others, as in an export.
 
     Raises:
         UsageError: an entry point that the model does not have, or that makes no images.
     """
     points = sorted(card.entry_points.items())
-    known = [name for name, point in points if point.makes_images]
+    making = [name for name, point in points if point.makes_images]
+    known = making or [name for name, _ in points]
+    kind = "image-making entry" if making else "entry"
     for name in requested:
         if name not in known:
-            raise UsageError(
-                unknown_name("image-making entry point", name, known, where="this model")
-            )
+            raise UsageError(unknown_name(f"{kind} point", name, known, where="this model"))
     usual = [name for name in known if not card.entry_points[name].is_stochastic]
     return tuple(dict.fromkeys(requested or usual or known))
 

@@ -2,7 +2,8 @@
 
 *Device only*: the network on inputs that are already where it computes, in the form that it takes.
 *Host to host*: uint8 pixels in the host's memory in and out. *End to end*: JPEG files in and out.
-Where images are made from noise, none go in.
+Where images are made from noise, none go in; where none are made, as by a classifier, no file is
+written.
 Inputs vary from call to call, and are faces, never zeros.
 """
 
@@ -10,8 +11,10 @@ import dataclasses
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from stargan_deploy.benchmarking.measure.workloads import CudaWorkload, HostWorkload, Workload
@@ -63,9 +66,9 @@ class InputBatches:
             return CudaWorkload(candidate.name, make_call(candidate), device)
         return HostWorkload(candidate.name, make_call(candidate))
 
-    def translate(self, candidate: Candidate) -> Pixels:
-        """A candidate's images of all batches, (N, H, W, 3) in [0, 255]."""
-        return np.concatenate([_make_images(candidate, case) for case in self.cases])
+    def outputs(self, candidate: Candidate) -> npt.NDArray[Any]:
+        """A candidate's first output for all batches; images are (N, H, W, 3) in [0, 255]."""
+        return np.concatenate([_run(candidate, case) for case in self.cases])
 
     def _device_only(self, candidate: Candidate) -> Call:
         runtime, name = candidate.runtime, candidate.entry_point
@@ -74,7 +77,7 @@ class InputBatches:
         return lambda number: calls[number % NUM_BATCHES]()
 
     def _host_to_host(self, candidate: Candidate) -> Call:
-        return lambda number: _make_images(candidate, self.cases[number % NUM_BATCHES])
+        return lambda number: _run(candidate, self.cases[number % NUM_BATCHES])
 
     def _end_to_end(self, candidate: Candidate) -> Call:
         output = self.folder / f"out-{candidate.name.replace(' ', '-')}"
@@ -86,8 +89,10 @@ class InputBatches:
             if reads:
                 pixels = np.stack([_read(path, self.size) for path in paths])
                 case = dataclasses.replace(case, pixels=pixels)
-            for image, path in zip(_make_images(candidate, case), paths, strict=True):
-                save_image(Image.fromarray(image), output / path.name)
+            made = _run(candidate, case)
+            if candidate.point.makes_images:
+                for image, path in zip(made, paths, strict=True):
+                    save_image(Image.fromarray(image), output / path.name)
 
         return call
 
@@ -105,7 +110,9 @@ def _read(path: Path, size: int) -> Pixels:
     return np.asarray(prepare_photo(load_image(path), crop_size=None, size=size))
 
 
-def _make_images(candidate: Candidate, case: Case) -> Pixels:
-    point = candidate.point
+def _run(candidate: Candidate, case: Case) -> npt.NDArray[Any]:
+    """The first output for a batch; images as pixels."""
+    point, spec = candidate.point, candidate.point.outputs[0]
     outputs = candidate.runtime.run(case.inputs(point), entry_point=candidate.entry_point)
-    return from_spec(outputs[point.outputs[0].name], point.outputs[0])
+    first = outputs[spec.name]
+    return from_spec(first, spec) if spec.kind == "image" else first

@@ -4,7 +4,8 @@ Shape legend: B batch, C channels, H height, W width, D label width.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -243,23 +244,50 @@ def first_images(source: ImageSource, config: DataConfig, count: int) -> Batch:
     return {**images, "label": torch.zeros(least, 0)}
 
 
+def all_images(source: ImageSource, config: DataConfig, *, batch_size: int) -> Iterator[Batch]:
+    """All images of a source in order, prepared and unmirrored, `batch_size` at a time.
+
+    Yields:
+        As `first_images`; of several domains the images of one after those of another.
+
+    Raises:
+        DataError: an image cannot be read and is not left out.
+    """
+    for name, own in source.domains.items():
+        items = _readable(own, config, range(len(own)))
+        while some := list(islice(items, batch_size)):
+            batch = _batch_of(own, some)
+            yield batch if name == "image" else {name: batch["image"], "label": batch["label"]}
+
+
 def _first_of(source: ImageSource, config: DataConfig, count: int) -> Batch:
-    rows: list[int] = []
-    images: list[Pixels] = []
-    for index in spread_order(source.set_sizes, count):
-        if len(rows) == count:
-            break
+    order = spread_order(source.set_sizes, count)
+    some = list(islice(_readable(source, config, order), count))
+    if not some:
+        raise DataError(f"no image of {source.description} can be read")
+    return _batch_of(source, some)
+
+
+def _readable(
+    source: ImageSource, config: DataConfig, indices: Iterable[int]
+) -> Iterator[tuple[int, Pixels]]:
+    """Indices and prepared items, without those that cannot be read if they may be left out."""
+    for index in indices:
         try:
-            images.append(prepare_item(source, index, config, config.image_size))
+            pixels = prepare_item(source, index, config, config.image_size)
         except ImageError as error:
             if not config.skip_broken:
                 raise DataError(str(error), hint=SKIPPING) from error
         else:
-            rows.append(index)
-    if not rows:
-        raise DataError(f"no image of {source.description} can be read")
-    images_by_name = _to_tensors(images, source.panels)
-    return {**images_by_name, "label": torch.from_numpy(source.labels[rows])}
+            yield index, pixels
+
+
+def _batch_of(source: ImageSource, items: Sequence[tuple[int, Pixels]]) -> Batch:
+    rows, images = zip(*items, strict=True)
+    return {
+        **_to_tensors(images, source.panels),
+        "label": torch.from_numpy(source.labels[list(rows)]),
+    }
 
 
 def _to_tensors(items: Sequence[Pixels], names: Sequence[str]) -> Batch:

@@ -6,7 +6,7 @@ a step is drawn from a generator seeded by (seed, step).
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -65,6 +65,9 @@ class ObjectiveRequest:
     optimizers: OptimizerSettings = field(default_factory=OptimizerSettings)
     data_kind: str = ""
     """Kind of the training data, for messages."""
+    label_shares: tuple[float, ...] = ()
+    """Share of the training images that have each label, among those of its set; empty where there
+    are no labels or no images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,6 +211,18 @@ class Objective(ABC):
 
     def begin_step(self, step: int) -> None:  # noqa: B027 - optional
         """Prepare for a step, counted from 0; networks grow here, by the step's number alone."""
+
+    def held_out_figures(
+        self, networks: Mapping[str, nn.Module], batches: Iterable[Tensors]
+    ) -> dict[str, float]:
+        """Figures of the finished networks for the model card, by name; none by default.
+
+        Args:
+            networks: networks by role, in eval mode, averaged where there are averages.
+            batches: all images held out of the training, in [-1, 1], with their labels; read when
+                iterated over.
+        """
+        return {}
 
     def network_table(self) -> dict[str, Any]:
         """The card's `network` table, from which the family rebuilds the networks."""

@@ -35,6 +35,7 @@ from stargan_deploy.families.objectives.base import (
     Tensors,
     Training,
 )
+from stargan_deploy.families.objectives.classification import classification_loss
 from stargan_deploy.families.objectives.players import alternating, single_phase
 from stargan_deploy.families.objectives.precision import at_least_fp32
 from stargan_deploy.families.stargan.networks import (
@@ -161,7 +162,7 @@ class StarGANObjective(Objective, LabelTranslation):
         scores, logits = self._scores(torch.cat([real_BCHW, fake_BCHW]), training.called)
         real_scores, fake_scores = scores.chunk(2)
         adversarial = critic_terms(self._loss.adversarial, real_scores, fake_scores)
-        classification = self.classification(logits[: len(real_BCHW)], batch["label"])
+        classification = classification_loss(self.labels, logits[: len(real_BCHW)], batch["label"])
         total = sum(adversarial) + self._loss.lambda_cls * classification
         terms = {"d_real": adversarial[0], "d_fake": adversarial[1], "d_cls": classification}
         if self._loss.penalty_weight:
@@ -176,7 +177,7 @@ class StarGANObjective(Objective, LabelTranslation):
         fake_BCHW = draws["fake"]
         scores, logits = self._scores(fake_BCHW, self.networks)
         adversarial = generator_term(self._loss.adversarial, scores)
-        classification = self.classification(logits, draws["label_target"])
+        classification = classification_loss(self.labels, logits, draws["label_target"])
         rebuilt_BCHW = training.called["generator"](fake_BCHW, batch["label"])
         reconstruction = F.l1_loss(rebuilt_BCHW.to(real_BCHW.dtype), real_BCHW)
         total = (
@@ -193,19 +194,3 @@ class StarGANObjective(Objective, LabelTranslation):
         """Scores and logits in at least FP32, in which the losses are computed."""
         scores, logits = networks["discriminator"](image_BCHW)
         return at_least_fp32(scores), at_least_fp32(logits)
-
-    def classification(self, logits_BK: Tensor, label_BD: Tensor) -> Tensor:
-        """The classification loss; in joint training each image counts for its own set only."""
-        numbers = range(len(self.labels.sets))
-        losses_BS = torch.stack([self._set_loss(n, logits_BK, label_BD) for n in numbers], dim=1)
-        if self.labels.is_joint:
-            losses_BS = losses_BS * label_BD[:, self.labels.num_labels :]
-        return losses_BS.sum(dim=1).mean()
-
-    def _set_loss(self, set_index: int, logits_BK: Tensor, label_BD: Tensor) -> Tensor:
-        """The loss (B,) on one set: cross-entropies summed over attributes, or one over domains."""
-        columns = self.labels.slice_of(set_index)
-        logits, label = logits_BK[:, columns], label_BD[:, columns]
-        if self.labels.sets[set_index].kind == "onehot":
-            return F.cross_entropy(logits, label.argmax(dim=1), reduction="none")
-        return F.binary_cross_entropy_with_logits(logits, label, reduction="none").sum(dim=1)

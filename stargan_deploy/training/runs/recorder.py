@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from PIL import Image
@@ -12,7 +12,12 @@ from torch import Tensor
 from stargan_deploy.card.card import ModelCard
 from stargan_deploy.card.pixels import tensor_to_pixels
 from stargan_deploy.config import to_mapping
-from stargan_deploy.data.batches.loading import Batch, first_images, to_model_range
+from stargan_deploy.data.batches.loading import (
+    Batch,
+    all_images,
+    first_images,
+    to_model_range,
+)
 from stargan_deploy.data.source import ImageSource
 from stargan_deploy.families.checkpoint import deployable, save_checkpoint
 from stargan_deploy.families.objectives.base import (
@@ -29,6 +34,9 @@ from stargan_deploy.training.runs.run import Run
 from stargan_deploy.training.state import TrainingState
 
 _log = logging.getLogger(__name__)
+
+EVALUATED_AT_ONCE = 64
+"""Held-out images in memory at a time, for the figures of the finished model."""
 
 MODEL_DTYPES = {"fp32": torch.float32, "fp16": torch.float16}
 
@@ -58,6 +66,7 @@ class Recorder:
         objective: makes and evaluates samples.
         state: content of the checkpoints.
         sample_source: held-out images.
+        is_held_out: whether none of them is trained on, so that the card may have figures on them.
         card: makes the card of the present step.
         device: device of the networks.
         num_steps: length of the whole training, at whose end everything is due.
@@ -72,6 +81,7 @@ class Recorder:
         state: TrainingState,
         *,
         sample_source: ImageSource,
+        is_held_out: bool,
         card: Callable[[], ModelCard],
         device: torch.device,
         num_steps: int,
@@ -87,6 +97,7 @@ class Recorder:
         self._report = report
         self._samples = first_images(sample_source, recipe.data, recipe.output.num_samples)
         self._held_out = first_images(sample_source, recipe.data, recipe.output.num_evaluated)
+        self._held_out_source = sample_source if is_held_out else None
         self._clock = _Clock()
         self._num_steps = num_steps
         self._best = float("-inf")
@@ -154,7 +165,8 @@ class Recorder:
         if step == self._num_steps:
             dtype = MODEL_DTYPES[self._output.model_precision]
             tensors = deployable(self._state.tensors(), dtype=dtype)
-            save_checkpoint(self._run.model_path, self._card(), tensors)
+            card = replace(self._card(), held_out=self._held_out_figures())
+            save_checkpoint(self._run.model_path, card, tensors)
         self._run.write_report()
 
     def _is_due(self, step: int, every: int) -> bool:
@@ -198,6 +210,15 @@ class Recorder:
         held_out = to_device(self._held_out, self._device)
         figures = objective.evaluate(self._state.best_networks(), held_out)
         return {f"{EVALUATION_PREFIX}{name}": value for name, value in figures.items()}
+
+    @torch.no_grad()
+    def _held_out_figures(self) -> dict[str, float]:
+        """Figures on all held-out images, for the finished model's card."""
+        if self._held_out_source is None:
+            return {}
+        batches = all_images(self._held_out_source, self._recipe.data, batch_size=EVALUATED_AT_ONCE)
+        on_device = (to_device(batch, self._device) for batch in batches)
+        return self._objective.held_out_figures(self._state.best_networks(), on_device)
 
     def _is_best(self, result: float | None) -> bool:
         return self._output.keep_best and result is not None and result > self._best

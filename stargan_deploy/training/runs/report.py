@@ -64,6 +64,12 @@ TILES: tuple[tuple[str, str, str, Callable[[float], str]], ...] = (
         "1: as the photos; near 0: mode collapse",
         digits,
     ),
+    (
+        f"{EVALUATION_PREFIX}label_accuracy",
+        "Classifier",
+        "share of held-out labels predicted rightly",
+        percent,
+    ),
     ("steps_per_s", "Speed", "steps per second", digits),
 )
 """Metrics to look at first, with how to read and write them."""
@@ -94,8 +100,17 @@ EVALUATION_CHARTS: tuple[tuple[str, str, tuple[float, float], Looks], ...] = (
         (0.0, 1.0),
         {"diversity": ("mean", ""), "diversity_min": ("least of the attributes", "")},
     ),
+    (
+        "accuracy of the classifier",
+        "share of held-out images whose label is predicted rightly",
+        (0.0, 1.0),
+        {"label_accuracy": ("mean", "strong")},
+    ),
 )
-"""Titles, notes, bounds of the vertical axis, and lines; accuracy has one more for each label."""
+"""Titles, notes, bounds of the vertical axis, and lines."""
+
+BY_LABEL = {"accuracy_mean": "accuracy", "label_accuracy": "label_accuracy"}
+"""Metrics whose charts have a line more for each label: the names of those end in the label."""
 
 
 class Sample(NamedTuple):
@@ -227,16 +242,13 @@ def _chart_groups(run: RunRecord) -> dict[str, list[LineChart]]:
 
 
 def _evaluation_charts(run: RunRecord) -> list[LineChart]:
-    start = f"{EVALUATION_PREFIX}accuracy/"
-    by_label = {
-        name: (name.removeprefix(start), "") for name in run.curves if name.startswith(start)
-    }
     charts = []
     for title, note, bounds, looks in EVALUATION_CHARTS:
-        is_share = title == "accuracy"
         names = {f"{EVALUATION_PREFIX}{name}": look for name, look in looks.items()}
-        names |= by_label if is_share else {}
-        charts.append(_chart(run, title, names, note=note, bounds=bounds, is_share=is_share))
+        starts = [f"{EVALUATION_PREFIX}{BY_LABEL[name]}/" for name in looks if name in BY_LABEL]
+        for start in starts:
+            names |= {n: (n.removeprefix(start), "") for n in run.curves if n.startswith(start)}
+        charts.append(_chart(run, title, names, note=note, bounds=bounds, is_share=bool(starts)))
     return charts
 
 

@@ -1,0 +1,1 @@
+"""A classifier of attributes or domains: the independent judge of translated images."""
