@@ -71,10 +71,12 @@ def _line(path: Path) -> _Line:
 
 
 def _data(recipe: "Recipe") -> str:
+    from stargan_deploy.data.config import AUTO
     from stargan_deploy.data.layout import load_layout
 
     kinds = [own.kind for own in recipe.data.sets.values()] or [recipe.data.kind]
-    return " + ".join(load_layout(kind).summary.partition(" (")[0] for kind in kinds)
+    words = {kind: load_layout(kind).summary.partition(" (")[0] for kind in kinds if kind != AUTO}
+    return " + ".join(words.get(kind, "any with labels") for kind in kinds)
 
 
 def _length(recipe: "Recipe") -> str:
