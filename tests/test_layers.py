@@ -17,6 +17,7 @@ ROOMS = (
     "errors",
     "config",
     "progress",
+    "disturbance",
     "devices",
     "distributed",
     "isolated",

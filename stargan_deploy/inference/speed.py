@@ -2,7 +2,8 @@
 
 All candidates are open at once and take turns, so that whatever disturbs the machine disturbs all
 of them alike. The result is kept in the user's cache under everything that it depends on: device,
-versions, files, batch, size and threads.
+versions, files, batch, size and threads. How busy the machine was is kept with it: what was measured
+next to other work, or on a battery, is measured again when the machine is quieter.
 """
 
 import dataclasses
@@ -24,8 +25,10 @@ from stargan_deploy.backends.registry import package_names
 from stargan_deploy.card.card import ModelCard, library_versions
 from stargan_deploy.card.pixels import Pixels
 from stargan_deploy.card.tensors import ROWS_PER_CALL
+from stargan_deploy.config import from_mapping
 from stargan_deploy.devices import Device
-from stargan_deploy.errors import OutputError, StarganDeployError
+from stargan_deploy.disturbance import Disturbance, sample_disturbance, watch_disturbance
+from stargan_deploy.errors import ConfigError, OutputError, StarganDeployError
 from stargan_deploy.files.atomic import write_text
 from stargan_deploy.files.cache import cache_folder
 
@@ -86,6 +89,8 @@ class Speeds:
     batch: int
     """Rows of a call that were measured: those in use, or fewer where these take too long."""
     seconds: Seconds
+    disturbance: Disturbance = Disturbance()
+    """What else the machine did meanwhile."""
 
     def ranking(self) -> list[str]:
         """Candidates by their median, the fastest first."""
@@ -111,6 +116,8 @@ def compare_speed(
 ) -> Speeds:
     """Measure candidates, or take what was measured under the same conditions.
 
+    A measurement that was disturbed counts only as long as the machine is no quieter than it was.
+
     Args:
         candidates: at least one; those that fail are left out of the result.
         conditions: what they run.
@@ -122,15 +129,28 @@ def compare_speed(
     kept = conditions.to_json(candidates)
     path = _path(kept)
     found = _read(path, kept)
-    if found is not None:
+    if found is not None and not _is_outdated(found.disturbance):
         return found
     _log.info("auto: comparing %d ways to run the model, once ...", len(candidates))
-    speeds = _measure(candidates, conditions)
+    with watch_disturbance() as watch:
+        speeds = _measure(candidates, conditions)
+    speeds = dataclasses.replace(speeds, disturbance=watch.found)
+    if words := speeds.disturbance.words:
+        _log.info("auto: %s meanwhile; a later run compares again when it is quieter", words)
     if keep:
-        result = {"batch": speeds.batch, "seconds": speeds.seconds}
+        result = {
+            "batch": speeds.batch,
+            "seconds": speeds.seconds,
+            "disturbance": dataclasses.asdict(speeds.disturbance),
+        }
         with suppress(OutputError):  # then it is measured again
             write_text(path, json.dumps({"conditions": kept, **result}, indent=1) + "\n")
     return speeds
+
+
+def _is_outdated(disturbance: Disturbance) -> bool:
+    """Whether a measurement was disturbed, and the machine is quieter now."""
+    return not disturbance.is_quiet and disturbance.is_worse_than(sample_disturbance())
 
 
 def _measure(candidates: Sequence[Candidate], conditions: Conditions) -> Speeds:
@@ -227,6 +247,7 @@ def _read(path: Path, conditions: Mapping[str, Any]) -> Speeds | None:
         seconds = {str(n): tuple(map(float, s)) for n, s in found["seconds"].items()}
         if len({len(rounds) for rounds in seconds.values()}) != 1 or not all(seconds.values()):
             return None
-        return Speeds(batch=int(found["batch"]), seconds=seconds)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        disturbance = from_mapping(Disturbance, found["disturbance"])
+        return Speeds(batch=int(found["batch"]), seconds=seconds, disturbance=disturbance)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ConfigError):
         return None

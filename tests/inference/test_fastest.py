@@ -2,7 +2,9 @@ import itertools
 import json
 import shutil
 import time
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,6 +12,7 @@ from stargan_deploy.backends.onnx.file import attach_card
 from stargan_deploy.backends.registry import read_card_of
 from stargan_deploy.card.card import Verdict
 from stargan_deploy.devices import CPU
+from stargan_deploy.disturbance import Disturbance
 from stargan_deploy.export.export import export
 from stargan_deploy.export.plan import ExportOptions
 from stargan_deploy.export.proof.compare import describe
@@ -29,6 +32,20 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     return tmp_path / "cache" / "stargan-deploy" / "speeds"
+
+
+@pytest.fixture(autouse=True)
+def machine(monkeypatch):
+    """What disturbs measurements, instead of this machine's real load."""
+    state = {"disturbance": Disturbance()}
+
+    @contextmanager
+    def watch():
+        yield SimpleNamespace(found=state["disturbance"])
+
+    monkeypatch.setattr(speed, "watch_disturbance", watch)
+    monkeypatch.setattr(speed, "sample_disturbance", lambda: state["disturbance"])
+    return state
 
 
 @pytest.fixture
@@ -114,6 +131,48 @@ def test_a_measurement_is_reused_under_the_same_conditions_only(
     kept.write_text("{}")
     monkeypatch.delenv("OMP_NUM_THREADS")
     assert chosen(checkpoint, caplog, batch_size=4).backend == "eager"
+
+
+BUSY = Disturbance(others=0.6)
+ON_BATTERY = Disturbance(on_battery=True)
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "is_repeated"),
+    [
+        (BUSY, Disturbance(others=0.05), True),
+        (BUSY, Disturbance(others=0.5), False),
+        (ON_BATTERY, Disturbance(), True),
+        (ON_BATTERY, ON_BATTERY, False),
+        (Disturbance(others=0.19), Disturbance(), False),
+        (Disturbance(), BUSY, False),
+    ],
+)
+def test_a_disturbed_measurement_is_repeated_when_it_is_quieter(
+    then, now, is_repeated, checkpoint, exports, clock, cache, caplog, machine
+):
+    machine["disturbance"] = then
+    assert chosen(checkpoint, caplog).backend == "onnx"
+    assert ("compares again when it is quieter" in caplog.text) == (not then.is_quiet)
+    clock["onnx"], machine["disturbance"] = 1.0, now
+    again = chosen(checkpoint, caplog).backend
+    assert again == ("eager" if is_repeated else "onnx")
+    (kept,) = cache.iterdir()
+    found = json.loads(kept.read_text())["disturbance"]
+    assert found == asdict(now if is_repeated else then)
+
+
+def test_a_measurement_of_unknown_circumstances_is_repeated(
+    checkpoint, exports, clock, cache, caplog
+):
+    """Files of earlier versions do not say how busy the machine was."""
+    chosen(checkpoint, caplog)
+    (kept,) = cache.iterdir()
+    content = json.loads(kept.read_text())
+    del content["disturbance"]
+    kept.write_text(json.dumps(content))
+    clock["onnx"] = 1.0
+    assert chosen(checkpoint, caplog).backend == "eager"
 
 
 def test_one_graph_at_two_precisions_is_two_candidates(checkpoint, exports, clock, cache, caplog):
