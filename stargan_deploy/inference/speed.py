@@ -2,8 +2,8 @@
 
 All candidates are open at once and take turns, so that whatever disturbs the machine disturbs all
 of them alike. The result is kept in the user's cache under everything that it depends on: device,
-versions, files, batch, size and threads. How busy the machine was is kept with it: what was measured
-next to other work, or on a battery, is measured again when the machine is quieter.
+versions, files, batch, size and threads. How busy the machine was is kept with it: what was
+measured next to other work, or on a battery, is measured again when the machine is quieter.
 """
 
 import dataclasses
@@ -89,7 +89,7 @@ class Speeds:
     batch: int
     """Rows of a call that were measured: those in use, or fewer where these take too long."""
     seconds: Seconds
-    disturbance: Disturbance = Disturbance()
+    disturbance: Disturbance = dataclasses.field(default_factory=Disturbance)
     """What else the machine did meanwhile."""
 
     def ranking(self) -> list[str]:
