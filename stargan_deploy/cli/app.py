@@ -1,5 +1,6 @@
 """All sub-commands together; each is imported when it is used."""
 
+from types import SimpleNamespace
 from typing import Annotated, Any
 
 import typer
@@ -44,6 +45,15 @@ class Commands(TyperGroup):
         }
         super().format_help(ctx, formatter)
 
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """The commands, of which none is imported, and the options."""
+        found = [
+            SimpleNamespace(value=name, type="plain", help=summary)
+            for name, (_, summary) in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return [*found, *TyperCommand.shell_complete(self, ctx, incomplete)]
+
 
 app = App(
     cls=Commands,
@@ -51,6 +61,7 @@ app = App(
     help="StarGAN and other GANs from training to production: train, export, prove, measure, "
     "translate folders of photos, make images from noise.",
     no_args_is_help=True,
+    add_completion=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

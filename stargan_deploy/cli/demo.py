@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stargan_deploy.cli.console import say, show, show_json
+from stargan_deploy.cli.guidance.next_steps import say_next
 from stargan_deploy.cli.options import OUT, Json, Quiet
 from stargan_deploy.errors import IncompleteError
 
@@ -40,6 +41,7 @@ def demo(
     with _timed("gallery", "making grid and gallery", seconds):
         _show_side_by_side(out, exported, plan)
     _show(out, exported, seconds, json_output)
+    say_next("train", "faces64", "--data", "FOLDER")
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stargan_deploy.cli.console import say, set_quiet, show, show_json
+from stargan_deploy.cli.guidance.next_steps import say_next
 from stargan_deploy.cli.options import OUT, Device, DryRun, Json, Quiet, names_of
 from stargan_deploy.cli.recipes import list_recipes
 from stargan_deploy.errors import UsageError
@@ -137,7 +138,7 @@ def _tell_result(trainer: "Trainer", path: Path, json_output: bool) -> None:
         return
     show(f"trained to step {trainer.step}: {path}")
     say(f"report: {trainer.run.report_path}")
-    say(f"next: stargan-deploy export {path}")
+    say_next("export", path)
 
 
 def _report(progress: "Progress") -> None:

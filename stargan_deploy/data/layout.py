@@ -92,6 +92,8 @@ class DataLayout(ABC):
     """Name in the registry, the value of `data.kind`."""
     summary: ClassVar[str]
     """Description in a few words, for reports and help."""
+    recipe: ClassVar[str] = "faces64"
+    """The package's recipe that trains on such data."""
     noun: ClassVar[str] = "images"
     """Plural of what a file holds."""
     is_automatic: ClassVar[bool] = False
@@ -106,6 +108,10 @@ class DataLayout(ABC):
     def recognises(self, root: Path) -> bool:  # noqa: ARG002 - the default knows no folder
         """Whether a folder looks like this layout; cheap, and without decoding an image."""
         return False
+
+    def names_at_a_glance(self, root: Path) -> tuple[str, ...]:  # noqa: ARG002 - most have none
+        """The attributes or domains to choose from, without reading all labels."""
+        return ()
 
     @abstractmethod
     def open(self, config: DataConfig, root: Path, split: Split) -> ImageSource:

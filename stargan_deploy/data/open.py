@@ -66,6 +66,16 @@ def recognise(root: Path, *, automatic: bool) -> DataLayout | None:
     return next((layout for layout in tried if layout.recognises(root)), None)
 
 
+def names_at_a_glance(root: Path) -> tuple[str, ...]:
+    """The attributes or domains of a folder or label file, without reading all of it.
+
+    Raises:
+        DataError: there is no such folder or file.
+    """
+    layout = recognise(root, automatic=True)
+    return layout.names_at_a_glance(root) if layout else ()
+
+
 def require_root(layout: DataLayout, root: Path) -> None:
     """Refuses a place where no data set of a layout can be.
 

@@ -23,7 +23,7 @@ def test_check_says_what_a_folder_holds(command, faces):
     assert lines[1] == "images   9: 9 in colour, 0 grey, 0 broken"
     assert "sizes    32x32 (9)" in lines
     assert any(line.startswith("together") for line in lines)
-    assert result.err == ""
+    assert result.err == "next: stargan-deploy train faces64 --data faces\n"
 
 
 def test_check_as_json(command, faces):

@@ -41,7 +41,8 @@ def test_a_table_of_what_is_usable(command, two_backends):
     assert trt.split()[:2] == ["trt", "no"]
     assert trt[head.index("what") :] == "no such processor"
     assert remedy.strip() == "to fix it: buy one"
-    assert result.err.splitlines() == ["trying onnx (1 of 2)", "trying trt (2 of 2)"]
+    tried = ["trying onnx (1 of 2)", "trying trt (2 of 2)"]
+    assert result.err.splitlines() == [*tried, "next: stargan-deploy bench"]
 
 
 def test_the_table_as_json(command, two_backends):

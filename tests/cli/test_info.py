@@ -267,7 +267,8 @@ def test_a_damaged_card_never_ends_in_a_traceback(command, artefact, tmp_path):
             damaged[draws.randrange(start, len(content))] = draws.randrange(256)
         (tmp_path / "damaged.onnx").write_bytes(damaged)
         result = command("info", "damaged.onnx")
-        assert len(result.err.splitlines()) == (result.code != 0), result.err
+        lines = [line for line in result.err.splitlines() if not line.startswith("next: ")]
+        assert len(lines) == (result.code != 0), result.err
         codes.add(result.code)
     assert codes == {0, 4}
 

@@ -193,6 +193,8 @@ def _run(request: BatchRequest, *, dry_run: bool, json_output: bool) -> None:
     with progress("photos") as on_progress:
         report = run_batch(request, on_progress=on_progress)
     show_report(report, json_output=json_output)
+    if request.pages == Pages() and len(request.job.options.strengths) == 1:
+        say("next: the same command with --resume --gallery makes a page of before and after")
 
 
 def _watch(request: BatchRequest, *, dry_run: bool) -> None:

@@ -7,6 +7,7 @@ import typer
 
 from stargan_deploy.card.tensors import ROWS_PER_CALL
 from stargan_deploy.cli.console import say, show, show_json
+from stargan_deploy.cli.guidance.next_steps import say_next
 from stargan_deploy.cli.options import BACKENDS, OUTPUT, BatchSize, DryRun, Fields, Json, Quiet
 from stargan_deploy.inference.choose import ChosenModel, RuntimeRequest, resolve_runtime
 from stargan_deploy.inference.find import find_model
@@ -64,6 +65,8 @@ def sample(
         )
     else:
         show(f"{'would write' if dry_run else 'wrote'} {count} images and {folder.grid}")
+    if found.is_checkpoint and not dry_run:
+        say_next("export", found.path)
 
 
 def _check_opens(chosen: ChosenModel) -> None:

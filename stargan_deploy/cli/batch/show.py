@@ -43,7 +43,10 @@ def show_report(report: "BatchReport", *, json_output: bool) -> None:
         show_outcome(report)
     if report.num_failed:
         photos = _count(report.num_photos, "photo")
-        raise IncompleteError(f"{report.num_failed} of {photos} failed; see {report.path}")
+        raise IncompleteError(
+            f"{report.num_failed} of {photos} failed; see {report.path}",
+            hint="the same command with `resume` tries them again",
+        )
 
 
 def show_outcome(report: "BatchReport") -> None:

@@ -14,6 +14,7 @@ from stargan_deploy.cli.bench.compare import compare
 from stargan_deploy.cli.bench.group import MEASURE, BenchGroup
 from stargan_deploy.cli.commands import App
 from stargan_deploy.cli.console import say, show, show_json
+from stargan_deploy.cli.guidance.next_steps import say_next
 from stargan_deploy.cli.options import BACKENDS, OUT, Fields, Json, Quiet
 from stargan_deploy.config import from_mapping, read_toml, to_mapping
 from stargan_deploy.devices import choose_device
@@ -74,6 +75,7 @@ def bench(
     source = _checkpoint_of(chosen, checkpoint)
     _check_requested(config, chosen)
     folder = out or RESULTS / f"{datetime.now():%Y%m%d-%H%M%S}"
+    earlier = _earlier_results(folder)
     with _result_folder(folder):
         results = _measure(config, chosen, source)
         _save(results, folder)
@@ -82,6 +84,15 @@ def bench(
     else:
         _show(results)
     say(f"the results are in {folder}/: report.html, report.md, results.json, results.csv")
+    if earlier is not None:
+        say_next("bench", "compare", earlier, folder)
+
+
+def _earlier_results(folder: Path) -> Path | None:
+    """The newest of the other folders beside a folder of results that holds results."""
+    files = folder.parent.glob(f"*/{RESULTS_NAME}")
+    found = {path.stat().st_mtime: path.parent for path in files if path.parent != folder}
+    return found[max(found)] if found else None
 
 
 def _read_config(recipe: Path | None, typed: dict[str, Any]) -> SuiteConfig:

@@ -8,6 +8,7 @@ import typer
 from stargan_deploy.cli.commands import App
 from stargan_deploy.cli.console import say, show, show_json
 from stargan_deploy.cli.flags import with_flags
+from stargan_deploy.cli.guidance.next_steps import say_next
 from stargan_deploy.cli.options import Json, Quiet, names_of
 from stargan_deploy.data.registry import LAYOUTS, WITHOUT_FOLDER
 
@@ -57,6 +58,7 @@ def check(
     else:
         show(with_flags("\n".join(_lines(report))))
     _refuse_faults(report)
+    say_next("train", _recipe(report.layout), "--data", folder)
 
 
 @data.command()
@@ -71,7 +73,7 @@ def download(
     say(f"{name}: for non-commercial research only, by the terms of its makers")
     number = download_celeba(folder)
     show(f"{number:,} images in {folder}")
-    say(f"next: stargan-deploy train train/celeba128.toml --data {folder}")
+    say_next("train", "celeba128", "--data", folder)
 
 
 def _refuse_faults(report: "FolderReport") -> None:
@@ -109,6 +111,13 @@ def _summary(layout: str) -> str:
     from stargan_deploy.data.layout import load_layout
 
     return load_layout(layout).summary if layout in LAYOUTS else "images without labels"
+
+
+def _recipe(layout: str) -> str:
+    """The recipe of the package that trains on a layout; images without labels suit the plain."""
+    from stargan_deploy.data.layout import load_layout
+
+    return load_layout(layout if layout in LAYOUTS else "plain").recipe
 
 
 def _noun(report: "FolderReport") -> str:

@@ -7,6 +7,7 @@ import typer
 
 from stargan_deploy.cli.commands import App, OnceCommand
 from stargan_deploy.cli.console import say, show, show_json
+from stargan_deploy.cli.guidance.next_steps import say_next
 from stargan_deploy.cli.options import OUT, Json, Quiet
 
 if TYPE_CHECKING:
@@ -150,9 +151,9 @@ def _show(found: "Conversion", out: Path, *, json_output: bool) -> None:
     crop = f"of a centre crop of {how.crop_size}" if how.crop_size else "without a crop"
     size = f"{how.image_size}x{how.image_size}"
     show(f"{did} {out}: {size} {crop}, labels {', '.join(card.labels.names)}{before}")
-    say(f"next: stargan-deploy export {out}")
     for group in (group for each in card.labels.sets for group in each.exclusive_groups):
         say(f"at most one of: {', '.join(group)}")
+    say_next("export", out)
 
 
 def _names(text: str) -> list[str]:

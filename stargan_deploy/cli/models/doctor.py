@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stargan_deploy.cli.console import say, show, show_json
+from stargan_deploy.cli.guidance.next_steps import say_next
 from stargan_deploy.cli.options import Json, Quiet
 from stargan_deploy.errors import BackendError
 
@@ -41,7 +42,9 @@ def doctor(
         show_json({"machine": to_mapping(machine), "backends": rows})
     else:
         show("\n".join([*_machine_lines(machine), "", *_table(findings)]))
-    if backend and not findings[0].usable:
+    if backend is None:
+        say_next("bench")
+    elif not findings[0].usable:
         found = findings[0]
         message = f"the {found.backend} backend is not usable here: {found.text}"
         raise BackendError(message, hint=found.remedy)

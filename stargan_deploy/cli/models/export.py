@@ -7,6 +7,7 @@ import typer
 
 from stargan_deploy.backends.registry import artefact_bytes, format_spec
 from stargan_deploy.cli.console import say, show, show_json
+from stargan_deploy.cli.guidance.next_steps import say_next, say_use
 from stargan_deploy.cli.models.verdicts import show_verdicts
 from stargan_deploy.cli.options import OUT, DryRun, Fields, Json, Quiet
 from stargan_deploy.config import to_mapping
@@ -102,6 +103,11 @@ def _run_export(plan: "ExportPlan", report: Path | None, json_output: bool) -> N
         _say_what_was_not_done(plan, report)
     elif report is not None:
         say(f"the worst images are in {report}")
+    main, *_ = plan.files.values()
+    if result.card.unverified:
+        say_next("verify", main)
+    elif main.is_file():
+        say_use(main, result.card)
 
 
 def _say_what_was_not_done(plan: "ExportPlan", report: Path | None) -> None:

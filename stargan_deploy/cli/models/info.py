@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stargan_deploy.cli.console import say, show, show_json
+from stargan_deploy.cli.guidance.next_steps import say_next, say_use
 from stargan_deploy.cli.options import Json, Quiet
 from stargan_deploy.errors import ModelError
 from stargan_deploy.presentation.text import one_line
@@ -50,6 +51,10 @@ def info(
         show(one_line(f"{what:{COLUMN}} {words}").rstrip())
     if graph:
         say("only files with a card can be run; stargan-deploy export writes them")
+    elif card is not None and is_checkpoint:
+        say_next("export", path)
+    elif card is not None:
+        say_use(path, card)
 
 
 def _find(file: Path | None) -> Path:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stargan_deploy.cli.console import say, show_json
+from stargan_deploy.cli.guidance.next_steps import say_use
 from stargan_deploy.cli.options import Device, Json, Quiet
 from stargan_deploy.errors import ModelError
 
@@ -55,6 +56,7 @@ def verify(
         save_worst_images(report, found.comparisons)
     _show(artefact, found, json_output)
     check_passed(found.comparisons)
+    say_use(artefact, read_card_of(artefact))
 
 
 def _check_is_file(artefact: Path) -> None:

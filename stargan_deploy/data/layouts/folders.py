@@ -47,6 +47,11 @@ class FoldersLayout(DataLayout):
         folders = filter(holds_images, subfolders(split_folder(root, "train")))
         return len(list(islice(folders, 2))) == 2
 
+    def names_at_a_glance(self, root: Path) -> tuple[str, ...]:
+        """The folders with images."""
+        folders = subfolders(split_folder(root, "train"))
+        return tuple(folder.name for folder in folders if holds_images(folder))
+
     def open(self, config: DataConfig, root: Path, split: Split) -> FileTable:
         """Opens the images of a split."""
         trained, base = split_folder(root, "train"), split_folder(root, split)

@@ -91,6 +91,7 @@ class IdxLayout(DataLayout):
     """MNIST's IDX files."""
 
     name = "idx"
+    recipe = "dcgan"
     summary = "MNIST's IDX files (data.kind = idx)"
 
     def recognises(self, root: Path) -> bool:

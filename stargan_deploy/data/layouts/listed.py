@@ -84,6 +84,12 @@ class ListedLayout(DataLayout):
         """Whether there is a label file."""
         return self.find(root) is not None or bool(self.split_files(root))
 
+    def names_at_a_glance(self, root: Path) -> tuple[str, ...]:
+        """The columns of the label file."""
+        path = self._split_files(root).get("train") or (self.find(root) if root.is_dir() else root)
+        file = LabelFile.peek(path) if path else None
+        return file.names if file else ()
+
     def open(self, config: DataConfig, root: Path, split: Split) -> FileTable:
         """Opens the rows of a split, which `choose_rows` divides where one file has all."""
         files = self._split_files(root)

@@ -130,6 +130,7 @@ class PairedLayout(DataLayout):
     """Pairs of images, which `train` and `test` (or `val`) folders may divide."""
 
     name = "paired"
+    recipe = "pix2pix"
     summary = "pairs of images (data.kind = paired)"
     noun = "pairs"
     takes_attributes = False

@@ -17,6 +17,7 @@ class PlainLayout(DataLayout):
     """Images without labels, which `train` and `test` (or `val`) folders may divide."""
 
     name = "plain"
+    recipe = "progan"
     summary = "images without labels (data.kind = plain)"
     takes_attributes = False
 

@@ -96,6 +96,7 @@ class SyntheticLayout(DataLayout):
     """Faces drawn from a seed, without any folder."""
 
     name = "synthetic"
+    recipe = "demo"
     summary = "synthetic faces, drawn (data.kind = synthetic)"
     takes_groups = True
 

@@ -56,6 +56,7 @@ class UnpairedLayout(DataLayout):
     """Two domains without pairs."""
 
     name = "unpaired"
+    recipe = "cyclegan"
     summary = "two domains without pairs (data.kind = unpaired)"
 
     def recognises(self, root: Path) -> bool:

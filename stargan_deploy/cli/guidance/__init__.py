@@ -1,0 +1,1 @@
+"""What to type: completion in the shell, and the command that follows the one just done."""
