@@ -33,6 +33,7 @@ ROOMS = (
     "faces",
     "inference",
     "batch",
+    "serving",
     "benchmarking",
     "api",
     "cli",

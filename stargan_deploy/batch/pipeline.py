@@ -28,7 +28,7 @@ from stargan_deploy.card.tensors import ROWS_PER_CALL
 from stargan_deploy.errors import DataError, OutputError
 from stargan_deploy.files.images import Pixels
 from stargan_deploy.files.metadata import Metadata
-from stargan_deploy.inference.framing import Framed, Framing, side_by_side
+from stargan_deploy.inference.framing import Framed, Framing
 from stargan_deploy.inference.source_labels import LabelTable
 from stargan_deploy.inference.translator import Translator
 
@@ -297,11 +297,7 @@ class Pipeline:
     def _image(self, item: _Open, pixels_FW: Pixels, target_index: int) -> Image.Image:
         """One target's image; at several strengths a strip that begins with the photo."""
         num = len(self._job.options.strengths)
-        first = target_index * num
-        parts = [item.framed.compose(pixels_FW[:, first + offset]) for offset in range(num)]
-        if num == 1:
-            return parts[0]
-        return side_by_side([item.framed.compose(item.framed.tiles), *parts])
+        return item.framed.compose_all(pixels_FW[:, target_index * num : (target_index + 1) * num])
 
 
 def _ahead(

@@ -120,9 +120,15 @@ def is_unnamed_photo(path: Path) -> bool:
     return format_of_bytes(head_of(path)) != ""
 
 
-def explain_unread(path: Path) -> ImageError:
-    """The complaint about a file that Pillow does not know, with what to do about it."""
-    suffix, found = path.suffix.lower(), format_of_bytes(head_of(path))
+def explain_unread(path: Path, content: bytes | None = None) -> ImageError:
+    """The complaint about a file that Pillow does not know, with what to do about it.
+
+    Args:
+        path: of the file.
+        content: of the file, which need not exist then; None reads its beginning.
+    """
+    head = head_of(path) if content is None else content[:HEAD_BYTES]
+    suffix, found = path.suffix.lower(), format_of_bytes(head)
     if found == "HEIC":
         if has_heif():
             return ImageError(f"{path} is a HEIC image that cannot be read")

@@ -73,11 +73,12 @@ def load_image(path: Path, value_range: ValueRange | None = None) -> Image.Image
 
 
 @contextmanager
-def image_errors(path: Path) -> Iterator[None]:
+def image_errors(path: Path, content: bytes | None = None) -> Iterator[None]:
     """Runs a block that decodes a file; hides Pillow's warnings.
 
     Args:
         path: of the file, for the message.
+        content: of the file; None reads the beginning of the file where it is asked for.
 
     Raises:
         ImageError: whatever the decoder raised.
@@ -92,7 +93,7 @@ def image_errors(path: Path) -> Iterator[None]:
     except FileNotFoundError as error:
         raise ImageError(f"no such image: {path}") from error
     except UnidentifiedImageError as error:
-        raise explain_unread(path) from error
+        raise explain_unread(path, content) from error
     except Image.DecompressionBombError as error:
         raise ImageError(f"{path} is too large: {error}") from error
     except Exception as error:  # a decoder raises whatever hostile bytes make it trip over

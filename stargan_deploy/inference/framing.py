@@ -26,6 +26,17 @@ class Framed:
     held_bytes: int = 0
     """Memory that `compose` keeps alive, in bytes."""
 
+    def compose_all(self, tiles_FW: Pixels) -> Image.Image:
+        """Make the result of one target: at several strengths a strip that begins with the photo.
+
+        Args:
+            tiles_FW: the translated tiles (F, W, S, S, 3) at W strengths.
+        """
+        images = [self.compose(tiles_FW[:, place]) for place in range(tiles_FW.shape[1])]
+        if len(images) == 1:
+            return images[0]
+        return side_by_side([self.compose(self.tiles), *images])
+
 
 class Framing(Protocol):
     """A way from photos to tiles and back; several threads may use it at once."""

@@ -112,7 +112,12 @@ def read_photo(path: Path, keep: Set[str] = frozenset()) -> PhotoFile:
     return PhotoFile(path=path, content=content, keep=keep, sha256=sha256)
 
 
-def decode_photo(file: PhotoFile, keep: Set[str] = frozenset()) -> tuple[Image.Image, Metadata]:
+def decode_photo(
+    file: PhotoFile,
+    keep: Set[str] = frozenset(),
+    *,
+    check: Callable[[Image.Image], None] = lambda _image: None,
+) -> tuple[Image.Image, Metadata]:
     """Return an upright RGB image with the metadata that its translations carry.
 
     Where the colour profile is not kept, the colours are converted to sRGB.
@@ -120,11 +125,14 @@ def decode_photo(file: PhotoFile, keep: Set[str] = frozenset()) -> tuple[Image.I
     Args:
         file: the photo.
         keep: which of "exif" and "icc" to keep.
+        check: sees the image after its header was read and before its pixels are, and raises an
+            ImageError that names the path of one that is not to be decoded.
 
     Raises:
         ImageError: not an image, truncated, or unreasonably large.
     """
-    with image_errors(file.path), Image.open(io.BytesIO(file.content)) as image:
+    with image_errors(file.path, file.content), Image.open(io.BytesIO(file.content)) as image:
+        check(image)
         keeps_colours = "icc" in keep and image.mode == "RGB"
         rgb = to_rgb(image, file.value_range, keep_profile=keeps_colours)
         return rgb, read_metadata(image, keep)  # last, because this edits the image's EXIF

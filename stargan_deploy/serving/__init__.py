@@ -1,0 +1,1 @@
+"""An HTTP service of models: batching, protocols, limits and the page."""
