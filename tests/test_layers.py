@@ -19,6 +19,7 @@ ROOMS = (
     "progress",
     "disturbance",
     "devices",
+    "typed",
     "distributed",
     "isolated",
     "stop_signals",

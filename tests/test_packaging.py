@@ -85,6 +85,7 @@ EXTRAS = PROJECT["optional-dependencies"]
 
 TEST_TOOLS = {
     "hatchling",
+    "httpx",
     "hypothesis",
     "mypy",
     "pre-commit",

@@ -10,12 +10,9 @@ the docstring under the field, where settings in backticks become flags. What fo
 command that has the name of a field takes the field's place.
 """
 
-import ast
 import functools
 import inspect
-import itertools
 import re
-import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
@@ -26,9 +23,7 @@ import typer
 from stargan_deploy.backends.registry import runtime_names
 from stargan_deploy.cli.console import set_quiet
 from stargan_deploy.cli.flags import flag_of, with_flags
-from stargan_deploy.devices import Device as AnyDevice
-from stargan_deploy.devices import parse_device
-from stargan_deploy.errors import UsageError
+from stargan_deploy.typed import TEXTS, field_docs, read_typed, split_default, split_names
 
 OUT = ("--out", "--output", "-o")
 OUTPUT = ("--output", "--out", "-o")
@@ -76,6 +71,9 @@ class Fields:
     """Further sentences of the help of single fields."""
     without: tuple[str, ...] = ()
     """Fields that are no options and keep their default."""
+    env: str = ""
+    """Beginning of the names of environment variables that set the options, followed by the
+    field's name; empty for none."""
     changes: tuple[type, tuple[str, ...]] | None = None
     """A dataclass and those of its fields that are options, where the parameter is a dictionary of
     what was typed, to change a recipe by."""
@@ -83,8 +81,7 @@ class Fields:
 
 def names_of(words: list[str] | None) -> list[str]:
     """Names in lists with commas, of an option that may be given several times."""
-    split = (name.strip() for word in words or [] for name in word.split(","))
-    return list(dict.fromkeys(name for name in split if name))
+    return list(split_names(",".join(words or [])))
 
 
 def with_fields(function: Callable[..., None]) -> Callable[..., None]:
@@ -109,31 +106,6 @@ def with_fields(function: Callable[..., None]) -> Callable[..., None]:
 
     command.__signature__ = inspect.Signature(list(parameters.values()))  # type: ignore[attr-defined]
     return command
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(names_of([text]))
-
-
-def _pair(text: str) -> tuple[float, float]:
-    low, high = map(float, text.split(","))
-    return low, high
-
-
-TEXTS: dict[Any, tuple[str, str, Callable[[str], Any]]] = {
-    AnyDevice | None: ("DEVICE", "a device", parse_device),
-    frozenset[str]: ("NAME,...", "names", lambda text: frozenset(_names(text))),
-    tuple[str, ...]: ("NAME,...", "names", _names),
-    tuple[int, ...]: ("N,...", "whole numbers like 1,8", lambda t: tuple(map(int, t.split(",")))),
-    tuple[float, ...]: (
-        "NUMBER,...",
-        "a number, or several like 0.5,1,1.5",
-        lambda text: tuple(map(float, text.split(","))),
-    ),
-    tuple[float, float] | None: ("LOW,HIGH", "two numbers like 0,4095", _pair),
-}
-"""Types of fields that typer does not read: how their text is shown and described, and its
-reader."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,6 +134,8 @@ class _Group:
             words, shown = _help(docs.get(name, ""), self.marks.notes.get(name))
             is_change = self.marks.changes is not None
             settings = {"help": words, "show_default": shown, "rich_help_panel": panel}
+            if self.marks.env:
+                settings["envvar"] = self.marks.env + name.upper()
             yield _option(name, hint, defaults[name], settings, is_change=is_change)
 
     def make(self, typed: Mapping[str, Any]) -> Any:
@@ -171,29 +145,17 @@ class _Group:
             if is_dataclass(hint):
                 values[name] = _Group.of(hint, Fields()).make(typed)
             elif typed[name] is not None:
-                values[name] = _parsed(name, hint, typed[name])
+                values[name] = read_typed(name, hint, typed[name])
         return values if self.marks.changes else self.kind(**values)
-
-
-def field_docs(kind: type) -> dict[str, str]:
-    """The docstrings under the fields of a dataclass, each on one line."""
-    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
-    body = getattr(tree, "body", [])
-    docs = {}
-    for statement, following in itertools.pairwise(body):
-        if isinstance(statement, ast.AnnAssign) and isinstance(following, ast.Expr):
-            name, text = ast.unparse(statement.target), ast.literal_eval(following.value)
-            docs[name] = " ".join(text.split())
-    return docs
 
 
 def _help(doc: str, note: str | None) -> tuple[str, str | None]:
     """The help of an option and the words for its default, from a field's docstring."""
-    words, _, none = doc.replace("; empty takes ", "; None takes ").partition("; None takes ")
-    words = re.sub("^Whether to ([a-z])", lambda match: match[1].upper(), words).removesuffix(".")
+    words, none = split_default(doc)
+    words = re.sub("^Whether to ([a-z])", lambda match: match[1].upper(), words)
     text = with_flags(" ".join(filter(None, (f"{words}.", note))))
     # Square brackets would be taken for markup.
-    return re.sub(r"\[(?=[a-z/])", r"\\[", text), with_flags(none.removesuffix(".")) or None
+    return re.sub(r"\[(?=[a-z/])", r"\\[", text), with_flags(none) or None
 
 
 def _option(
@@ -218,18 +180,3 @@ def _option(
         default=None if is_untyped else default,
         annotation=Annotated[kind, option],
     )
-
-
-def _parsed(name: str, hint: Any, value: Any) -> Any:
-    """The value of an option as its field has it.
-
-    Raises:
-        UsageError: a text that the field does not take.
-    """
-    if hint not in TEXTS or not isinstance(value, str):
-        return value
-    _, words, parse = TEXTS[hint]
-    try:
-        return parse(value)
-    except ValueError:
-        raise UsageError(f"`{name}` takes {words}, not {value!r}") from None

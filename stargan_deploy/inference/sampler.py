@@ -24,6 +24,7 @@ class SampleRequest:
     """Which images to make."""
 
     count: int
+    """Number of images."""
     seed: int = 0
     """Decides the images, on every backend."""
     label: str | None = None

@@ -35,7 +35,7 @@ ROUTES = (
 def create_app(service: Service) -> ASGIApp:
     """The application of a service, whose models are open."""
     app = Starlette(
-        routes=[*ROUTES, *_own_routes()],
+        routes=[*ROUTES, *own_routes()],
         exception_handlers={
             StarganDeployError: _answer_error,
             HTTPException: _answer_http_error,
@@ -52,7 +52,8 @@ def create_app(service: Service) -> ASGIApp:
     )
 
 
-def _own_routes() -> list[Route]:
+def own_routes() -> list[Route]:
+    """The routes about the service itself."""
     return [
         Route("/healthz", _live, methods=["GET"]),
         Route("/readyz", _ready, methods=["GET"]),

@@ -27,7 +27,7 @@ class Limits:
     max_results: int = 64
     """Largest number of images that a request may ask for."""
     timeout_s: int = 30
-    """Longest time for a request in seconds, its upload included."""
+    """Longest time for a request, its upload included, in seconds."""
     max_held_mib: int = 1024
     """Memory for bodies of requests that are being received or worked on, in MiB; beyond it
     requests are answered 429."""

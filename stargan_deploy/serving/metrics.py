@@ -8,7 +8,7 @@ from typing import Literal
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from stargan_deploy.serving.batcher import OnBatch
+from stargan_deploy.serving.batching.batcher import OnBatch
 
 Stage = Literal["receive", "decode", "model", "encode", "total"]
 """Parts of a request: the upload; decoding and cutting the photos; waiting for the model and

@@ -7,7 +7,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -26,7 +26,7 @@ from stargan_deploy.inference.choose import (
 from stargan_deploy.inference.faces_in_photo import make_framing
 from stargan_deploy.inference.find import find_model
 from stargan_deploy.inference.framing import Fit, Framing
-from stargan_deploy.serving.batcher import Batcher, OnBatch
+from stargan_deploy.serving.batching.batcher import Batcher, OnBatch
 from stargan_deploy.serving.problems import ConflictError, ForbiddenError, NotFoundError
 
 KEPT_FRAMINGS = 32
@@ -39,13 +39,13 @@ class Batching:
     """How requests are run together."""
 
     max_batch: int = 16
-    """Most rows of a call to the engine."""
+    """Most images of a call to the model."""
     max_wait_ms: float = 5.0
     """How long a batch that is not full waits for requests that are on their way, in
     milliseconds."""
-    fixed: bool = False
-    """Whether every call is filled up to `max_batch`, so that an image depends on nothing but its
-    request on backends whose results depend on the batch size."""
+    fixed_batch: bool = False
+    """Whether to fill up every call to `max_batch`, so that an image does not depend on what came
+    with it: the same pixels as those of batch, with OpenVINO too."""
 
     def __post_init__(self) -> None:
         if self.max_batch < 1:
@@ -133,7 +133,7 @@ class Models:
     """All served models.
 
     Args:
-        request: how to run each of them.
+        request: how to run each of them; its batch size follows from `batching`.
         batching: how requests are run together.
         folder: where models may be loaded from later; None permits none.
         on_batch: told about every batch, by the model's name.
@@ -147,7 +147,9 @@ class Models:
         folder: Path | None = None,
         on_batch: Callable[[str], OnBatch] = lambda _name: lambda _point, _rows, _seconds: None,
     ) -> None:
-        self._request = request
+        self._request = replace(
+            request, batch_size=batching.max_batch if batching.fixed_batch else None
+        )
         self._batching = batching
         self._folder = folder
         self._on_batch = on_batch

@@ -13,12 +13,12 @@ from typing import TypeVar
 from starlette.requests import Request
 
 from stargan_deploy.inference.choose import RuntimeRequest
+from stargan_deploy.serving.batching.ticket import LEFT, TIMED_OUT, Ticket
 from stargan_deploy.serving.limits import Admission, Hands, Limits
 from stargan_deploy.serving.metrics import Metrics
 from stargan_deploy.serving.models import Batching, Models, ServedModel
 from stargan_deploy.serving.problems import ClientLeftError, DeadlineError
 from stargan_deploy.serving.protocols.bodies import Receiver, open_receiver
-from stargan_deploy.serving.ticket import LEFT, TIMED_OUT, Ticket
 from stargan_deploy.serving.work import Workplace
 
 T = TypeVar("T")

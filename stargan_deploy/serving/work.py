@@ -19,13 +19,13 @@ from stargan_deploy.files.metadata import AI_MADE_XMP
 from stargan_deploy.inference.framing import Framed
 from stargan_deploy.inference.sampler import Sampler, SampleRequest
 from stargan_deploy.inference.translator import Translation, Translator
+from stargan_deploy.serving.batching.shared_runtime import SharedRuntime
+from stargan_deploy.serving.batching.ticket import Ticket
 from stargan_deploy.serving.limits import Hands
 from stargan_deploy.serving.metrics import Metrics, Stage
 from stargan_deploy.serving.models import ServedModel
 from stargan_deploy.serving.negotiation import choose_media_type
 from stargan_deploy.serving.photos import MEDIA_TYPES, Decoded, Picture, Upload, decode
-from stargan_deploy.serving.shared_runtime import SharedRuntime
-from stargan_deploy.serving.ticket import Ticket
 
 
 @dataclass(frozen=True, kw_only=True)

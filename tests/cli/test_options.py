@@ -19,6 +19,9 @@ from stargan_deploy.errors import UsageError
 from stargan_deploy.export.options import ExportOptions
 from stargan_deploy.inference.choose import RuntimeRequest
 from stargan_deploy.inference.sampler import SampleRequest
+from stargan_deploy.serving.limits import Limits
+from stargan_deploy.serving.models import Batching
+from stargan_deploy.serving.server import Address
 
 PLACES = {name: place for name, (place, _) in COMMANDS.items()}
 
@@ -42,6 +45,9 @@ def of(name):
         ("sample", SampleRequest),
         ("export", ExportOptions),
         ("export", EngineOptions),
+        ("serve", Address),
+        ("serve", Batching),
+        ("serve", Limits),
     ],
 )
 def test_every_setting_is_an_option_with_help(command, kind):

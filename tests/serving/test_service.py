@@ -14,6 +14,7 @@ import time
 import httpx
 import pytest
 
+from stargan_deploy.serving.app import ROUTES, own_routes
 from stargan_deploy.serving.limits import Limits
 from tests.photos import encode, noise
 
@@ -317,6 +318,19 @@ def test_many_clients_at_once_get_their_own_results(served):
             return [response.content for response in await asyncio.gather(*sent)]
 
     assert asyncio.run(together()) == alone * 3
+
+
+def test_the_description_names_every_route_and_field(served):
+    found = served.client.get("/openapi.json").json()
+    routes = {route.path for route in (*ROUTES, *own_routes())}
+    assert set(found["paths"]) | {"/docs", "/openapi.json"} == routes
+    page = served.client.get("/docs").text
+    for path, methods in found["paths"].items():
+        for method, operation in methods.items():
+            assert f"{method.upper()} {path}" in page
+            for field in operation.get("parameters", []):
+                assert f"<code>{field['name']}</code>" in page
+    assert "http" not in page.replace("http-equiv", "")
 
 
 @pytest.mark.slow

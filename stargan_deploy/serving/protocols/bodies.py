@@ -156,7 +156,7 @@ async def _taken_apart(form: FormData) -> Form:
             if isinstance(value, UploadFile):
                 if name != PHOTOS:
                     what = f"{name[:40]!r} is not a field for files"
-                    raise UsageError(what, hint=f"use `{PHOTOS}`")
+                    raise UsageError(what, hint=f"use {PHOTOS!r}")
                 files.append(await value.read())
         words = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
         return Form(files=tuple(files), words=tuple(words))

@@ -3,16 +3,20 @@
 The same words as the command line's go through the same code.
 """
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from stargan_deploy.batch.plan import BatchJob, ImageOptions, make_job
-from stargan_deploy.batch.words import parse_keep, parse_range, parse_strengths
 from stargan_deploy.card.card import ModelCard
 from stargan_deploy.errors import UsageError, unknown_name
 from stargan_deploy.inference.sampler import SampleRequest
+from stargan_deploy.serving.problems import with_fields
+from stargan_deploy.typed import field_docs, read_typed, split_default
+
+T = TypeVar("T")
 
 Words = Mapping[str, Sequence[str]]
 """Texts by field, each as often as it was sent."""
@@ -31,61 +35,68 @@ class Field:
     repeatable: bool = False
 
 
-MODEL = Field(name="model", about="Name of the model; left out, the first that is served.")
+OTHER_NAMES = {"strengths": "strength"}
+"""Fields of requests that are not called like their setting."""
 
-FRAMING = (
-    Field(
-        name="faces",
-        about="Find the largest face, or all, align, and blend back into the whole photo.",
-        choices=("largest", "all"),
-    ),
-    Field(
-        name="fit",
-        about="Without faces: the centre square, all of the photo padded to a square, or all of "
-        "it stretched to one.",
-        choices=("crop", "pad", "stretch"),
-    ),
-    Field(name="size", about="Side of the square images in pixels.", kind="integer"),
-    Field(name="range", about="LOW,HIGH: values of deep photos that are black and white."),
-)
+OTHER_WORDS = {
+    "without_face": "Whether a photo in which `faces` finds none is an error (skip), or is "
+    "returned as it is (copy)."
+}
+"""Descriptions of fields that mean something else than in a batch."""
+
+
+def _fields_of(kind: type, *, without: Sequence[str] = ()) -> tuple[Field, ...]:
+    """The fields of requests for the fields of a dataclass."""
+    docs, hints = field_docs(kind), get_type_hints(kind)
+    return tuple(
+        _field_of(name, hints[name], docs[name])
+        for name in (field.name for field in dataclasses.fields(kind))
+        if name not in without
+    )
+
+
+def _field_of(name: str, hint: Any, doc: str) -> Field:
+    words, none = split_default(doc)
+    kinds = [hint, *get_args(hint)]
+    literals = [kind for kind in kinds if get_origin(kind) is Literal]
+    choices = ("true", "false") if hint is bool else tuple(map(str, get_args(*literals[:1] or [0])))
+    usual = f" Left out: {none}." if none else ""
+    return Field(
+        name=OTHER_NAMES.get(name, name),
+        about=OTHER_WORDS.get(name) or with_fields(f"{words}.{usual}"),
+        choices=choices,
+        kind="integer" if int in kinds else "string",
+    )
+
+
+MODEL = Field(name="model", about="Name of the model. Left out: the first that is served.")
+
+FRAMING_OPTIONS = ("fit", "size", "faces", "range")
+
+IMAGE = _fields_of(ImageOptions, without=("entry_point",))
+
+FRAMING = tuple(field for field in IMAGE if field.name in FRAMING_OPTIONS)
 
 TRANSLATE = (
-    MODEL,
     Field(
         name="attrs",
-        about="A target: `Blond_Hair`; `Blond_Hair,Young`; `-Male`; `flip:Smiling`. Repeated, each "
-        "photo is translated to each.",
+        about="A target: Blond_Hair; Blond_Hair,Young; -Male; flip:Smiling. If given several "
+        "times, photos are translated to each.",
         repeatable=True,
     ),
-    Field(name="strength", about="0 to 1.5; several like 0.5,1 give a strip."),
-    Field(name="direction", about="For models with several: `a2b` or `b2a`."),
+    MODEL,
+    Field(name="direction", about="Which direction to translate, for models that have two."),
     Field(
         name="source",
-        about="The photo's own labels: predicted, or all absent.",
+        about="The photos' own labels: from the model's classifier, or all absent.",
         choices=("predict", "zeros"),
     ),
-    *FRAMING,
-    Field(
-        name="without_face",
-        about="A photo without a face is an error, or is returned as it is.",
-        choices=("skip", "copy"),
-    ),
-    Field(name="keep", about="Metadata to keep of the photo: `exif`, `icc` or both."),
+    *IMAGE,
 )
 
 CLASSIFY = (MODEL, *FRAMING)
 
-SAMPLE = (
-    MODEL,
-    Field(name="count", about="Number of images.", kind="integer"),
-    Field(name="seed", about="Decides the images, on every backend.", kind="integer"),
-    Field(name="label", about="Class of all images; left out, all in turn."),
-    Field(
-        name="interpolate",
-        about="Whether to lead from the seed's first image to its second.",
-        choices=("true", "false"),
-    ),
-)
+SAMPLE = (MODEL, *_fields_of(SampleRequest))
 
 
 def check_fields(words: Words, fields: Sequence[Field]) -> None:
@@ -112,16 +123,7 @@ def image_options(words: Words) -> ImageOptions:
     Raises:
         UsageError: a value that does not fit.
     """
-    named: dict[str, Any] = {
-        name: words[name][0] for name in ("fit", "faces", "without_face") if name in words
-    }
-    return ImageOptions(
-        **named,
-        size=_number(words, "size", None),
-        strengths=parse_strengths(_text(words, "strength", "1")),
-        range=parse_range(_text(words, "range", None)),
-        keep=parse_keep(_text(words, "keep", "")),
-    )
+    return _settings(ImageOptions, words)
 
 
 def translation_job(card: ModelCard, words: Words) -> BatchJob:
@@ -142,27 +144,30 @@ def translation_job(card: ModelCard, words: Words) -> BatchJob:
 
 
 def sample_request(words: Words) -> SampleRequest:
-    """Which images to make.
+    """Which images to make; one where no number is given.
 
     Raises:
         UsageError: a value that does not fit.
     """
-    return SampleRequest(
-        count=_number(words, "count", 1),
-        seed=_number(words, "seed", 0),
-        label=_text(words, "label", None),
-        interpolate=_text(words, "interpolate", "false") == "true",
-    )
+    return _settings(SampleRequest, {"count": ["1"], **words})
+
+
+def _settings(kind: type[T], words: Words) -> T:
+    """A dataclass from the texts of the fields that were sent."""
+    hints = get_type_hints(kind)
+    texts = {name: words.get(OTHER_NAMES.get(name, name), ())[:1] for name in hints}
+    return kind(**{name: _value(name, hints[name], *t) for name, t in texts.items() if t})
+
+
+def _value(name: str, hint: Any, text: str) -> Any:
+    if hint is bool:
+        return text == "true"
+    if int not in (hint, *get_args(hint)):
+        return read_typed(name, hint, text)
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise UsageError(f"`{name}` must be a whole number, not {text[:40]!r}")
+    return int(text)
 
 
 def _text(words: Words, name: str, usual: Any) -> Any:
     return words[name][0] if name in words else usual
-
-
-def _number(words: Words, name: str, usual: Any) -> Any:
-    text = _text(words, name, None)
-    if text is None:
-        return usual
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise UsageError(f"`{name}` must be a whole number, not {text[:40]!r}")
-    return int(text)

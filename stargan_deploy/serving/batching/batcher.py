@@ -22,8 +22,8 @@ import numpy as np
 
 from stargan_deploy.backends.base import Arrays, Runtime
 from stargan_deploy.card.inputs import check_inputs, draw_inputs
+from stargan_deploy.serving.batching.ticket import Ticket
 from stargan_deploy.serving.problems import ClosingError
-from stargan_deploy.serving.ticket import Ticket
 
 Outputs = dict[str, Any]
 """One array for each output of an entry point, by name."""

@@ -5,8 +5,8 @@ from typing import Any
 
 from stargan_deploy.backends.base import Arrays, Runtime
 from stargan_deploy.devices import Device
-from stargan_deploy.serving.batcher import Batcher
-from stargan_deploy.serving.ticket import Ticket
+from stargan_deploy.serving.batching.batcher import Batcher
+from stargan_deploy.serving.batching.ticket import Ticket
 
 ROWS_AT_ONCE = 1 << 16
 """Rows that a request may queue at once: the batcher splits them."""

@@ -1,0 +1,1 @@
+"""Requests of many clients in the batches of one engine."""
