@@ -23,7 +23,12 @@ from stargan_deploy.files.colours import ValueRange, check_range
 from stargan_deploy.files.metadata import KEEPABLE
 from stargan_deploy.inference.framing import Fit
 from stargan_deploy.inference.source_labels import LabelTable, needed_names, read_label_table
-from stargan_deploy.inference.targets import NamedTarget, name_targets, only_target
+from stargan_deploy.inference.targets import (
+    NamedTarget,
+    check_strength,
+    name_targets,
+    only_target,
+)
 from stargan_deploy.inference.translator import choose_direction
 from stargan_deploy.presentation.text import printable
 
@@ -60,10 +65,10 @@ class ImageOptions:
     Images are always marked as edited by AI; empty takes none."""
 
     def __post_init__(self) -> None:
-        bad = [strength for strength in self.strengths if not 0 <= strength <= MAX_STRENGTH]
-        if bad or not self.strengths:
-            shown = f"{bad[0]:g}" if bad else "nothing"
-            raise UsageError(f"`strengths` must be from 0 to {MAX_STRENGTH}, not {shown}")
+        if not self.strengths:
+            raise UsageError("`strengths` names none", hint="1 is the target itself")
+        for strength in self.strengths:
+            check_strength(strength)
         try:
             check_range(self.range)
         except ValueError as error:
@@ -72,9 +77,6 @@ class ImageOptions:
             raise UsageError(f"`keep`: {unknown_name('metadata', word, KEEPABLE)}")
         if self.faces and self.fit != "crop":
             raise UsageError("`fit` does not go with `faces`, which aligns and crops each face")
-
-
-MAX_STRENGTH = 1.5
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -197,11 +197,26 @@ class Row:
         return next((timing for timing in self.timings if timing.path == path), None)
 
     @property
+    def host_to_host(self) -> Timing | None:
+        """The timing that a row is ranked by: the wait of a program that calls the model."""
+        return self.timing("host to host")
+
+    @property
+    def image_ms(self) -> float | None:
+        """Median of a call, host to host, for each of its images."""
+        timing = self.host_to_host
+        return timing.statistics.p50_ms / self.batch_size if timing else None
+
+    @property
+    def device_kind(self) -> str:
+        """The device without its number."""
+        return self.device.partition(":")[0]
+
+    @property
     def key(self) -> tuple[str, str, str, str, int, int, int]:
         """Rows of two runs with the same key are comparable."""
-        kind = self.device.partition(":")[0]
         size = (self.batch_size, self.height, self.width)
-        return (self.backend, kind, self.asked_precision, self.entry_point, *size)
+        return (self.backend, self.device_kind, self.asked_precision, self.entry_point, *size)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

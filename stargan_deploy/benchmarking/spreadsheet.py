@@ -7,7 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from stargan_deploy.benchmarking.report.columns import value_at
+from stargan_deploy.benchmarking.report.format import value_at
 from stargan_deploy.benchmarking.results import Results
 from stargan_deploy.files.atomic import write_text
 

@@ -8,13 +8,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stargan_deploy.batch.output.contact_sheets import write_batch_gallery, write_grid
+from stargan_deploy.batch.plan import BatchPlan, make_job, plan_batch
+from stargan_deploy.batch.resume import ResumePolicy
+from stargan_deploy.batch.run import BatchRequest, run_batch
+from stargan_deploy.batch.session import make_framing
 from stargan_deploy.cli.console import say, show, show_json
 from stargan_deploy.cli.guidance.next_steps import say_next
 from stargan_deploy.cli.options import OUT, Json, Quiet
+from stargan_deploy.data.layouts.synthetic import write_celeba
+from stargan_deploy.devices import CPU
 from stargan_deploy.errors import IncompleteError
+from stargan_deploy.export.options import ExportOptions
+from stargan_deploy.export.proof.compare import describe
+from stargan_deploy.inference import find
+from stargan_deploy.inference.choose import RuntimeRequest
 
 if TYPE_CHECKING:
-    from stargan_deploy.batch.plan import BatchPlan
     from stargan_deploy.export.export import ExportResult
 
 HELD_OUT_SEED = 2026
@@ -54,8 +64,6 @@ def _timed(part: str, words: str, seconds: dict[str, float]) -> Iterator[None]:
 
 
 def _draw(folder: Path, count: int, seed: int) -> None:
-    from stargan_deploy.data.layouts.synthetic import write_celeba
-    from stargan_deploy.inference import find
 
     size = find.read_model(find.DEMO_MODEL).card.preprocessing.image_size
     write_celeba(folder, count, size=size, seed=seed)
@@ -63,9 +71,6 @@ def _draw(folder: Path, count: int, seed: int) -> None:
 
 def _export(path: Path) -> "ExportResult":
     from stargan_deploy.export.export import export
-    from stargan_deploy.export.options import ExportOptions
-    from stargan_deploy.export.proof.compare import describe
-    from stargan_deploy.inference import find
 
     result = export(find.DEMO_MODEL, out=path, options=ExportOptions(overwrite=True))
     for verdict in result.verdicts:
@@ -73,15 +78,8 @@ def _export(path: Path) -> "ExportResult":
     return result
 
 
-def _translate(out: Path, exported: "ExportResult", count: int) -> "BatchPlan":
+def _translate(out: Path, exported: "ExportResult", count: int) -> BatchPlan:
     """Translate the faces to each hair colour and with each other attribute flipped."""
-    from stargan_deploy.batch.plan import make_job, plan_batch
-    from stargan_deploy.batch.resume import ResumePolicy
-    from stargan_deploy.batch.run import BatchRequest, run_batch
-    from stargan_deploy.devices import CPU
-    from stargan_deploy.inference.choose import RuntimeRequest
-    from stargan_deploy.inference.find import read_model
-
     job = make_job(
         exported.card,
         input=out / "faces" / "images",
@@ -92,7 +90,7 @@ def _translate(out: Path, exported: "ExportResult", count: int) -> "BatchPlan":
     )
     request = BatchRequest(
         job=job,
-        model=read_model(exported.files[0]),
+        model=find.read_model(exported.files[0]),
         runtime=RuntimeRequest(device=CPU),
         policy=ResumePolicy(overwrite=True),
     )
@@ -103,9 +101,7 @@ def _translate(out: Path, exported: "ExportResult", count: int) -> "BatchPlan":
     return plan_batch(job)
 
 
-def _show_side_by_side(out: Path, exported: "ExportResult", plan: "BatchPlan") -> None:
-    from stargan_deploy.batch.output.contact_sheets import write_batch_gallery, write_grid
-    from stargan_deploy.batch.session import make_framing
+def _show_side_by_side(out: Path, exported: "ExportResult", plan: BatchPlan) -> None:
 
     framing = make_framing(plan.job, exported.card)
     write_grid(out / "grid.png", plan, framing)

@@ -10,6 +10,7 @@ from stargan_deploy.cli.console import say, set_quiet, show, show_json
 from stargan_deploy.cli.guidance.next_steps import say_next
 from stargan_deploy.cli.options import OUT, Device, DryRun, Json, Quiet, names_of
 from stargan_deploy.cli.recipes import list_recipes
+from stargan_deploy.config import to_mapping
 from stargan_deploy.errors import UsageError
 
 if TYPE_CHECKING:
@@ -116,8 +117,6 @@ def _changes(attrs: list[str] | None, skip_broken: bool, device: str | None) -> 
 def _tell(plan: "Plan", json_output: bool) -> None:
     recipe = plan.recipe
     if json_output:
-        from stargan_deploy.config import to_mapping
-
         show_json(to_mapping(plan))
         return
     sizes = ", ".join(f"{role} {number:,}" for role, number in plan.num_parameters.items())

@@ -8,7 +8,7 @@ and is exported first where there are enough images for that to pay. Reasons are
 import dataclasses
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -25,17 +25,12 @@ from stargan_deploy.backends.registry import (
     runtime_names,
 )
 from stargan_deploy.card.card import Precision
+from stargan_deploy.card.tensors import ROWS_PER_CALL
 from stargan_deploy.devices import Device, choose_device
 from stargan_deploy.errors import BackendError, ExportError, UsageError, unknown_name
 from stargan_deploy.inference.fastest import in_one_line, proven_here
 from stargan_deploy.inference.find import ModelFile, exports_of, read_model
-from stargan_deploy.inference.speed import (
-    Candidate,
-    Conditions,
-    compare_speed,
-    payload_of,
-    usual_batch,
-)
+from stargan_deploy.inference.speed import Conditions, compare_speed, payload_of
 
 WORTH_EXPORTING = 256
 """Images from which on `auto` exports a checkpoint that has no artefact yet: an export of the
@@ -190,15 +185,9 @@ def _exported(
         name = path.parent.name
         _log.info("exporting %s to %s first, to be kept in %s", model.path.name, name, path)
         if request.dry_run:
-            return ChosenModel(
-                path=path,
-                card=model.card,
-                backend=backend,
-                device=request.device,
-                precision=choose_precision(backend, precision),
-                weights=request.weights,
-                batch_size=request.batch_size,
-            )
+            planned = _chosen(model, request, backend)
+            own = choose_precision(backend, precision)
+            return dataclasses.replace(planned, path=path, precision=own)
     device = str(request.device) if request.device else None
     made = make_cached(model.path, backend, precision, weights=request.weights, device=device)
     build_s = None if was_there else time.perf_counter() - start_s
@@ -212,55 +201,49 @@ def _fastest(model: ModelFile, request: RuntimeRequest, num_images: int) -> Chos
     good, refusals = proven_here(_present(model, request), device=device, size=request.size)
     if refusals:
         _log.info("auto: not %s", in_one_line(refusals))
-    choice, reason = _compared(model, good, request, device)
+    ways = {_name(way): way for way in (_chosen(a, request, a.backends[0]) for a in good)}
+    chosen, reason = _compared(model, ways, request, device)
     build_s = None
-    if choice is model and num_images >= WORTH_EXPORTING and not request.dry_run:
+    if chosen.is_checkpoint and num_images >= WORTH_EXPORTING and not request.dry_run:
         start_s = time.perf_counter()
-        made, _ = proven_here(
-            _make_recommended(model, request, device), device=device, size=request.size
-        )
+        made = _make_recommended(model, request, device)
+        proven, _ = proven_here(made, device=device, size=request.size)
         build_s = time.perf_counter() - start_s
-        known = {(payload_of(a.card), precision_of(a.card.precision)) for a in good}
-        new = [
-            artefact
-            for artefact in made
-            if (payload_of(artefact.card), precision_of(artefact.card.precision)) not in known
-        ]
-        if new:
-            choice, reason = _compared(model, [*good, *new], request, device)
-    chosen = _chosen(choice, request, REFERENCE if choice is model else choice.backends[0])
+        new = {_name(way): way for way in (_chosen(a, request, a.backends[0]) for a in proven)}
+        if new.keys() - ways.keys():
+            chosen, reason = _compared(model, ways | new, request, device)
     _log.info("auto: %s (%s)", chosen.backend, reason)
     return dataclasses.replace(chosen, build_s=build_s)
 
 
+def _name(way: ChosenModel) -> str:
+    """Backend, precision and payload of a way to run a model, which no other way has."""
+    return f"{way.backend} {way.precision} {payload_of(way.card)}"
+
+
 def _compared(
-    model: ModelFile, artefacts: Sequence[ModelFile], request: RuntimeRequest, device: Device
-) -> tuple[ModelFile, str]:
+    model: ModelFile, artefacts: Mapping[str, ChosenModel], request: RuntimeRequest, device: Device
+) -> tuple[ChosenModel, str]:
     """The fastest of a checkpoint in eager FP32 and its artefacts, and the reason."""
+    eager = _chosen(model, request, REFERENCE)
     if not artefacts:
-        return model, "nothing faster is proven"
-    ways = {f"{REFERENCE} fp32 {payload_of(model.card)}": _chosen(model, request, REFERENCE)}
-    files = dict.fromkeys(ways, model)
-    for artefact in artefacts:
-        way = _chosen(artefact, request, artefact.backends[0])
-        name = f"{way.backend} {way.precision} {payload_of(artefact.card)}"
-        ways[name] = way
-        files[name] = artefact
+        return eager, "nothing faster is proven"
+    ways = {_name(eager): eager, **artefacts}
     conditions = Conditions(
         device=device,
-        batch=usual_batch(request.batch_size),
+        batch=request.batch_size or ROWS_PER_CALL,
         size=request.size or model.card.preprocessing.image_size,
     )
-    candidates = [  # whose calls may be smaller, to keep the measurement short
-        Candidate(name=name, open=dataclasses.replace(way, batch_size=None).open)
-        for name, way in ways.items()
-    ]
+    # Calls may be smaller, to keep the measurement short.
+    candidates = {
+        name: dataclasses.replace(way, batch_size=None).open for name, way in ways.items()
+    }
     speeds = compare_speed(candidates, conditions, keep=not request.dry_run)
-    eager, best = candidates[0].name, speeds.ranking()[0]
-    if best == eager or not speeds.is_faster(best, eager):
-        return model, f"nothing proven here is faster at batch {speeds.batch}"
-    conv = files[best].card.precision.get("conv", "float32")
-    return files[best], f"{conv}, {speeds.describe(best, eager)} as fast as eager"
+    best = speeds.ranking()[0]
+    if ways[best] is eager or not speeds.is_faster(best, _name(eager)):
+        return eager, f"nothing proven here is faster at batch {speeds.batch}"
+    conv = ways[best].card.precision.get("conv", "float32")
+    return ways[best], f"{conv}, {speeds.describe(best, _name(eager))} as fast as eager"
 
 
 def _make_recommended(

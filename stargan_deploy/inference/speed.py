@@ -13,7 +13,7 @@ import logging
 import os
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,6 @@ from stargan_deploy.backends.base import Runtime
 from stargan_deploy.backends.registry import package_names
 from stargan_deploy.card.card import ModelCard, library_versions
 from stargan_deploy.card.pixels import Pixels
-from stargan_deploy.card.tensors import ROWS_PER_CALL
 from stargan_deploy.config import from_mapping
 from stargan_deploy.devices import Device
 from stargan_deploy.disturbance import Disturbance, sample_disturbance, watch_disturbance
@@ -49,14 +48,8 @@ Seconds = Mapping[str, tuple[float, ...]]
 _log = logging.getLogger(__name__)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Candidate:
-    """One way to run a model."""
-
-    name: str
-    """Backend, precision and payload hash, which no other candidate has."""
-    open: Callable[[], Runtime]
-    """Makes its runtime."""
+Candidates = Mapping[str, Callable[[], Runtime]]
+"""Ways to run a model: what opens each, by backend, precision and payload hash."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,7 +62,7 @@ class Conditions:
     size: int
     """Side of the images in pixels."""
 
-    def to_json(self, candidates: Sequence[Candidate]) -> dict[str, Any]:
+    def to_json(self, candidates: Candidates) -> dict[str, Any]:
         """The conditions as they are kept."""
         return {
             "device": str(self.device),
@@ -77,7 +70,7 @@ class Conditions:
             "threads": _num_threads(),
             "batch": self.batch,
             "size": self.size,
-            "candidates": [candidate.name for candidate in candidates],
+            "candidates": list(candidates),
             "versions": library_versions("numpy", *package_names()),
         }
 
@@ -111,9 +104,7 @@ class Speeds:
         )
 
 
-def compare_speed(
-    candidates: Sequence[Candidate], conditions: Conditions, *, keep: bool = True
-) -> Speeds:
+def compare_speed(candidates: Candidates, conditions: Conditions, *, keep: bool = True) -> Speeds:
     """Measure candidates, or take what was measured under the same conditions.
 
     A measurement that was disturbed counts only as long as the machine is no quieter than it was.
@@ -153,21 +144,21 @@ def _is_outdated(disturbance: Disturbance) -> bool:
     return not disturbance.is_quiet and disturbance.is_worse_than(sample_disturbance())
 
 
-def _measure(candidates: Sequence[Candidate], conditions: Conditions) -> Speeds:
+def _measure(candidates: Candidates, conditions: Conditions) -> Speeds:
     with ExitStack() as stack:
         runtimes = dict[str, Runtime]()
         single = dict[str, float]()
-        for candidate in candidates:
+        for name, open_runtime in candidates.items():
             try:
-                runtime = stack.enter_context(candidate.open())
+                runtime = stack.enter_context(open_runtime())
                 calls = [_timed(runtime, 1, conditions.size) for _ in range(NUM_FIRST_CALLS)]
-                single[candidate.name] = min(calls)
+                single[name] = min(calls)
             except StarganDeployError as error:
-                if candidate is candidates[0]:
+                if not runtimes:
                     raise
-                _log.warning("auto: not %s, which does not run: %s", candidate.name, error)
+                _log.warning("auto: not %s, which does not run: %s", name, error)
             else:
-                runtimes[candidate.name] = runtime
+                runtimes[name] = runtime
         batch = _affordable(conditions.batch, sum(single.values()))
         first_s = sum(_timed(runtime, batch, conditions.size) for runtime in runtimes.values())
         if first_s > BUDGET_S / MIN_ROUNDS:  # the machine is busy
@@ -217,11 +208,6 @@ def _noise(number: int, height: int, width: int) -> Pixels:
 def payload_of(card: ModelCard) -> str:
     """The hash of what a model's main entry point runs."""
     return card.entry_point(card.main_entry_point).payload_sha256
-
-
-def usual_batch(batch_size: int | None) -> int:
-    """Rows per call in use."""
-    return batch_size or ROWS_PER_CALL
 
 
 def _num_threads() -> str:

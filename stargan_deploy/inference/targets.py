@@ -28,7 +28,7 @@ def check_strength(strength: float) -> None:
         UsageError: it is below 0 or above `MAX_STRENGTH`.
     """
     if not 0 <= strength <= MAX_STRENGTH:
-        raise UsageError(f"a strength must be from 0 to {MAX_STRENGTH}, not {strength:g}")
+        raise UsageError(f"`strength` must be from 0 to {MAX_STRENGTH}, not {strength:g}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -112,7 +112,9 @@ def test_strengths_make_a_strip(tmp_path, make_translator, photos):
 
 @pytest.mark.parametrize("strengths", [(), (-0.1,), (1.6,), (float("nan"),)])
 def test_strengths_out_of_range(strengths):
-    with pytest.raises(UsageError, match=r"`strengths` must be from 0 to 1\.5"):
+    with pytest.raises(
+        UsageError, match=r"`strength` must be from 0 to 1\.5|`strengths` names none"
+    ):
         ImageOptions(strengths=strengths)
 
 

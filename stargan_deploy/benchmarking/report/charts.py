@@ -1,23 +1,23 @@
 """The charts of a benchmark, each of rows that may be compared. Without figures, one is empty."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from stargan_deploy.backends.registry import runtime_names
 from stargan_deploy.benchmarking.report.format import (
     EQUAL_PSNR_DB,
+    IMAGES_PER_S,
+    P50_MS,
     PATHS,
+    ROOFLINE_SHARE,
+    Figure,
     Group,
     drawable,
-    images_per_s,
     is_baseline,
     is_drawable,
-    main_p50_ms,
-    main_timing,
     name_among,
     psnr,
-    roofline_share,
     speedup,
 )
 from stargan_deploy.benchmarking.report.palette import colour, shape
@@ -35,12 +35,10 @@ PATH_SHAPES = ("ring", "circle", "square")
 LEAST_PSNR_DB = 30.0
 """Lower end of the axis of picture errors, unless a row is worse."""
 
-Figure = Callable[[Row], float | None]
-
 
 def latency_chart(group: Group) -> BarChart:
     """Medians of a call as bars with a line to p90 and p99, the shortest first."""
-    pairs = _ranked(main_p50_ms, group)
+    pairs = _ranked(P50_MS, group)
     bars = [
         _bar(row, group, latency_words(row), p50_ms, digits(p50_ms), whisker=_whisker(row, p50_ms))
         for row, p50_ms in pairs
@@ -65,7 +63,7 @@ def paths_chart(group: Group) -> BarChart:
 
 def speed_chart(group: Group) -> BarChart:
     """Images/s as bars, for groups of one batch size; the most first."""
-    pairs = _ranked(images_per_s, group)[::-1]
+    pairs = _ranked(IMAGES_PER_S, group)[::-1]
     bars = [_bar(row, group, latency_words(row), speed, digits(speed)) for row, speed in pairs]
     return BarChart(title=group.title, axis="images/s", bars=tuple(bars), line=_baseline(pairs))
 
@@ -85,7 +83,7 @@ def start_up_chart(group: Group) -> BarChart:
 def roofline_chart(group: Group) -> BarChart:
     """Shares of the roofline, the nearest first, and the roof itself as a line."""
     bars = []
-    for row, share in _ranked(roofline_share, group)[::-1]:
+    for row, share in _ranked(ROOFLINE_SHARE, group)[::-1]:
         limit = f"limit: {row.roofline.bound}\n{row.roofline.note}" if row.roofline else ""
         words = (f"{percent(share)} of the roof", *limit.splitlines())
         bars.append(_bar(row, group, words, share, percent(share)))
@@ -117,7 +115,7 @@ def throughput_chart(group: Group) -> PointChart:
         group: rows of all batch sizes.
     """
     lines: dict[str, list[tuple[Row, float]]] = {}
-    pairs = [pair for pair in drawable(images_per_s, group.rows) if pair[0].batch_size > 0]
+    pairs = [pair for pair in drawable(IMAGES_PER_S, group.rows) if pair[0].batch_size > 0]
     for row, speed in sorted(pairs, key=lambda pair: pair[0].batch_size):
         lines.setdefault(name_among(row, group.rows), []).append((row, speed))
     batches = sorted({row.batch_size for row, _ in pairs}) or [1]
@@ -163,7 +161,7 @@ def quality_chart(group: Group) -> PointChart:
 
 def latency_words(row: Row) -> list[str]:
     """A tooltip's lines about a row's calls."""
-    timing = main_timing(row)
+    timing = row.host_to_host
     if timing is None:
         return []
     at = timing.statistics
@@ -212,7 +210,7 @@ def _baseline(pairs: Sequence[tuple[Row, float]]) -> float | None:
 
 
 def _whisker(row: Row, p50_ms: float) -> tuple[float, ...]:
-    timing = main_timing(row)
+    timing = row.host_to_host
     places = (timing.statistics.p90_ms, timing.statistics.p99_ms) if timing else ()
     return tuple(place for place in places if is_drawable(place) and place >= p50_ms)
 

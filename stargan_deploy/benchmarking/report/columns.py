@@ -4,18 +4,18 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from stargan_deploy.benchmarking.report.format import (
-    MAIN_PATH,
+    IMAGES_PER_S,
+    PATHS,
+    ROOFLINE_SHARE,
     UNPROVEN_NOTE,
     file_size,
     has_one_point,
-    image_ms,
-    images_per_s,
     precision_name,
     psnr,
-    roofline_share,
     row_precision,
     size,
     speedup,
+    value_at,
 )
 from stargan_deploy.benchmarking.results import MeasuredPath, Results, Row, Timing
 from stargan_deploy.presentation.numbers import digits, percent
@@ -39,13 +39,6 @@ def number(path: str) -> Callable[[Any], str]:
     return lambda item: digits(value_at(item, path))
 
 
-def value_at(item: Any, path: str) -> Any:
-    """The attribute at a dotted path, or None where it or what leads to it is missing."""
-    for name in path.split("."):
-        item = getattr(item, name, None)
-    return item
-
-
 def _timing(path: MeasuredPath, name: str) -> Callable[[Row], str]:
     return lambda row: digits(value_at(row.timing(path), f"statistics.{name}"))
 
@@ -58,17 +51,17 @@ PRECISION_ONLY: Column = ("precision", lambda row: precision_name(row.precision)
 PLACE: tuple[Column, ...] = (("batch", text("batch_size")), ("size", size))
 NAMES: tuple[Column, ...] = (BACKEND, DEVICE, PRECISION, POINT)
 RATE: Column = ("images/s", number("images_per_s"))
-MAIN_RATE: Column = ("images/s", lambda row: digits(images_per_s(row)))
+MAIN_RATE: Column = ("images/s", number(IMAGES_PER_S))
 SPEEDUP: Column = ("speed-up", lambda row: speedup(row.speedup))
 PSNR: Column = ("PSNR dB", psnr)
+ROOF: Column = ("roof", lambda row: percent(value_at(row, ROOFLINE_SHARE)))
 
 
 def main_table(rows: Sequence[Row]) -> Table:
     """The figures that most people look for, one line for each row."""
     columns = (
-        *(("p50 ms", _timing(MAIN_PATH, "p50_ms")), ("p90 ms", _timing(MAIN_PATH, "p90_ms"))),
-        *(("p99 ms", _timing(MAIN_PATH, "p99_ms")), MAIN_RATE, SPEEDUP, PSNR),
-        ("roof", lambda row: percent(roofline_share(row))),
+        *((f"{p} ms", _timing("host to host", f"{p}_ms")) for p in ("p50", "p90", "p99")),
+        *(MAIN_RATE, SPEEDUP, PSNR, ROOF),
     )
     title = "Latency and throughput, host to host"
     return _of_rows(title, rows, (*NAMES, *PLACE, *columns), note=_unproven(rows))
@@ -78,7 +71,7 @@ def headline_table(rows: Sequence[Row]) -> Table:
     """The few figures that a README shows."""
     columns = (
         *(BACKEND, PRECISION, POINT, DEVICE, *PLACE),
-        ("ms/image", lambda row: digits(image_ms(row))),
+        ("ms/image", number("image_ms")),
         *(MAIN_RATE, SPEEDUP, PSNR),
     )
     return _of_rows("Headline", rows, columns, note=_unproven(rows), num_names=3)
@@ -87,9 +80,7 @@ def headline_table(rows: Sequence[Row]) -> Table:
 def paths_table(rows: Sequence[Row]) -> Table:
     """The three paths and the scenarios side by side."""
     columns = (
-        ("device only p50 ms", _timing("device only", "p50_ms")),
-        ("host to host p50 ms", _timing("host to host", "p50_ms")),
-        ("end to end p50 ms", _timing("end to end", "p50_ms")),
+        *((f"{path} p50 ms", _timing(path, "p50_ms")) for path in PATHS),
         ("offline images/s", number("offline.images_per_s")),
         ("server images/s", number("server.arrivals_per_s")),
         ("bound ms", number("server.latency_bound_ms")),
@@ -119,7 +110,7 @@ def quality_table(rows: Sequence[Row]) -> Table:
         ("GMAC a call", number("roofline.counted_gmacs")),
         ("GB a call", number("roofline.counted_gb")),
         ("bound by", text("roofline.bound")),
-        ("roof", lambda row: percent(roofline_share(row))),
+        ROOF,
         ("remark", lambda row: row.roofline.note if row.roofline else ""),
     )
     return _of_rows("Picture error and roofline", rows, (*NAMES, *PLACE, *columns))

@@ -8,7 +8,6 @@ from stargan_deploy.benchmarking.report.format import (
     FEW_CALLS,
     is_hardly_timed,
     name_across,
-    roofline_share,
 )
 from stargan_deploy.benchmarking.results import Machine, Results, Row, Snapshot
 from stargan_deploy.presentation.numbers import digits
@@ -101,8 +100,7 @@ def _of_roofs(rows: Sequence[Row]) -> list[str]:
     """Shares above the roof are explained, or a mistake of the measurement."""
     above: dict[str, dict[str, None]] = {}
     for row in rows:
-        share = roofline_share(row)
-        if row.roofline and share is not None and share > 1:
+        if row.roofline and row.roofline.share > 1:
             above.setdefault(row.roofline.note, {})[name_across(row, rows)] = None
     unexplained = "unexplained: do not trust this share"
     return [

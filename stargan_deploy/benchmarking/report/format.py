@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import get_args
+from typing import Any, get_args
 
 from stargan_deploy.backends.registry import REFERENCE
 from stargan_deploy.benchmarking.results import (
@@ -13,7 +13,6 @@ from stargan_deploy.benchmarking.results import (
     MeasuredPath,
     Results,
     Row,
-    Timing,
     TrainingRow,
 )
 from stargan_deploy.presentation.numbers import digits
@@ -21,9 +20,13 @@ from stargan_deploy.presentation.text import NOTHING
 
 PATHS: tuple[MeasuredPath, ...] = get_args(MeasuredPath)
 
-MAIN_PATH: MeasuredPath = "host to host"
-"""Path of latency and images/s unless another is named: the wait of a program that calls the
-model."""
+Figure = str | Callable[[Row], float | None]
+"""A figure of a row: its dotted path, or a function."""
+
+P50_MS = "host_to_host.statistics.p50_ms"
+IMAGES_PER_S = "host_to_host.images_per_s"
+ROOFLINE_SHARE = "roofline.share"
+"""Dotted paths to the figures of a row that charts and tables show."""
 
 EQUAL_PSNR_DB = 100.0
 """PSNR from which pictures count as equal (backends.difference.BEST_PSNR_DB)."""
@@ -75,10 +78,10 @@ UNREMARKABLE = frozenset(("translate", "sample"))
 def groups(rows: Sequence[Row], *, by_batch: bool = True) -> list[Group]:
     """The rows in groups: entry points and devices as they come, then by size and batch size."""
     points = list(dict.fromkeys(row.entry_point for row in rows))
-    devices = list(dict.fromkeys(map(device_kind, rows)))
+    devices = list(dict.fromkeys(row.device_kind for row in rows))
     members: dict[tuple[int, int, int, int, int], list[Row]] = {}
     for row in rows:
-        place = points.index(row.entry_point), devices.index(device_kind(row))
+        place = points.index(row.entry_point), devices.index(row.device_kind)
         batch = row.batch_size if by_batch else 0
         members.setdefault((*place, row.height, row.width, batch), []).append(row)
     return [
@@ -92,11 +95,6 @@ def groups(rows: Sequence[Row], *, by_batch: bool = True) -> list[Group]:
         )
         for point, device, height, width, batch in sorted(members)
     ]
-
-
-def device_kind(row: Row) -> str:
-    """The device without its number."""
-    return row.device.partition(":")[0]
 
 
 def precision_name(precision: str) -> str:
@@ -141,38 +139,17 @@ def is_baseline(row: Row) -> bool:
     return row.backend == REFERENCE and row.asked_precision == "fp32"
 
 
-def main_timing(row: Row) -> Timing | None:
-    """The measurement that a row is ranked by."""
-    return row.timing(MAIN_PATH)
-
-
 def is_hardly_timed(row: Row) -> bool:
     """Whether a row's latency rests on so few calls that nothing follows from it."""
-    timing = main_timing(row)
+    timing = row.host_to_host
     return timing is not None and timing.statistics.num < FEW_CALLS
 
 
-def main_p50_ms(row: Row) -> float | None:
-    """Median of a call, host to host; None where it was not measured."""
-    timing = main_timing(row)
-    return timing.statistics.p50_ms if timing else None
-
-
-def image_ms(row: Row) -> float | None:
-    """Median of a call, host to host, for each of its images."""
-    p50_ms = main_p50_ms(row)
-    return None if p50_ms is None else p50_ms / row.batch_size
-
-
-def images_per_s(row: Row) -> float | None:
-    """Throughput of one call after the other, host to host."""
-    timing = main_timing(row)
-    return timing.images_per_s if timing else None
-
-
-def roofline_share(row: Row) -> float | None:
-    """Share of the roofline, 1 is the roof."""
-    return row.roofline.share if row.roofline else None
+def value_at(item: Any, path: str) -> Any:
+    """The attribute at a dotted path, or None where it or what leads to it is missing."""
+    for name in path.split("."):
+        item = getattr(item, name, None)
+    return item
 
 
 def is_drawable(value: float) -> bool:
@@ -180,9 +157,9 @@ def is_drawable(value: float) -> bool:
     return 0 <= value < GREATEST
 
 
-def drawable(figure: Callable[[Row], float | None], rows: Sequence[Row]) -> list[tuple[Row, float]]:
+def drawable(figure: Figure, rows: Sequence[Row]) -> list[tuple[Row, float]]:
     """The rows that have a figure which can be compared and drawn, with it."""
-    pairs = [(row, figure(row)) for row in rows]
+    pairs = [(r, value_at(r, figure) if isinstance(figure, str) else figure(r)) for r in rows]
     return [(row, value) for row, value in pairs if value is not None and is_drawable(value)]
 
 
@@ -241,6 +218,6 @@ def device_names(results: Results) -> str:
     """The hardware that the rows ran on, in the order in which it comes."""
     machine = results.machine
     cpu = f"{machine.cpu}, {machine.num_cores} cores"
-    kinds = dict.fromkeys(device_kind(row) for row in results.rows) or {"cpu": None}
+    kinds = dict.fromkeys(row.device_kind for row in results.rows) or {"cpu": None}
     names = [cpu if kind == "cpu" else machine.gpu or kind for kind in kinds]
     return " and ".join(dict.fromkeys(names))

@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 
 from stargan_deploy.benchmarking.report.format import (
-    device_kind,
+    IMAGES_PER_S,
+    P50_MS,
+    ROOFLINE_SHARE,
     drawable,
-    images_per_s,
     is_baseline,
     is_hardly_timed,
-    main_p50_ms,
     name_across,
-    roofline_share,
     size,
     speedup,
+    value_at,
 )
 from stargan_deploy.benchmarking.results import Row
 from stargan_deploy.presentation.numbers import digits, percent
@@ -40,18 +40,20 @@ def headlines(rows: Sequence[Row]) -> list[Tile]:
         note = ", ".join((name, *words, batch, size(row)))
         found.append(Tile(title=title, value=value, note=note))
 
-    for row, p50_ms in _least(drawable(main_p50_ms, first)):
+    for row, p50_ms in _least(drawable(P50_MS, first)):
         add("Lowest latency", digits(p50_ms, "ms"), row)
-    for row, p50_ms in _least(drawable(main_p50_ms, exact)):
+    for row, p50_ms in _least(drawable(P50_MS, exact)):
         add("Without loss", digits(p50_ms, "ms"), row, "at most one level off")
-    for row, speed in _most(drawable(images_per_s, proven)):
+    for row, speed in _most(drawable(IMAGES_PER_S, proven)):
         add("Images per s", digits(speed), row)
-    for row, factor in _most(drawable(lambda row: row.speedup, others)):
+    for row, factor in _most(drawable("speedup", others)):
         add("Speed-up", speedup(factor), row, "over eager FP32")
-    for row, rate in _most(drawable(_served_per_s, proven)):
-        bound_ms = row.server.latency_bound_ms if row.server else None
-        add("Served in time", f"{digits(rate)}/s", row, f"99% within {digits(bound_ms, 'ms')}")
-    for row, share in _most(drawable(_credible_share, proven)):
+    for row, rate in _most(drawable("server.arrivals_per_s", proven)):
+        bound_ms = value_at(row, "server.latency_bound_ms")
+        if rate:
+            add("Served in time", f"{digits(rate)}/s", row, f"99% within {digits(bound_ms, 'ms')}")
+    credible = [pair for pair in drawable(ROOFLINE_SHARE, proven) if pair[1] <= 1]
+    for row, share in _most(credible):
         add("Roofline", percent(share), row, "of what is possible")
     return found
 
@@ -68,8 +70,7 @@ def _most(pairs: Sequence[tuple[Row, float]]) -> list[tuple[Row, float]]:
 
 def _place(row: Row) -> tuple[str, str, int, int, int]:
     """Entry point, device, batch and size, which a row shares with its baseline."""
-    kind = device_kind(row)
-    return row.entry_point, kind, row.batch_size, row.height, row.width
+    return row.entry_point, row.device_kind, row.batch_size, row.height, row.width
 
 
 def _extent(row: Row) -> tuple[int, int]:
@@ -79,13 +80,3 @@ def _extent(row: Row) -> tuple[int, int]:
 def _is_exact(row: Row) -> bool:
     error = row.picture_error
     return is_baseline(row) or (error is not None and error.max_difference <= ONE_LEVEL)
-
-
-def _served_per_s(row: Row) -> float | None:
-    rate = row.server.arrivals_per_s if row.server else 0.0
-    return rate or None
-
-
-def _credible_share(row: Row) -> float | None:
-    share = roofline_share(row)
-    return share if share is not None and share <= 1 else None

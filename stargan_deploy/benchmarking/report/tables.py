@@ -12,12 +12,10 @@ from stargan_deploy.benchmarking.report.format import (
     device_names,
     drawable,
     groups,
-    image_ms,
     model_name,
     moment,
 )
 from stargan_deploy.benchmarking.results import Results
-from stargan_deploy.errors import DataError
 from stargan_deploy.presentation.page import write_page
 from stargan_deploy.presentation.text import plain_markdown, single_spaced
 
@@ -96,7 +94,7 @@ def headline_table(results: Results, *, batch_size: int | None = None) -> str:
     ranked = [
         row
         for group in groups(rows)
-        for row, _ in sorted(drawable(image_ms, group.rows), key=lambda pair: pair[1])
+        for row, _ in sorted(drawable("image_ms", group.rows), key=lambda pair: pair[1])
     ]
     table = columns.headline_table(ranked)
     same = table.shared("device", "size", *(["batch"] if batch_size else []))
@@ -109,24 +107,3 @@ def headline_table(results: Results, *, batch_size: int | None = None) -> str:
     note = f" {table.note}." if table.note else ""
     reading = f"{words} Host to host; speed-up and PSNR against eager FP32.{note}"
     return f"{table.without(*same).markdown()}\n\n{plain_markdown(reading)}"
-
-
-def replace_between_markers(text: str, name: str, table: str) -> str:
-    """A text in which everything between `<!-- NAME -->` and `<!-- /NAME -->` is replaced.
-
-    Args:
-        text: Markdown with both markers, each once and on a line of its own.
-        name: of the markers.
-        table: what to put there.
-
-    Raises:
-        DataError: a marker is missing, comes twice, or they are in the wrong order.
-    """
-    first, last = f"<!-- {name} -->", f"<!-- /{name} -->"
-    if text.count(first) != 1 or text.count(last) != 1 or text.index(first) > text.index(last):
-        raise DataError(
-            f"the text does not have one line {first} followed by one line {last}",
-            hint="put both in; everything between them is generated",
-        )
-    before, _, rest = text.partition(first)
-    return f"{before}{first}\n\n{table.strip()}\n\n{last}{rest.partition(last)[2]}"

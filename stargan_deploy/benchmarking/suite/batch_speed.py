@@ -11,7 +11,8 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from stargan_deploy.backends.difference import compare_images
 from stargan_deploy.backends.registry import REFERENCE
 from stargan_deploy.batch.plan import BatchJob
 from stargan_deploy.benchmarking.baselines.batch import BatchBaseline
+from stargan_deploy.benchmarking.measure.rounds import Speed, median_ratio, take_rounds
 from stargan_deploy.benchmarking.measure.timing import PAUSE_S
 from stargan_deploy.benchmarking.results import BASELINE, BatchRow, PictureError, Unusable
 from stargan_deploy.benchmarking.suite.batch_setups import BatchSetup, OpenedSetup, open_setup
@@ -40,6 +42,8 @@ the generator alone."""
 
 Seconds = Mapping[tuple[str, str], Sequence[float]]
 """Time of every round, by setup and by what was covered."""
+
+Turn = Callable[[], float]
 
 NUM_COMPARED = 64
 """Photos whose images are compared with eager FP32's."""
@@ -72,16 +76,9 @@ class BatchSpeedConfig:
             raise ValueError(f"sides must name something to measure, other than {BASELINE!r}")
 
 
-@dataclass(frozen=True, kw_only=True)
-class BatchSpeed:
-    """The outcome, the baseline first."""
-
-    rows: tuple[BatchRow, ...]
-    unusable: tuple[Unusable, ...] = ()
-    """Setups that do not run here, with the reason."""
-
-
-def measure_batch(config: BatchSpeedConfig, checkpoint: ModelFile, *, device: Device) -> BatchSpeed:
+def measure_batch(
+    config: BatchSpeedConfig, checkpoint: ModelFile, *, device: Device
+) -> Speed[BatchRow]:
     """Measures all setups.
 
     Args:
@@ -97,16 +94,17 @@ def measure_batch(config: BatchSpeedConfig, checkpoint: ModelFile, *, device: De
         _log.info("drawing %d photos ...", config.num_photos)
         scene = _Scene.make(config, checkpoint, folder, device)
         setups, unusable = _open_all(stack, checkpoint, scene)
-        turns = [_baseline_turn(scene)]
-        turns += [turn for name, setup in setups.items() for turn in _turns(name, setup, scene)]
-        seconds: dict[tuple[str, str], list[float]] = {(t.setup, t.path): [] for t in turns}
-        for number in range(config.num_rounds):
-            _log.info("batch, round %d of %d ...", number + 1, config.num_rounds)
-            for turn in turns if number % 2 == 0 else turns[::-1]:
-                seconds[turn.setup, turn.path].append(_seconds(turn))
-        rows = [_baseline_row(scene, seconds)]
-        rows += [_row(name, setup, scene, seconds) for name, setup in setups.items()]
-    return BatchSpeed(rows=tuple(rows), unusable=tuple(unusable))
+        turns = {(BASELINE, END_TO_END): _baseline_turn(scene)}
+        for name, setup in setups.items():
+            turns |= {(name, path): turn for path, turn in _turns(setup, scene).items()}
+        seconds = take_rounds(
+            turns,
+            config.num_rounds,
+            lambda number: _log.info("batch, round %d of %d ...", number + 1, config.num_rounds),
+        )
+        rows = [_row(BASELINE, scene, seconds)]
+        rows += [_row(name, scene, seconds, setup) for name, setup in setups.items()]
+    return Speed(rows=tuple(rows), unusable=tuple(unusable))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,19 +155,6 @@ class _Scene:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Turn:
-    """Something that is timed in every round."""
-
-    setup: str
-    path: str
-    lead_in: Callable[[], object]
-    """Runs first and is not timed: warms caches, wakes threads."""
-    work: Callable[[Path], object]
-    """Takes an empty output folder."""
-    outputs: Path
-
-
 def _prepare(path: Path, card: ModelCard) -> Pixels:
     crop_size, size = card.preprocessing.crop_size, card.preprocessing.image_size
     return np.asarray(prepare_photo(load_image(path), crop_size=crop_size, size=size))
@@ -190,50 +175,49 @@ def _open_all(
     return opened, unusable
 
 
-def _baseline_turn(scene: _Scene) -> _Turn:
+def _baseline_turn(scene: _Scene) -> Turn:
     few = scene.photos[: scene.config.batch_size]
-    return _Turn(
-        setup=BASELINE,
-        path=END_TO_END,
-        lead_in=lambda: scene.baseline.work(few, scene.outputs),
-        work=lambda output: scene.baseline.work(scene.photos, output),
-        outputs=scene.outputs,
+    baseline, outputs = scene.baseline, scene.outputs
+    return partial(
+        _seconds,
+        outputs,
+        lambda: baseline.work(few, outputs),
+        lambda output: baseline.work(scene.photos, output),
     )
 
 
-def _turns(name: str, setup: OpenedSetup, scene: _Scene) -> list[_Turn]:
+def _turns(setup: OpenedSetup, scene: _Scene) -> dict[str, Turn]:
     pixels, label = scene.pixels_NHWC, scene.label_D
     works: dict[str, Callable[[Path], object]] = {
         END_TO_END: setup.end_to_end,
         PREPARED: lambda _: setup.prepared(pixels),
         GENERATOR: lambda _: setup.generator_only(pixels, label),
     }
-    return [
-        _Turn(
-            setup=name,
-            path=path,
-            lead_in=lambda: setup.prepared(pixels[: scene.config.batch_size]),
-            work=work,
-            outputs=scene.outputs,
-        )
+    few = pixels[: scene.config.batch_size]
+    return {
+        path: partial(_seconds, scene.outputs, lambda: setup.prepared(few), work)
         for path, work in works.items()
-    ]
+    }
 
 
-def _seconds(turn: _Turn) -> float:
-    with tempfile.TemporaryDirectory(dir=turn.outputs) as output:
+def _seconds(outputs: Path, lead_in: Callable[[], object], work: Callable[[Path], object]) -> float:
+    """Time of a turn, whose work takes an empty output folder.
+
+    The lead-in is not timed: it warms caches and wakes threads.
+    """
+    with tempfile.TemporaryDirectory(dir=outputs) as output:
         time.sleep(PAUSE_S)
-        turn.lead_in()
+        lead_in()
         start = time.perf_counter()
-        turn.work(Path(output))
+        work(Path(output))
         return time.perf_counter() - start
 
 
-def _baseline_row(scene: _Scene, seconds: Seconds) -> BatchRow:
-    own = seconds[BASELINE, END_TO_END]
-    config = scene.config
-    return BatchRow(
-        name=BASELINE,
+def _row(name: str, scene: _Scene, seconds: Seconds, setup: OpenedSetup | None = None) -> BatchRow:
+    """The row of a setup, or of the baseline."""
+    config, own = scene.config, seconds[name, END_TO_END]
+    row = BatchRow(
+        name=name,
         backend=REFERENCE,
         device=str(scene.device),
         precision="float32",
@@ -241,30 +225,22 @@ def _baseline_row(scene: _Scene, seconds: Seconds) -> BatchRow:
         image_size=scene.card.preprocessing.image_size,
         num_photos=config.num_photos,
         images_per_s=config.num_photos / statistics.median(own),
-        speedup=1.0,
+        speedup=median_ratio(seconds[BASELINE, END_TO_END], own),
         samples_ms=_photo_ms(own, config),
     )
-
-
-def _row(name: str, setup: OpenedSetup, scene: _Scene, seconds: Seconds) -> BatchRow:
-    config, translator = scene.config, setup.session.translator
-    runtime = translator.runtime
-    own, prepared, generator = (seconds[name, path] for path in (END_TO_END, PREPARED, GENERATOR))
-    return BatchRow(
-        name=name,
+    if setup is None:
+        return row
+    runtime = setup.session.translator.runtime
+    prepared, generator = seconds[name, PREPARED], seconds[name, GENERATOR]
+    return replace(
+        row,
         backend=runtime.backend,
         device=str(runtime.device),
         precision=runtime.card.precision.get("conv", "float32"),
-        batch_size=config.batch_size,
-        image_size=translator.image_size,
-        num_photos=config.num_photos,
-        images_per_s=config.num_photos / statistics.median(own),
-        speedup=_median_ratio(seconds[BASELINE, END_TO_END], own),
-        prepared_share=_median_ratio(prepared, own),
-        generator_share=_median_ratio(generator, own),
+        prepared_share=median_ratio(prepared, own),
+        generator_share=median_ratio(generator, own),
         picture_error=_picture_error(setup, scene),
         start_up=setup.start_up,
-        samples_ms=_photo_ms(own, config),
         prepared_samples_ms=_photo_ms(prepared, config),
         generator_samples_ms=_photo_ms(generator, config),
     )
@@ -276,10 +252,6 @@ def _picture_error(setup: OpenedSetup, scene: _Scene) -> PictureError:
     expected = scene.baseline.translate(pixels_NHWC)
     images = setup.generator_only(pixels_NHWC, scene.label_D)
     return PictureError(**compare_images(expected, images).figures)
-
-
-def _median_ratio(seconds: Sequence[float], own: Sequence[float]) -> float:
-    return statistics.median(other / ours for other, ours in zip(seconds, own, strict=True))
 
 
 def _photo_ms(seconds: Sequence[float], config: BatchSpeedConfig) -> tuple[float, ...]:

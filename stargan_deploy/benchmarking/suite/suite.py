@@ -17,6 +17,7 @@ from pathlib import Path
 from stargan_deploy.backends.difference import precision_of
 from stargan_deploy.backends.registry import REFERENCE
 from stargan_deploy.benchmarking.machine.machine import describe_machine, take_snapshot
+from stargan_deploy.benchmarking.measure.rounds import Speed
 from stargan_deploy.benchmarking.measure.scenarios import (
     ServerPlan,
     measure_offline,
@@ -25,12 +26,14 @@ from stargan_deploy.benchmarking.measure.scenarios import (
 from stargan_deploy.benchmarking.measure.timing import Limits, measure
 from stargan_deploy.benchmarking.report.format import PATHS
 from stargan_deploy.benchmarking.results import (
+    BatchRow,
     MeasuredPath,
     Results,
     Roof,
     Row,
     Snapshot,
     Timing,
+    TrainingRow,
     Unusable,
 )
 from stargan_deploy.benchmarking.roofline.roofline import measure_roofs
@@ -40,11 +43,7 @@ from stargan_deploy.benchmarking.suite.assemble_rows import (
     peak_memory,
     with_roof,
 )
-from stargan_deploy.benchmarking.suite.batch_speed import (
-    BatchSpeed,
-    BatchSpeedConfig,
-    measure_batch,
-)
+from stargan_deploy.benchmarking.suite.batch_speed import BatchSpeedConfig, measure_batch
 from stargan_deploy.benchmarking.suite.candidates import (
     Candidate,
     Entry,
@@ -57,11 +56,7 @@ from stargan_deploy.benchmarking.suite.candidates import (
 )
 from stargan_deploy.benchmarking.suite.config import SuiteConfig
 from stargan_deploy.benchmarking.suite.timed_calls import InputBatches
-from stargan_deploy.benchmarking.suite.training_speed import (
-    TrainingSpeed,
-    TrainingSpeedConfig,
-    measure_training,
-)
+from stargan_deploy.benchmarking.suite.training_speed import TrainingSpeedConfig, measure_training
 from stargan_deploy.card.card import Precision
 from stargan_deploy.config import from_mapping
 from stargan_deploy.devices import Device
@@ -269,15 +264,15 @@ class _Run:
         return measure_roofs(precisions, device=self.device, budget_s=ROOF_BUDGET_S)
 
 
-def _train(config: SuiteConfig) -> TrainingSpeed:
+def _train(config: SuiteConfig) -> Speed[TrainingRow]:
     if not config.training:
-        return TrainingSpeed(rows=())
+        return Speed()
     _log.info("measuring training, all setups in turn ...")
     return measure_training(from_mapping(TrainingSpeedConfig, config.training, path="training"))
 
 
-def _batch(config: SuiteConfig, checkpoint: ModelFile, device: Device) -> BatchSpeed:
+def _batch(config: SuiteConfig, checkpoint: ModelFile, device: Device) -> Speed[BatchRow]:
     if not config.batch:
-        return BatchSpeed(rows=())
+        return Speed()
     settings = from_mapping(BatchSpeedConfig, config.batch, path="batch")
     return measure_batch(settings, checkpoint, device=device)

@@ -9,10 +9,12 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from stargan_deploy.benchmarking.baselines.training import BASELINES
+from stargan_deploy.benchmarking.measure.rounds import Speed, median_ratio, take_rounds
 from stargan_deploy.benchmarking.results import BASELINE, TrainingRow, Unusable
 from stargan_deploy.config import merge, refuse_below
 from stargan_deploy.devices import Device, choose_device
@@ -45,16 +47,7 @@ class TrainingSpeedConfig:
             raise ValueError("sides names nothing to measure")
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainingSpeed:
-    """The outcome, the baseline first if there is one."""
-
-    rows: tuple[TrainingRow, ...]
-    unusable: tuple[Unusable, ...] = ()
-    """Setups that cannot train here, with the reason."""
-
-
-def measure_training(config: TrainingSpeedConfig) -> TrainingSpeed:
+def measure_training(config: TrainingSpeedConfig) -> Speed[TrainingRow]:
     """Measures all setups.
 
     Raises:
@@ -63,13 +56,13 @@ def measure_training(config: TrainingSpeedConfig) -> TrainingSpeed:
     recipe = resolve_recipe(config.recipe)
     device = choose_device(recipe.train.device or None)
     steps, unusable = _warm_steps(config, recipe, device)
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in range(config.num_rounds):
-        for name, step in steps.items():
-            seconds[name].append(_seconds(step, config.steps_a_round, device))
+    turns = {
+        name: partial(_seconds, step, config.steps_a_round, device) for name, step in steps.items()
+    }
+    seconds = take_rounds(turns, config.num_rounds)
     reference = next(iter(seconds.values()), [])
     rows = [_row(name, own, reference, config, device) for name, own in seconds.items()]
-    return TrainingSpeed(rows=tuple(rows), unusable=tuple(unusable))
+    return Speed(rows=tuple(rows), unusable=tuple(unusable))
 
 
 def _warm_steps(
@@ -112,7 +105,7 @@ def _row(
         image_size=recipe.data.image_size,
         steps_per_s=steps_per_s,
         images_per_s=steps_per_s * recipe.train.batch_size,
-        speedup=statistics.median(first / ours for first, ours in zip(reference, own, strict=True)),
+        speedup=median_ratio(reference, own),
         samples_ms=tuple(s / config.steps_a_round * 1e3 for s in own),
     )
 

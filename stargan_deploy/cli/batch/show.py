@@ -1,22 +1,19 @@
 """Shows what a batch would do and what it did."""
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
+from stargan_deploy.batch.plan import BatchPlan
+from stargan_deploy.batch.report import BatchReport
 from stargan_deploy.cli.console import say, show, show_json
 from stargan_deploy.cli.flags import with_flags
 from stargan_deploy.errors import IncompleteError
 from stargan_deploy.presentation.text import printable
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from stargan_deploy.batch.plan import BatchPlan
-    from stargan_deploy.batch.report import BatchReport
-
 MAX_SHOWN_FAILURES = 20
 
 
-def show_plan(plan: "BatchPlan", model: "Path", *, json_output: bool) -> None:
+def show_plan(plan: BatchPlan, model: Path, *, json_output: bool) -> None:
     """Print where each image would go."""
     photos: list[dict[str, Any]] = [
         {"photo": printable(photo.path), "pictures": [printable(path) for path in photo.outputs]}
@@ -31,7 +28,7 @@ def show_plan(plan: "BatchPlan", model: "Path", *, json_output: bool) -> None:
     say(f"dry run: translating {plan.summary} was not done")
 
 
-def show_report(report: "BatchReport", *, json_output: bool) -> None:
+def show_report(report: BatchReport, *, json_output: bool) -> None:
     """Print the outcome.
 
     Raises:
@@ -49,7 +46,7 @@ def show_report(report: "BatchReport", *, json_output: bool) -> None:
         )
 
 
-def show_outcome(report: "BatchReport") -> None:
+def show_outcome(report: BatchReport) -> None:
     """Print the outcome in words."""
     for note in report.notes:
         say(f"note: {with_flags(note)}")

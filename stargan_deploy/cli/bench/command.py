@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
+from stargan_deploy.benchmarking.report.tables import MARKDOWN_NAME, show_results, write_markdown
 from stargan_deploy.benchmarking.results import RESULTS_NAME, Results, save_results
 from stargan_deploy.benchmarking.suite.config import SuiteConfig
 from stargan_deploy.cli.bench.compare import compare
@@ -171,7 +173,6 @@ def _result_folder(folder: Path) -> Iterator[None]:
 
 def _save(results: Results, folder: Path) -> None:
     from stargan_deploy.benchmarking.report.page import REPORT_NAME, write_report
-    from stargan_deploy.benchmarking.report.tables import MARKDOWN_NAME, write_markdown
     from stargan_deploy.benchmarking.spreadsheet import CSV_NAME, write_csv
 
     save_results(results, folder / RESULTS_NAME)
@@ -181,9 +182,6 @@ def _save(results: Results, folder: Path) -> None:
 
 
 def _show(results: Results) -> None:
-    from rich.console import Console
-
-    from stargan_deploy.benchmarking.report.tables import show_results
 
     show_results(results, Console())
     if not (results.rows or results.training or results.batch):

@@ -2,18 +2,22 @@
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
+from stargan_deploy.benchmarking.compare import Comparison, RowComparison
+from stargan_deploy.benchmarking.compare import compare as compare_runs
+from stargan_deploy.benchmarking.results import load_results
 from stargan_deploy.cli.console import show_json
 from stargan_deploy.cli.options import Json, Quiet
+from stargan_deploy.config import to_mapping
 from stargan_deploy.errors import DataError, UsageError
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from stargan_deploy.benchmarking.compare import Comparison, RowComparison
+from stargan_deploy.presentation.text import visible
 
 REGRESSION = 1
 """Exit code when a row became slower than allowed."""
@@ -44,10 +48,6 @@ def compare(
     quiet: Quiet = False,  # noqa: ARG001 - its callback silences
 ) -> None:
     """Compare two benchmark runs, with intervals; the exit code is 1 on a regression."""
-    from stargan_deploy.benchmarking.compare import compare as compare_runs
-    from stargan_deploy.benchmarking.results import load_results
-    from stargan_deploy.config import to_mapping
-
     share = parse_share(fail_over)
     comparison = compare_runs(load_results(a), load_results(b), share)
     if json_output:
@@ -74,11 +74,7 @@ def parse_share(text: str) -> float:
     return number / 100 if is_percent else number
 
 
-def _show(comparison: "Comparison") -> None:
-    from rich.console import Console
-    from rich.text import Text
-
-    from stargan_deploy.presentation.text import visible
+def _show(comparison: Comparison) -> None:
 
     console = Console(highlight=False)
     for number, remark in enumerate(comparison.remarks):
@@ -92,12 +88,7 @@ def _show(comparison: "Comparison") -> None:
     console.print(_summary(comparison))
 
 
-def _table(comparison: "Comparison") -> "Table":
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
-
-    from stargan_deploy.presentation.text import visible
+def _table(comparison: Comparison) -> Table:
 
     grid = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     grid.add_column("row", overflow="fold")
@@ -116,14 +107,13 @@ def _table(comparison: "Comparison") -> "Table":
     return grid
 
 
-def _verdict(row: "RowComparison") -> str:
-    from stargan_deploy.presentation.text import visible
+def _verdict(row: RowComparison) -> str:
 
     verdict = f"noise (up to {row.noise:.0%})" if row.verdict == "noise" else row.verdict
     return visible("; ".join((verdict, *row.notes)))
 
 
-def _interval(row: "RowComparison") -> str:
+def _interval(row: RowComparison) -> str:
     if row.low is None or row.high is None:
         return ""
     return f"{_change(row.low)} .. {_change(row.high)}"
@@ -137,7 +127,7 @@ def _ms(value: float) -> str:
     return f"{value:.2f}" if value >= 1 else f"{value:.4f}"
 
 
-def _summary(comparison: "Comparison") -> str:
+def _summary(comparison: Comparison) -> str:
     counts: dict[str, int] = {}
     for row in comparison.rows:
         counts[row.verdict] = counts.get(row.verdict, 0) + 1

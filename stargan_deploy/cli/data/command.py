@@ -10,11 +10,16 @@ from stargan_deploy.cli.console import say, show, show_json
 from stargan_deploy.cli.flags import with_flags
 from stargan_deploy.cli.guidance.next_steps import say_next
 from stargan_deploy.cli.options import Json, Quiet, names_of
+from stargan_deploy.cli.progress import progress
+from stargan_deploy.config import to_mapping
+from stargan_deploy.data.inspect.check import FolderReport, Part, Size, check_folder
+from stargan_deploy.data.inspect.download import download_celeba
+from stargan_deploy.data.layout import load_layout
+from stargan_deploy.data.layouts.listed import PAPER_ATTRIBUTES
 from stargan_deploy.data.registry import LAYOUTS, WITHOUT_FOLDER
+from stargan_deploy.errors import DataError
 
 if TYPE_CHECKING:
-    from stargan_deploy.data.inspect.check import FolderReport, Part, Size
-
     Kind = str
 else:
     Kind = Literal[("auto", *(name for name in LAYOUTS if name not in WITHOUT_FOLDER))]
@@ -46,10 +51,6 @@ def check(
     quiet: Quiet = False,  # noqa: ARG001 - its callback silences
 ) -> None:
     """Show what a data folder holds: layout, images, sizes, labels, broken files."""
-    from stargan_deploy.cli.progress import progress
-    from stargan_deploy.config import to_mapping
-    from stargan_deploy.data.inspect.check import check_folder
-
     names = names_of(attrs)
     with progress("images") as on_progress:
         report = check_folder(folder, kind=kind, attributes=names, progress=on_progress)
@@ -68,16 +69,13 @@ def download(
     quiet: Quiet = False,  # noqa: ARG001 - its callback silences
 ) -> None:
     """Download a data set: CelebA through torchvision, about 1.4 GB from Google Drive."""
-    from stargan_deploy.data.inspect.download import download_celeba
-
     say(f"{name}: for non-commercial research only, by the terms of its makers")
     number = download_celeba(folder)
     show(f"{number:,} images in {folder}")
     say_next("train", "celeba128", "--data", folder)
 
 
-def _refuse_faults(report: "FolderReport") -> None:
-    from stargan_deploy.errors import DataError
+def _refuse_faults(report: FolderReport) -> None:
 
     faults = list(report.problems)
     if report.broken:
@@ -88,7 +86,7 @@ def _refuse_faults(report: "FolderReport") -> None:
         raise DataError("; ".join(faults))
 
 
-def _lines(report: "FolderReport") -> list[str]:
+def _lines(report: FolderReport) -> list[str]:
     """The report for a person to read."""
     lines = [
         f"layout   {_summary(report.layout)}",
@@ -108,25 +106,21 @@ def _lines(report: "FolderReport") -> list[str]:
 
 
 def _summary(layout: str) -> str:
-    from stargan_deploy.data.layout import load_layout
 
     return load_layout(layout).summary if layout in LAYOUTS else "images without labels"
 
 
 def _recipe(layout: str) -> str:
     """The recipe of the package that trains on a layout; images without labels suit the plain."""
-    from stargan_deploy.data.layout import load_layout
-
     return load_layout(layout if layout in LAYOUTS else "plain").recipe
 
 
-def _noun(report: "FolderReport") -> str:
-    from stargan_deploy.data.layout import load_layout
+def _noun(report: FolderReport) -> str:
 
     return load_layout(report.layout).noun if report.layout in LAYOUTS else "images"
 
 
-def _part_line(part: "Part", noun: str) -> str:
+def _part_line(part: Part, noun: str) -> str:
     """A line for a split, or for a domain of a split."""
     domain = f"{part.domain} ({Path(part.folder).name}): " if part.domain else ""
     sizes = ", ".join(f"{_size(size)} ({size.num_images:,})" for size in part.sizes)
@@ -134,13 +128,13 @@ def _part_line(part: "Part", noun: str) -> str:
     return f"{part.split:8} {domain}{part.num_images:,} {noun}{broken}: {sizes or 'none readable'}"
 
 
-def _broken_lines(report: "FolderReport") -> list[str]:
+def _broken_lines(report: FolderReport) -> list[str]:
     more = len(report.broken) - MAX_LISTED
     hint = [f"         (and {more:,} more: see --json)"] if more > 0 else []
     return [f"broken   {image.reason}" for image in report.broken[:MAX_LISTED]] + hint
 
 
-def _size_lines(report: "FolderReport") -> list[str]:
+def _size_lines(report: FolderReport) -> list[str]:
     if report.smallest is None or report.largest is None:
         return []
     common = ", ".join(f"{_size(size)} ({size.num_images:,})" for size in report.sizes)
@@ -151,11 +145,11 @@ def _size_lines(report: "FolderReport") -> list[str]:
     ]
 
 
-def _size(size: "Size") -> str:
+def _size(size: Size) -> str:
     return f"{size.width}x{size.height}"
 
 
-def _count_lines(report: "FolderReport") -> list[str]:
+def _count_lines(report: FolderReport) -> list[str]:
     width = max(map(len, report.labels))
     lines = [
         f"{name:{width}}  {count:9,}  {count / report.num_images:6.1%}"
@@ -166,16 +160,14 @@ def _count_lines(report: "FolderReport") -> list[str]:
     return [head, *lines] if report.parts else lines
 
 
-def _excludes_itself(report: "FolderReport") -> bool:
+def _excludes_itself(report: FolderReport) -> bool:
     """Whether no image has two labels, as with domains."""
     pairs = ((a, b) for a in report.labels for b in report.labels if a != b)
     return not any(report.together[a][b] for a, b in pairs)
 
 
-def _table_lines(report: "FolderReport") -> list[str]:
+def _table_lines(report: FolderReport) -> list[str]:
     """How many images have two labels at once: the paper's labels, or the first ones."""
-    from stargan_deploy.data.layouts.listed import PAPER_ATTRIBUTES
-
     of_paper = len(report.labels) > MAX_COLUMNS and set(PAPER_ATTRIBUTES) <= set(report.labels)
     names = list(PAPER_ATTRIBUTES if of_paper else report.labels)[:MAX_COLUMNS]
     first = max(len("together"), *map(len, names))

@@ -9,6 +9,7 @@ from stargan_deploy.cli.commands import App, OnceCommand
 from stargan_deploy.cli.console import say, show, show_json
 from stargan_deploy.cli.guidance.next_steps import say_next
 from stargan_deploy.cli.options import OUT, Json, Quiet
+from stargan_deploy.errors import UsageError
 
 if TYPE_CHECKING:
     from stargan_deploy.families.base import OfficialOptions
@@ -88,7 +89,6 @@ def convert(
     quiet: Quiet = False,  # noqa: ARG001 - its callback silences
 ) -> None:
     """Convert an official StarGAN checkpoint into one that the other commands take."""
-    from stargan_deploy.errors import UsageError
     from stargan_deploy.families.convert import convert_official
 
     if out.resolve() in {p.resolve() for p in (generator, discriminator) if p}:
@@ -109,7 +109,6 @@ def _options(
     image_size: int | None,
     crop_size: int | None,
 ) -> "OfficialOptions":
-    from stargan_deploy.errors import UsageError
     from stargan_deploy.families.base import OfficialOptions
 
     if image_size is not None and image_size < 1:

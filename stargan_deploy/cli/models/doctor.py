@@ -1,16 +1,16 @@
 """`stargan-deploy doctor`."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from stargan_deploy.backends.doctor import Finding, Machine, examine, examine_machine
+from stargan_deploy.backends.registry import runtime_names, runtime_spec
 from stargan_deploy.cli.console import say, show, show_json
 from stargan_deploy.cli.guidance.next_steps import say_next
 from stargan_deploy.cli.options import Json, Quiet
+from stargan_deploy.config import to_mapping
 from stargan_deploy.errors import BackendError
-
-if TYPE_CHECKING:
-    from stargan_deploy.backends.doctor import Finding, Machine
 
 HEADINGS = ("backend", "usable", "version", "seconds", "what was found")
 
@@ -29,10 +29,6 @@ def doctor(
 
     The exit code is 0 whenever the table could be made, unless --backend asks for one.
     """
-    from stargan_deploy.backends.doctor import examine_machine
-    from stargan_deploy.backends.registry import runtime_names, runtime_spec
-    from stargan_deploy.config import to_mapping
-
     if backend is not None:
         runtime_spec(backend)
     machine = examine_machine()
@@ -50,10 +46,8 @@ def doctor(
         raise BackendError(message, hint=found.remedy)
 
 
-def _examine(names: list[str]) -> list["Finding"]:
+def _examine(names: list[str]) -> list[Finding]:
     """Try backends one after the other, so that each has all cores."""
-    from stargan_deploy.backends.doctor import examine
-
     findings = []
     for number, name in enumerate(names, start=1):
         say(f"trying {name} ({number} of {len(names)})")
@@ -61,7 +55,7 @@ def _examine(names: list[str]) -> list["Finding"]:
     return findings
 
 
-def _machine_lines(machine: "Machine") -> list[str]:
+def _machine_lines(machine: Machine) -> list[str]:
     cores = "1 core" if machine.num_cores == 1 else f"{machine.num_cores} cores"
     torch = f"torch {machine.torch}" if machine.torch else "no torch"
     return [
@@ -71,7 +65,7 @@ def _machine_lines(machine: "Machine") -> list[str]:
     ]
 
 
-def _table(findings: list["Finding"]) -> list[str]:
+def _table(findings: list[Finding]) -> list[str]:
     """A row per backend, and below it the remedy if there is something to fix."""
     rows = [HEADINGS, *map(_row, findings)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
@@ -86,6 +80,6 @@ def _table(findings: list["Finding"]) -> list[str]:
     return lines
 
 
-def _row(finding: "Finding") -> tuple[str, ...]:
+def _row(finding: Finding) -> tuple[str, ...]:
     usable = "yes" if finding.usable else "no"
     return finding.backend, usable, finding.version, f"{finding.seconds:.1f}", finding.text

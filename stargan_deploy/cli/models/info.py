@@ -1,18 +1,22 @@
 """`stargan-deploy info`: shows the card of a checkpoint or an artefact."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from stargan_deploy.backends.onnx.foreign_graph import read_foreign_graph
+from stargan_deploy.backends.registry import artefact_bytes, read_card_of
+from stargan_deploy.backends.spec import CHECKPOINT_SUFFIX
+from stargan_deploy.card.card import ModelCard
 from stargan_deploy.cli.console import say, show, show_json
 from stargan_deploy.cli.guidance.next_steps import say_next, say_use
 from stargan_deploy.cli.options import Json, Quiet
+from stargan_deploy.config import to_mapping
 from stargan_deploy.errors import ModelError
+from stargan_deploy.inference.find import find_model_path
+from stargan_deploy.presentation.card_lines import card_lines, graph_lines
 from stargan_deploy.presentation.text import one_line
-
-if TYPE_CHECKING:
-    from stargan_deploy.card.card import ModelCard
 
 TRITON_CONFIG = "config.pbtxt"
 """File that marks a folder as a model of Triton Inference Server."""
@@ -33,11 +37,6 @@ def info(
     quiet: Quiet = False,  # noqa: ARG001 - its callback silences
 ) -> None:
     """Show the model card of a file: what it is, takes and gives, and how it was proven."""
-    from stargan_deploy.backends.registry import artefact_bytes
-    from stargan_deploy.backends.spec import CHECKPOINT_SUFFIX
-    from stargan_deploy.config import to_mapping
-    from stargan_deploy.presentation.card_lines import card_lines, graph_lines
-
     path = _find(file)
     card, graph = _read(path)
     if json_output:
@@ -59,8 +58,6 @@ def info(
 
 def _find(file: Path | None) -> Path:
     """The file that carries the card; inside the folder of a Triton model, its graph."""
-    from stargan_deploy.inference.find import find_model_path
-
     if file is not None and file.name == TRITON_CONFIG:
         file = file.parent
     if file is None or not file.is_dir():
@@ -100,15 +97,12 @@ def _are_one_export(models: list[Path]) -> bool:
     return first is not None and all(card == first for card in others)
 
 
-def _read(path: Path) -> tuple["ModelCard | None", dict[str, Any] | None]:
+def _read(path: Path) -> tuple[ModelCard | None, dict[str, Any] | None]:
     """The card of a file, or the contents of a foreign ONNX graph.
 
     Raises:
         ModelError: neither is there.
     """
-    from stargan_deploy.backends.onnx.foreign_graph import read_foreign_graph
-    from stargan_deploy.backends.registry import read_card_of
-
     try:
         return read_card_of(path), None
     except ModelError:

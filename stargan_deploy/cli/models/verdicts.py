@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from stargan_deploy.card.card import Verdict
 from stargan_deploy.cli.console import show
+from stargan_deploy.export.proof.compare import describe
 
 
 def show_verdicts(verdicts: Iterable[Verdict], *, unverified: str | None = None) -> None:
@@ -13,8 +14,6 @@ def show_verdicts(verdicts: Iterable[Verdict], *, unverified: str | None = None)
         verdicts: the results.
         unverified: why the artefact itself could not run; the verdicts are its source graph's.
     """
-    from stargan_deploy.export.proof.compare import describe
-
     for verdict in sorted(verdicts, key=lambda v: "psnr_db" not in v.measured):
         where = f"{verdict.entry_point} on {verdict.runtime} ({verdict.device})"
         proven = "its source graph equals PyTorch" if unverified else "proven equal to PyTorch"

@@ -5,10 +5,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stargan_deploy.backends.registry import read_card_of
 from stargan_deploy.cli.console import say, show_json
 from stargan_deploy.cli.guidance.next_steps import say_use
+from stargan_deploy.cli.models.verdicts import show_verdicts
 from stargan_deploy.cli.options import Device, Json, Quiet
+from stargan_deploy.config import to_mapping
 from stargan_deploy.errors import ModelError
+from stargan_deploy.export.proof.compare import check_passed
+from stargan_deploy.inference.find import find_source
 
 if TYPE_CHECKING:
     from stargan_deploy.export.proof.verify import Verification
@@ -42,11 +47,8 @@ def verify(
     For an engine that was built where it could not run, or a file from another machine. The exit
     code is 6 if it does not equal PyTorch.
     """
-    from stargan_deploy.backends.registry import read_card_of
-    from stargan_deploy.export.proof.compare import check_passed
     from stargan_deploy.export.proof.verify import verify
     from stargan_deploy.export.proof.worst_images import save_worst_images
-    from stargan_deploy.inference.find import find_source
 
     _check_is_file(artefact)
     source = find_source(artefact, read_card_of(artefact), checkpoint)
@@ -67,8 +69,6 @@ def _check_is_file(artefact: Path) -> None:
 
 
 def _show(artefact: Path, found: "Verification", json_output: bool) -> None:
-    from stargan_deploy.cli.models.verdicts import show_verdicts
-    from stargan_deploy.config import to_mapping
 
     verdicts = [comparison.verdict for comparison in found.comparisons]
     if json_output:

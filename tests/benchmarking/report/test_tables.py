@@ -10,16 +10,12 @@ from rich.console import Console
 from stargan_deploy.benchmarking.report.columns import main_table, paths_table, statistics_table
 from stargan_deploy.benchmarking.report.explanations import cautions
 from stargan_deploy.benchmarking.report.format import row_name
-from stargan_deploy.benchmarking.report.tables import (
-    headline_table,
-    replace_between_markers,
-    show_results,
-    write_markdown,
-)
+from stargan_deploy.benchmarking.report.tables import headline_table, show_results, write_markdown
 from stargan_deploy.benchmarking.spreadsheet import COLUMNS, write_csv
-from stargan_deploy.errors import DataError, OutputError
+from stargan_deploy.errors import OutputError
 from stargan_deploy.presentation.numbers import digits, percent
 from stargan_deploy.presentation.text import NOTHING
+from tests.readme_table import replace_between_markers
 
 
 def shown(results, width=100):
@@ -297,7 +293,7 @@ def test_what_stands_between_the_markers_is_replaced(results):
     ],
 )
 def test_markers_that_do_not_fit_are_refused(text):
-    with pytest.raises(DataError, match="<!-- speeds -->"):
+    with pytest.raises(ValueError, match="<!-- speeds -->"):
         replace_between_markers(text, "speeds", "table")
 
 

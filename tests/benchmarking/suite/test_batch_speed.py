@@ -10,15 +10,12 @@ import torch
 from stargan_deploy.backends import registry
 from stargan_deploy.batch.plan import BatchJob
 from stargan_deploy.benchmarking.baselines.batch import BatchBaseline
+from stargan_deploy.benchmarking.measure.rounds import Speed
 from stargan_deploy.benchmarking.report.page import write_report
 from stargan_deploy.benchmarking.report.tables import write_markdown
 from stargan_deploy.benchmarking.results import load_results, save_results
 from stargan_deploy.benchmarking.suite.batch_setups import BatchSetup, open_setup
-from stargan_deploy.benchmarking.suite.batch_speed import (
-    BatchSpeed,
-    BatchSpeedConfig,
-    measure_batch,
-)
+from stargan_deploy.benchmarking.suite.batch_speed import BatchSpeedConfig, measure_batch
 from stargan_deploy.benchmarking.suite.config import SuiteConfig
 from stargan_deploy.benchmarking.suite.suite import run_suite
 from stargan_deploy.benchmarking.suite.synthetic_photos import write_synthetic_photos
@@ -50,7 +47,7 @@ def settings(**sides) -> dict:
 
 
 @pytest.fixture(scope="module")
-def found(checkpoint: Path, cache) -> BatchSpeed:
+def found(checkpoint: Path, cache) -> Speed:
     tables = settings(
         eager={"backend": "eager"},
         onnx={"backend": "onnx"},
