@@ -231,4 +231,6 @@ def refuse_below(least: int, values: Mapping[str, Any]) -> None:
     for name, value in values.items():
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if is_number and not value >= least:
+            if least == 0:
+                raise ValueError(f"{name} cannot be negative: {value}")
             raise ValueError(f"{name} must be at least {least}, not {value}")

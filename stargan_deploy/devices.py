@@ -1,6 +1,7 @@
 """Devices to compute on, checked before anything depends on them."""
 
 import ctypes
+import os
 import platform
 import re
 import sys
@@ -139,6 +140,13 @@ def num_gpus() -> int:
     if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)):
         return 0
     return count.value
+
+
+def num_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _has_metal() -> bool:

@@ -25,7 +25,7 @@ and prints one line; any other exception is a bug and shows its traceback.
 
 import difflib
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 MAX_GUESSES = 3
 """Names that are suggested for an unknown one."""
@@ -124,6 +124,12 @@ class IncompleteError(StarganDeployError):
 def brief(error: BaseException) -> str:
     """A foreign error's text on one line of at most 300 characters; its class if it has none."""
     return " ".join(str(error).split())[:300] or type(error).__name__
+
+
+def first_names(names: Sequence[str], most: int) -> str:
+    """The first names of a list, and how many more there are: "a, b and 3 more"."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
 
 
 def unknown_name(

@@ -106,6 +106,28 @@ class ArtefactRuntime(FileRuntime, Generic[Engine]):
         return self._load_engine(point, path, payload)
 
 
+def read_file(path: Path) -> bytes:
+    """Reads a file of an artefact.
+
+    Raises:
+        ModelError: there is no such file, or it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise ModelError(f"no such artefact: {path}") from error
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def no_card(path: Path) -> CardError:
+    """The complaint about a file that could carry a card, and carries none."""
+    return CardError(
+        f"{path} carries no model card, so stargan-deploy did not export it",
+        hint="make an artefact from a checkpoint with: stargan-deploy export",
+    )
+
+
 def companion_path(path: Path, point: EntryPoint) -> Path:
     """Where the file of another entry point should be, next to one of an artefact's files.
 

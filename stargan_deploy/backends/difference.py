@@ -196,6 +196,11 @@ def limits_for(figures: Iterable[str], tolerance: Tolerance) -> Measures:
     return {name: getattr(tolerance, name) for name in figures if hasattr(tolerance, name)}
 
 
+def keeps(figures: Mapping[str, float], limits: Mapping[str, float]) -> bool:
+    """Whether all figures that have a limit keep it."""
+    return all(is_within(name, figures[name], limit) for name, limit in limits.items())
+
+
 def is_within(name: str, value: float, limit: float) -> bool:
     """Whether a figure keeps its limit."""
     return value >= limit if name in _AT_LEAST else value <= limit

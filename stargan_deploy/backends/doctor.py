@@ -7,18 +7,16 @@ something small, and this module survives whatever happens then.
 
 import dataclasses
 import json
-import os
 import platform
 import shutil
 import subprocess
 import time
-from importlib import metadata
 from pathlib import Path
 
 from stargan_deploy.backends.base import FileRuntime
 from stargan_deploy.backends.registry import load_class, runtime_spec
-from stargan_deploy.backends.spec import BackendSpec
-from stargan_deploy.devices import CPU
+from stargan_deploy.card.card import library_versions
+from stargan_deploy.devices import CPU, num_cores
 from stargan_deploy.errors import BackendError, brief
 from stargan_deploy.files.cache import cache_folder
 from stargan_deploy.isolated import ask_child
@@ -80,9 +78,12 @@ def examine(backend: str, *, limit_s: float = LIMIT_S) -> Finding:
     try:
         finding = Finding(**(found.fields or {}))
     except TypeError:
-        finding = _without_answer(spec, found.ending(limit_s))
+        remedy = f"install its library again: {spec.install}"
+        finding = _finding(backend, found.ending(limit_s), remedy, usable=False)
     seconds = round(time.monotonic() - start, 1)
-    return dataclasses.replace(finding, version=_versions(spec), seconds=seconds)
+    versions = library_versions(*spec.packages)
+    version = ", ".join(f"{name} {versions[name]}" for name in spec.packages if name in versions)
+    return dataclasses.replace(finding, version=version, seconds=seconds)
 
 
 def answer(backend: str, runtime: str, install: str, place: str) -> None:
@@ -116,9 +117,9 @@ def examine_machine() -> Machine:
     """Looks at the machine without importing any backend's library."""
     return Machine(
         processor=CPU.name(),
-        num_cores=_num_cores(),
+        num_cores=num_cores(),
         python=platform.python_version(),
-        torch=_version("torch"),
+        torch=library_versions("torch").get("torch", ""),
         gpus=_gpus(),
         cache=str(cache_folder()),
     )
@@ -133,11 +134,6 @@ def _finding(backend: str, text: str, remedy: str, *, usable: bool) -> Finding:
     )
 
 
-def _without_answer(spec: BackendSpec, ending: str) -> Finding:
-    remedy = f"install its library again: {spec.install}"
-    return Finding(backend=spec.name, usable=False, text=ending, remedy=remedy)
-
-
 def _not_imported(backend: str, error: ImportError, install: str) -> Finding:
     """Distinguishes a package that is missing from one that does not load."""
     if not (isinstance(error, ModuleNotFoundError) and error.name):
@@ -146,24 +142,6 @@ def _not_imported(backend: str, error: ImportError, install: str) -> Finding:
         remedy = "pip install --upgrade stargan-deploy"
         return _finding(backend, "not in this version", remedy, usable=False)
     return _finding(backend, f"{error.name} is not installed", install, usable=False)
-
-
-def _versions(spec: BackendSpec) -> str:
-    found = ((name, _version(name)) for name in spec.packages)
-    return ", ".join(f"{name} {version}" for name, version in found if version)
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return ""
-
-
-def _num_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _gpus() -> tuple[str, ...]:

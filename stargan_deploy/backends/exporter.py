@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from stargan_deploy.backends.base import Arrays
 from stargan_deploy.backends.difference import Difference
 from stargan_deploy.card.card import EntryPoint, ModelCard, Precision, library_versions
-from stargan_deploy.errors import UsageError
+from stargan_deploy.errors import ExportError, UsageError
 
 if TYPE_CHECKING:
     from stargan_deploy.backends.pixel_graph import PixelModule
@@ -178,7 +178,11 @@ class Exporter(ABC):
         card = dataclasses.replace(
             card,
             entry_points=points,
-            precision=_joined(graph.precision for graph in written),
+            precision=types_by_kind(
+                (kind, types.split("+"))
+                for graph in written
+                for kind, types in graph.precision.items()
+            ),
             notes=tuple(dict.fromkeys((*card.notes, *(n for g in written for n in g.notes)))),
             versions={**card.versions, **library_versions(*sorted(packages))},
         )
@@ -204,10 +208,33 @@ def quiet(*, stdout: bool = False) -> Iterator[None]:
         yield
 
 
-def _joined(precisions: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    """The precisions of several graphs by kind of layer."""
-    joined: dict[str, set[str]] = {}
-    for precision in precisions:
-        for kind, names in precision.items():
-            joined.setdefault(kind, set()).update(names.split("+"))
-    return {kind: "+".join(sorted(names)) for kind, names in joined.items()}
+def types_by_kind(layers: Iterable[tuple[str, Iterable[str]]]) -> dict[str, str]:
+    """The types that layers compute in, by kind of layer, as a card's `precision` has them.
+
+    Args:
+        layers: kind and types of each.
+    """
+    found: dict[str, set[str]] = {}
+    for kind, types in layers:
+        found.setdefault(kind, set()).update(types)
+    return {kind: "+".join(sorted(types)) for kind, types in sorted(found.items()) if types}
+
+
+def check_lowered(measured: Mapping[str, str], precision: Precision, type_name: str) -> None:
+    """Refuses a graph from torch whose layers do not compute in what was asked for.
+
+    Args:
+        measured: types by kind of layer.
+        precision: the one asked for.
+        type_name: its type, for convolutions and linear layers; norms compute in float32.
+
+    Raises:
+        ExportError: they do not.
+    """
+    wanted = {"conv": type_name, "linear": type_name, "norm": "float32"}
+    wrong = [f"{kind} in {found}" for kind, found in measured.items() if found != wanted[kind]]
+    if wrong:
+        raise ExportError(
+            f"the graph does not compute in {precision}: {', '.join(wrong)}",
+            hint="export it at fp32",
+        )

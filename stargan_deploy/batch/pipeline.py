@@ -246,7 +246,8 @@ class Pipeline:
         )
         for index, (item, _) in enumerate(call):
             item.translated.append(translation.pixels[:, index])
-            item.origin = self._origin(translation.source_origin)
+            found = translation.source_origin
+            item.origin = "zeros" if self._job.source == "zeros" and found == "given" else found
             item.is_finite &= bool(translation.is_finite[index])
             item.already.update(
                 target.text
@@ -263,9 +264,6 @@ class Pipeline:
             return None
         nothing = np.zeros(self._translator.card.labels.num_labels, np.float32)
         return np.stack([nothing if item.source is None else item.source for item in items])
-
-    def _origin(self, found: str) -> str:
-        return "zeros" if self._job.source == "zeros" and found == "given" else found
 
     def _save(self, item: _Open) -> Outcome:
         """Compose and write one photo's images; runs in a thread."""

@@ -131,9 +131,9 @@ def claim_in_groups(
     """
     for start in range(0, len(photos), PHOTOS_PER_CLAIM):
         group = photos[start : start + PHOTOS_PER_CLAIM]
-        writer.claim(
-            StartedRecord(photo=_key(photo), outputs=_places(photo, output)) for photo in group
-        )
+        places = (tuple(place_below(path, output) for path in photo.outputs) for photo in group)
+        pairs = zip(group, places, strict=True)
+        writer.claim(StartedRecord(photo=_key(photo), outputs=own) for photo, own in pairs)
         yield from group
 
 
@@ -159,10 +159,20 @@ class _Sorting:
             self._refuse_foreign([p for p in photos if standings[p.name] != "finished"])
         self._refuse_settings(differing, len(differing) + len(finished))
         same, changed = self._compared(finished, on_progress)
-        self._refuse_photos(changed, len(differing) + len(finished))
+        if changed and self._rerun.changed == "refuse":
+            raise UsageError(
+                f"{len(changed)} of {len(differing) + len(finished)} finished photos have changed "
+                f"since, first {_shown(changed[0].path)}",
+                hint="repeat them with `changed` redo",
+            )
         done = {photo.name for photo in same}
         return Decision(
-            to_do=tuple(self._to_do(photo) for photo in photos if photo.name not in done),
+            # All files in the photos' places were found to be replaceable.
+            to_do=tuple(
+                replace(photo, may_replace=any(map(os.path.lexists, photo.outputs)))
+                for photo in photos
+                if photo.name not in done
+            ),
             done=tuple(self._earlier.photos[_key(p)] for p in photos if p.name in done),
             num_changed=len(differing) + len(changed),
         )
@@ -226,21 +236,14 @@ class _Sorting:
             for start in range(0, len(photos), HASHED_AT_ONCE):
                 group = photos[start : start + HASHED_AT_ONCE]
                 parts = [group[i : i + HASHED_BY_ONE] for i in range(0, len(group), HASHED_BY_ONE)]
-                for photo, sha256 in chain.from_iterable(pool.map(_hashed, parts)):
+                hashes = chain.from_iterable(pool.map(_hashed, parts))
+                for photo, sha256 in zip(group, hashes, strict=True):
                     is_same = sha256 == self._earlier.photos[_key(photo)].input_sha256
                     if sha256 is not None:
                         (same if is_same else changed).append(photo)
                 if on_progress is not None:
                     on_progress(start + len(group), len(photos))
         return same, changed
-
-    def _refuse_photos(self, changed: Sequence[Photo], num_finished: int) -> None:
-        if changed and self._rerun.changed == "refuse":
-            raise UsageError(
-                f"{len(changed)} of {num_finished} finished photos have changed since, first "
-                f"{_shown(changed[0].path)}",
-                hint="repeat them with `changed` redo",
-            )
 
     def _differences_of(self, run: str) -> tuple[str, ...]:
         """How the settings of a run differ from those of this one."""
@@ -251,13 +254,9 @@ class _Sorting:
             )
         return self._differences[run]
 
-    def _to_do(self, photo: Photo) -> Photo:
-        """The photo; all files in its places were found to be replaceable."""
-        return replace(photo, may_replace=any(map(os.path.lexists, photo.outputs)))
 
-
-def _hashed(photos: Sequence[Photo]) -> list[tuple[Photo, str | None]]:
-    return [(photo, _sha256(photo)) for photo in photos]
+def _hashed(photos: Sequence[Photo]) -> list[str | None]:
+    return list(map(_sha256, photos))
 
 
 def _sha256(photo: Photo) -> str | None:
@@ -274,10 +273,6 @@ def _size_bytes(path: Path) -> int | None:
     except OSError:
         return None
     return status.st_size if stat.S_ISREG(status.st_mode) else None
-
-
-def _places(photo: Photo, output: Path) -> tuple[str, ...]:
-    return tuple(place_below(path, output) for path in photo.outputs)
 
 
 def _shown(path: Path) -> str:

@@ -60,7 +60,9 @@ def recorded(options: Any) -> dict[str, Any]:
     """
     values = {field: getattr(options, field.name) for field in dataclasses.fields(options)}
     return {
-        FIRST_KEYS.get(field.name, field.name): _plain(value)
+        FIRST_KEYS.get(field.name, field.name): (
+            ",".join(sorted(value)) if isinstance(value, frozenset) else value
+        )
         for field, value in values.items()
         if field.metadata.get("is_recorded", True)
         and (field.name in FIRST_KEYS or value != field.default)
@@ -81,10 +83,6 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ..
         for name in names
         if name not in before or name not in after or before[name] != after[name]
     )
-
-
-def _plain(value: Any) -> Any:
-    return ",".join(sorted(value)) if isinstance(value, frozenset) else value
 
 
 def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:

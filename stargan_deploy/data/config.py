@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from stargan_deploy.card.labels import Groups
+from stargan_deploy.config import refuse_below
 from stargan_deploy.data.registry import LAYOUTS, WITHOUT_FOLDER
 from stargan_deploy.errors import unknown_name
 from stargan_deploy.files.colours import ValueRange, check_range
@@ -34,8 +35,7 @@ class SetConfig:
         _check_kind(self.kind)
         if self.kind not in WITHOUT_FOLDER and not self.root:
             raise ValueError("root is needed; give `root` once for each set of the recipe")
-        if (self.crop_size or 0) < 0:
-            raise ValueError(f"crop_size cannot be negative: {self.crop_size}")
+        refuse_below(0, vars(self))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,12 +92,8 @@ class DataConfig:
         is_open = self.kind == AUTO or self.kind in WITHOUT_FOLDER
         if not is_open and not self.root and not self.sets:
             raise ValueError(f"root is needed for kind {self.kind!r}; give it with `root`")
-        for name in ("image_size", "num_synthetic"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("crop_size", "jitter", "num_workers", "cache_mib"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} cannot be negative: {getattr(self, name)}")
+        refuse_below(1, {name: getattr(self, name) for name in ("image_size", "num_synthetic")})
+        refuse_below(0, vars(self))
         check_range(self.range)
         if self.sets:
             self._check_sets()

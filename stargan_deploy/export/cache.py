@@ -95,7 +95,7 @@ def make_cached(
 
 def prune_cache(limit_bytes: int, *, keep: Path) -> None:
     """Removes the least recently used artefacts until the rest fits; never `keep`."""
-    folders = [f for f in _artefacts_folder().glob("*/*") if f.is_dir() and f != keep]
+    folders = [f for f in (cache_folder() / "artefacts").glob("*/*") if f.is_dir() and f != keep]
     total = artefact_bytes(keep) + sum(map(artefact_bytes, folders))
     for folder in sorted(folders, key=lambda folder: folder.stat().st_mtime):
         if total <= limit_bytes:
@@ -104,14 +104,10 @@ def prune_cache(limit_bytes: int, *, keep: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _artefacts_folder() -> Path:
-    return cache_folder() / "artefacts"
-
-
 def _checkpoint_folder(checkpoint: Path, weights: Weights | None) -> Path:
     kind = weights or read_card_of(checkpoint).weights
     name = f"{checkpoint_sha256(checkpoint)[:24]}-{kind}-{__version__}"
-    return _artefacts_folder() / name
+    return (cache_folder() / "artefacts") / name
 
 
 def _is_whole(path: Path) -> bool:

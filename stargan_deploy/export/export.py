@@ -23,7 +23,7 @@ from stargan_deploy.export.options import ExportOptions
 from stargan_deploy.export.plan import ExportPlan, plan_export
 from stargan_deploy.export.proof.calibration import make_calibration
 from stargan_deploy.export.proof.compare import check_passed
-from stargan_deploy.export.proof.proof import Proof, prove_artefact
+from stargan_deploy.export.proof.proof import prove_artefact
 from stargan_deploy.export.proof.worst_images import save_worst_images
 from stargan_deploy.families.registry import load_family
 from stargan_deploy.files.atomic import make_folder
@@ -113,17 +113,13 @@ def run_export(
         if report is not None:
             save_worst_images(report, proof.comparisons)
         check_passed(proof.comparisons)
-        card = _with_proof(card, proof)
+        verdicts = tuple(comparison.verdict for comparison in proof.comparisons)
+        card = dataclasses.replace(card, verdicts=verdicts, unverified=proof.unverified)
         for path in staged.values():
             target.attach_card(path, card)
         shutil.rmtree(folder / SOURCE_FOLDER, ignore_errors=True)
         _publish(folder, main)
     return ExportResult(card=card, files=tuple(plan.files.values()), verdicts=card.verdicts)
-
-
-def _with_proof(card: ModelCard, proof: Proof) -> ModelCard:
-    verdicts = tuple(comparison.verdict for comparison in proof.comparisons)
-    return dataclasses.replace(card, verdicts=verdicts, unverified=proof.unverified)
 
 
 def _write_source(plan: ExportPlan, target: Exporter, folder: Path) -> dict[str, Path]:

@@ -10,11 +10,7 @@ from typing import Any
 from torch import nn
 
 from stargan_deploy.backends.exporter import EngineOptions, Exporter
-from stargan_deploy.backends.registry import (
-    choose_precision,
-    format_spec,
-    load_exporter,
-)
+from stargan_deploy.backends.registry import choose_precision, format_spec, load_exporter
 from stargan_deploy.backends.spec import CHECKPOINT_SUFFIX
 from stargan_deploy.card.card import EntryPoint, ModelCard, Precision, library_versions
 from stargan_deploy.card.tensors import ROWS_PER_CALL

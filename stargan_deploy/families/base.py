@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from stargan_deploy.card.card import EntryPoint, ModelCard
 from stargan_deploy.card.labels import LabelSpace
-from stargan_deploy.errors import CardError, ModelError, TrainingError
+from stargan_deploy.errors import CardError, ModelError, TrainingError, first_names
 from stargan_deploy.families.objectives.base import Objective, ObjectiveRequest
 
 MAX_NAMED = 3
@@ -44,9 +44,8 @@ def check_finite(path: Path, weights: Mapping[str, Tensor]) -> None:
         if tensor.is_floating_point() and not tensor.isfinite().all()
     ]
     if bad:
-        more = f" and {len(bad) - MAX_NAMED} more" if len(bad) > MAX_NAMED else ""
         raise ModelError(
-            f"{path} holds weights that are not finite: {', '.join(bad[:MAX_NAMED])}{more}",
+            f"{path} holds weights that are not finite: {first_names(bad, MAX_NAMED)}",
             hint="its training diverged; take an earlier checkpoint",
         )
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from stargan_deploy.errors import ModelError, brief
+from stargan_deploy.errors import ModelError, brief, first_names
 
 MAX_NAMED = 5
 """Names that a message lists."""
@@ -109,7 +109,8 @@ def _refuse_other_kinds(path: Path, not_it: str) -> None:
     elif tarfile.is_tarfile(path):
         with tarfile.open(path) as archive:
             raise ModelError(
-                f"{not_it}: it is a tar archive of {_named(archive.getnames())}", hint=_UNPACK
+                f"{not_it}: it is a tar archive of {first_names(archive.getnames(), MAX_NAMED)}",
+                hint=_UNPACK,
             )
 
 
@@ -129,17 +130,14 @@ def _refuse_other_zips(path: Path, not_it: str) -> None:
             hint="give the checkpoint that it was made from",
         )
     if not any(name.endswith("data.pkl") for name in names):
-        raise ModelError(f"{not_it}: it is a zip archive of {_named(names)}", hint=_UNPACK)
+        raise ModelError(
+            f"{not_it}: it is a zip archive of {first_names(names, MAX_NAMED)}", hint=_UNPACK
+        )
 
 
 def _objects_in(path: Path) -> str:
     """The classes that weights-only reading refuses, in words; empty where they are unknown."""
     with contextlib.suppress(Exception):
         names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-        return f": {_named(sorted(names))}" if names else ""
+        return f": {first_names(sorted(names), MAX_NAMED)}" if names else ""
     return ""
-
-
-def _named(names: list[str]) -> str:
-    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
-    return f"{', '.join(names[:MAX_NAMED])}{more}"

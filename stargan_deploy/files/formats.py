@@ -46,21 +46,10 @@ UNREAD_SUFFIXES = HEIF_SUFFIXES | RAW_SUFFIXES | VIDEO_SUFFIXES | {".jxl", ".psd
 
 OTHER_SUFFIXES = frozenset(
     (
-        *(
-            ".txt",
-            ".csv",
-            ".tsv",
-            ".json",
-            ".jsonl",
-            ".xml",
-            ".xmp",
-            ".html",
-            ".md",
-            ".pdf",
-            ".log",
-        ),
-        *(".zip", ".tar", ".gz", ".py", ".toml", ".yaml", ".yml", ".npy", ".npz", ".mat", ".pts"),
-        *(".ckpt", ".safetensors", ".onnx", ".pt", ".pth", ".thm", ".lnk", ".db", ".ini", ".tmp"),
+        *(".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".xmp", ".html", ".md", ".pdf"),
+        *(".log", ".zip", ".tar", ".gz", ".py", ".toml", ".yaml", ".yml", ".npy", ".npz", ".mat"),
+        *(".pts", ".ckpt", ".safetensors", ".onnx", ".pt", ".pth", ".thm", ".lnk", ".db", ".ini"),
+        ".tmp",
     )
 )
 """Endings, in lower case, of files that are no photos: not even their first bytes are read."""

@@ -12,7 +12,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
-import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
@@ -124,11 +123,6 @@ def to_rgb(
     rgb = over_white(to_srgb(upright))
     rgb.info = {NARROW: True} if is_deep and is_narrow(rgb) else {}
     return rgb
-
-
-def to_pixels(image: Image.Image) -> Pixels:
-    """RGB pixels (H, W, 3), uint8."""
-    return np.asarray(to_rgb(image), dtype=np.uint8)
 
 
 def output_suffix(path: Path) -> str:

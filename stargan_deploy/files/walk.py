@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from stargan_deploy.errors import DataError
+from stargan_deploy.errors import DataError, first_names
 from stargan_deploy.files.formats import (
     HEIF_HINT,
     HEIF_SUFFIXES,
@@ -76,10 +76,8 @@ class Found:
             if HEIF_SUFFIXES & self.num_unread.keys():
                 parts.append(f"for HEIC, {HEIF_HINT}")
         if self.left_out:
-            more = len(self.left_out) - MAX_NAMED
-            named = ", ".join(map(str, self.left_out[:MAX_NAMED]))
-            rest = f" and {more} more" if more > 0 else ""
-            parts.append(f"left out system folders: {named}{rest}")
+            names = first_names(list(map(str, self.left_out)), MAX_NAMED)
+            parts.append(f"left out system folders: {names}")
         return "; ".join(parts)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from stargan_deploy.backends.registry import runtime_spec
 from stargan_deploy.card.card import ModelCard, Verdict
 from stargan_deploy.devices import Device
-from stargan_deploy.errors import UsageError
+from stargan_deploy.errors import UsageError, first_names
 from stargan_deploy.inference.find import ModelFile
 from stargan_deploy.inference.translator import check_size
 
@@ -58,11 +58,8 @@ def in_one_line(refusals: Sequence[Refusal]) -> str:
     by_reason = defaultdict[str, list[str]](list)
     for refusal in refusals:
         by_reason[refusal.reason].append(str(refusal.path))
-    parts = []
-    for reason, paths in by_reason.items():
-        more = f" and {len(paths) - MAX_NAMED} more" if len(paths) > MAX_NAMED else ""
-        parts.append(f"{', '.join(paths[:MAX_NAMED])}{more} ({reason})")
-    return "; ".join(parts)
+    pairs = by_reason.items()
+    return "; ".join(f"{first_names(paths, MAX_NAMED)} ({reason})" for reason, paths in pairs)
 
 
 def _rejection_reason(

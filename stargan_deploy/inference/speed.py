@@ -25,7 +25,7 @@ from stargan_deploy.backends.registry import package_names
 from stargan_deploy.card.card import ModelCard, library_versions
 from stargan_deploy.card.pixels import Pixels
 from stargan_deploy.config import from_mapping
-from stargan_deploy.devices import Device
+from stargan_deploy.devices import Device, num_cores
 from stargan_deploy.disturbance import Disturbance, sample_disturbance, watch_disturbance
 from stargan_deploy.errors import ConfigError, OutputError, StarganDeployError
 from stargan_deploy.files.atomic import write_text
@@ -212,11 +212,8 @@ def payload_of(card: ModelCard) -> str:
 
 def _num_threads() -> str:
     """Processors of this process, and what the environment says about threads."""
-    processors = os.process_cpu_count() if hasattr(os, "process_cpu_count") else os.cpu_count()
-    if hasattr(os, "sched_getaffinity"):
-        processors = len(os.sched_getaffinity(0))
     limits = [f"{k}={v}" for k, v in sorted(os.environ.items()) if k.endswith("_NUM_THREADS")]
-    return " ".join((str(processors), *limits))
+    return " ".join((str(num_cores()), *limits))
 
 
 def _path(conditions: Mapping[str, Any]) -> Path:

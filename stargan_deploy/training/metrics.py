@@ -4,7 +4,6 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -93,15 +92,11 @@ def _read_row(line: bytes) -> dict[str, float]:
         return {}
     if not isinstance(row, dict):
         return {}
-    return {name: _number(value) for name, value in row.items() if _is_number(value)}
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _number(value: int | float) -> float:
-    return float(value) if abs(value) < TOO_LARGE else math.nan
+    return {
+        name: float(value) if abs(value) < TOO_LARGE else math.nan
+        for name, value in row.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
 
 
 def _curve(by_step: dict[float, float]) -> Curve:

@@ -88,9 +88,7 @@ class OutputConfig:
     def __post_init__(self) -> None:
         positive = ("log_every", "sample_every", "checkpoint_every", "num_samples", "num_evaluated")
         refuse_below(1, {name: getattr(self, name) for name in positive})
-        for name in ("keep_checkpoints", "evaluate_every"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} cannot be negative: {getattr(self, name)}")
+        refuse_below(0, {n: getattr(self, n) for n in ("keep_checkpoints", "evaluate_every")})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,8 +112,7 @@ class Recipe:
     output: OutputConfig = field(default_factory=OutputConfig)
 
     def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise ValueError(f"seed cannot be negative: {self.seed}")
+        refuse_below(0, {"seed": self.seed})
 
 
 LENGTH_SETTINGS = ("train.steps", "train.epochs")
@@ -280,7 +277,11 @@ class _Change:
 def _changes(old: Recipe, new: Recipe) -> list[_Change]:
     """Settings that differ, without those that do not matter."""
     old_flat, new_flat = flatten(to_mapping(old)), flatten(to_mapping(new))
-    keys = [key for key in old_flat | new_flat if not _is_free(key)]
+    keys = [
+        key
+        for key in old_flat | new_flat
+        if not any(fnmatch(key, free) or key.startswith(f"{free}.") for free in FREE_ON_RESUME)
+    ]
     found = [_Change(key, old_flat.get(key), new_flat.get(key)) for key in keys]
     return [change for change in found if change.old != change.new]
 
@@ -364,7 +365,3 @@ def _merge(tables: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, A
     if isinstance(given, Mapping) and "steps" in given and "epochs" not in given:
         merged["train"] = {k: v for k, v in merged["train"].items() if k != "epochs"}
     return merged
-
-
-def _is_free(key: str) -> bool:
-    return any(fnmatch(key, free) or key.startswith(f"{free}.") for free in FREE_ON_RESUME)

@@ -154,7 +154,9 @@ class Trainer:
             TrainingError: a loss is no longer finite.
         """
         for batch in self._batches():
-            self.state.scale_learning_rates(self._learning_rate_factor())
+            schedule = self.recipe.train.schedule
+            factor = learning_rate_factor(schedule, self.step, self.num_steps)
+            self.state.scale_learning_rates(factor)
             self._terms = self._step(batch)
             self.step += 1
             self._refuse_non_finite(self._guard.watch(self.step, self._terms))
@@ -211,9 +213,6 @@ class Trainer:
             _log.info(loader.notice)
         self._recorder.start_clock(self.step)
         return loader.batches(self.step)
-
-    def _learning_rate_factor(self) -> float:
-        return learning_rate_factor(self.recipe.train.schedule, self.step, self.num_steps)
 
     def _step(self, batch: Batch) -> dict[str, Tensor]:
         """Make all updates that are due; returns the terms of their losses."""

@@ -14,7 +14,6 @@ from stargan_deploy.files.images import (
     half_of_pair,
     load_image,
     save_image,
-    to_pixels,
     to_rgb,
 )
 from tests.files.test_metadata import swapped_profile
@@ -48,25 +47,25 @@ def test_exif_orientation_is_applied(tmp_path):
 def test_every_mode_becomes_rgb(mode):
     source = Image.new("RGB", (4, 4), RED)
     image = source.convert("LA").convert("PA") if mode == "PA" else source.convert(mode)
-    pixels = to_pixels(image)
+    pixels = np.asarray(to_rgb(image))
     assert pixels.shape == (4, 4, 3)
     assert pixels.dtype == np.uint8
 
 
 def test_transparency_is_laid_over_white():
-    assert to_pixels(Image.new("RGBA", (1, 1), (0, 0, 0, 0))).tolist() == [[[255] * 3]]
+    assert np.asarray(to_rgb(Image.new("RGBA", (1, 1), (0, 0, 0, 0)))).tolist() == [[[255] * 3]]
 
 
 @pytest.mark.parametrize(("value", "level"), [(0, 0), (100, 0), (257, 1), (65535, 255)])
 def test_16_bit_grey_is_scaled(tmp_path, value, level):
     Image.fromarray(np.full((2, 2), value, np.uint16)).save(tmp_path / "grey.png")
-    assert to_pixels(load_image(tmp_path / "grey.png"))[0, 0].tolist() == [level] * 3
+    assert np.asarray(load_image(tmp_path / "grey.png"))[0, 0].tolist() == [level] * 3
 
 
 def test_of_an_animation_the_first_frame_is_taken(tmp_path):
     frames = [Image.new("RGB", (4, 4), colour) for colour in (RED, (0, 255, 0))]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
-    assert to_pixels(load_image(tmp_path / "a.gif"))[0, 0].tolist() == list(RED)
+    assert np.asarray(load_image(tmp_path / "a.gif"))[0, 0].tolist() == list(RED)
 
 
 def test_broken_files_are_named(tmp_path):
@@ -205,14 +204,14 @@ def swapped(image):
 def test_colour_profiles_are_applied_in_every_mode_of_rgb(tmp_path, mode):
     red = Image.new("RGB", (8, 8), (200, 30, 30)).convert(mode)
     red.save(tmp_path / "a.png", icc_profile=swapped_profile())
-    plain = to_pixels(red)
+    plain = np.asarray(to_rgb(red))
     found = np.asarray(load_image(tmp_path / "a.png"))
     assert swapped(found).all() == (mode != "L")
     assert load_image(tmp_path / "a.png").info == {}
     with Image.open(tmp_path / "a.png") as image:
-        assert np.array_equal(to_pixels(image), found)
+        assert np.array_equal(np.asarray(to_rgb(image)), found)
         assert np.array_equal(np.asarray(to_rgb(image, keep_profile=True)), plain)
-    assert np.array_equal(to_pixels(load_image(tmp_path / "a.png")), found)
+    assert np.array_equal(np.asarray(load_image(tmp_path / "a.png")), found)
 
 
 def test_transparency_survives_a_profile(tmp_path):

@@ -3,7 +3,7 @@ import torch
 
 from stargan_deploy.errors import LabelError, ModelError
 from stargan_deploy.families.checkpoint import load_checkpoint
-from stargan_deploy.families.stargan.official import read_state
+from stargan_deploy.families.stargan.networks_in import networks_in
 from stargan_deploy.training.runs.run import Run
 from stargan_deploy.training.session import create_trainer
 from tests.tiny_families import tiny_family_recipe, train_family, write_data
@@ -62,7 +62,9 @@ def test_an_official_checkpoint_and_the_discriminator_beside_it(official, start)
     )
     for role, file in (("generator", "tiny-G.ckpt"), ("discriminator", "tiny-D.ckpt")):
         state = networks[role].state_dict()
-        assert all(torch.equal(state[k], v) for k, v in read_state(official / file).items())
+        assert all(
+            torch.equal(state[k], v) for k, v in networks_in(official / file)[0].weights.items()
+        )
     assert told == []
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from stargan_deploy.backends.base import Arrays, FileRuntime, OpenOptions, SelfTest
 from stargan_deploy.backends.eager.spec import SPEC
+from stargan_deploy.backends.exporter import types_by_kind
 from stargan_deploy.backends.tensors import to_arrays, to_tensors, true_fp32
 from stargan_deploy.backends.trial import check_trial, trial_devices, trial_input, trial_layer
 from stargan_deploy.card.card import ModelCard
@@ -135,10 +136,10 @@ class EagerRuntime(FileRuntime):
 
 def layer_types(networks: Iterable[nn.Module]) -> dict[str, str]:
     """Types of the weights that networks compute with by kind of layer, as a card has them."""
-    found: dict[str, set[str]] = {}
-    for layer in (layer for network in networks for layer in network.modules()):
-        for kind, classes in LAYER_KINDS.items():
-            if isinstance(layer, classes):
-                types = {str(weights.dtype) for weights in layer.parameters(recurse=False)}
-                found.setdefault(kind, set()).update(name.removeprefix("torch.") for name in types)
-    return {kind: "+".join(sorted(types)) for kind, types in sorted(found.items()) if types}
+    layers = (layer for network in networks for layer in network.modules())
+    return types_by_kind(
+        (kind, {str(w.dtype).removeprefix("torch.") for w in layer.parameters(recurse=False)})
+        for layer in layers
+        for kind, classes in LAYER_KINDS.items()
+        if isinstance(layer, classes)
+    )

@@ -8,7 +8,14 @@ import onnx
 import torch
 from torch import nn
 
-from stargan_deploy.backends.exporter import Exporter, GraphRequest, WrittenGraph, quiet
+from stargan_deploy.backends.exporter import (
+    Exporter,
+    GraphRequest,
+    WrittenGraph,
+    check_lowered,
+    quiet,
+    types_by_kind,
+)
 from stargan_deploy.backends.onnx import file as onnx_file
 from stargan_deploy.backends.onnx.quantize import quantize_graph
 from stargan_deploy.backends.onnx.spec import SPEC
@@ -37,9 +44,6 @@ LAYER_KINDS = {
 }
 """Kind of layer by ONNX operator; the second input of each holds its weights."""
 
-_FP16_TYPES = {"conv": "float16", "linear": "float16", "norm": "float32"}
-"""Types that the layers of an FP16 graph have to compute in, by kind."""
-
 _QUANTIZE, _DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
 
 
@@ -60,7 +64,7 @@ class OnnxExporter(Exporter):
         model, notes = _make_graph(request)
         precision = measured_precision(model)
         if request.precision == "fp16":
-            _check_fp16(precision)
+            check_lowered(precision, request.precision, "float16")
         graph = onnx_file.graph_bytes(_described(_cleaned(model, request.point), request))
         path.write_bytes(graph)
         onnx.checker.check_model(path, full_check=True)
@@ -103,16 +107,6 @@ def _make_graph(request: GraphRequest) -> tuple[onnx.ModelProto, tuple[str, ...]
     raise ExportError(f"there is no way to write ONNX at {request.precision} from this request")
 
 
-def _check_fp16(measured: Mapping[str, str]) -> None:
-    wrong = {kind: name for kind, name in measured.items() if name != _FP16_TYPES[kind]}
-    if wrong:
-        raise ExportError(
-            "this model cannot be written at fp16: in its graph "
-            + ", ".join(f"{kind} layers compute in {name}" for kind, name in wrong.items()),
-            hint="export it at fp32",
-        )
-
-
 def _exported(module: nn.Module, point: EntryPoint) -> onnx.ModelProto:
     """A module as torch exports it."""
     try:
@@ -143,12 +137,13 @@ def measured_precision(model: onnx.ModelProto) -> dict[str, str]:
     types = {value.name: value.type.tensor_type.elem_type for value in graph.value_info}
     types |= {tensor.name: tensor.data_type for tensor in graph.initializer}
     makers = {name: node for node in graph.node for name in node.output}
-    found: dict[str, set[str]] = {}
-    for node in graph.node:
-        if node.op_type in LAYER_KINDS:
-            name = "int8" if _is_int8(node, graph, makers) else _float_type(node, types, makers)
-            found.setdefault(LAYER_KINDS[node.op_type], set()).add(name)
-    return {kind: "+".join(sorted(names)) for kind, names in sorted(found.items())}
+    layers = [node for node in graph.node if node.op_type in LAYER_KINDS]
+    names = [
+        "int8" if _is_int8(node, graph, makers) else _float_type(node, types, makers)
+        for node in layers
+    ]
+    kinds = (LAYER_KINDS[node.op_type] for node in layers)
+    return types_by_kind((kind, (name,)) for kind, name in zip(kinds, names, strict=True))
 
 
 def _is_int8(

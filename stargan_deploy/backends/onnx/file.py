@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stargan_deploy.backends.artefact import no_card, read_file
 from stargan_deploy.card.card import CARD_KEY, ModelCard, parse_card
-from stargan_deploy.errors import CardError, ModelError, brief
+from stargan_deploy.errors import ModelError, brief
 from stargan_deploy.files.atomic import write_bytes
 
 if TYPE_CHECKING:
@@ -58,10 +59,7 @@ def read_card(path: Path) -> ModelCard:
     """
     _, text = _split(path)
     if text is None:
-        raise CardError(
-            f"{path} carries no model card, so stargan-deploy did not export it",
-            hint="make an artefact from a checkpoint with: stargan-deploy export",
-        )
+        raise no_card(path)
     return parse_card(text.decode(errors="replace"), where=str(path))
 
 
@@ -108,16 +106,14 @@ def _split(path: Path) -> tuple[bytes, bytes | None]:
     Raises:
         ModelError: no such file, not ONNX, or weights kept in other files.
     """
+    content = memoryview(read_file(path))
     try:
-        content = memoryview(path.read_bytes())
         fields = list(_fields(content))
         graphs = [field.content for field in fields if field.number == GRAPH]
         num_nodes, is_whole = _look_at(graphs)
         entries = [field for field in fields if field.number == METADATA]
         cards = [(entry, text) for entry in entries if (text := _card_text(entry)) is not None]
-    except FileNotFoundError as error:
-        raise ModelError(f"no such artefact: {path}") from error
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise ModelError(f"{path} is not a whole ONNX file: {brief(error)}") from error
     if not num_nodes:
         raise ModelError(f"{path} is not an ONNX file: there is no graph in it")

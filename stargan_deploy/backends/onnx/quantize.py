@@ -29,12 +29,7 @@ from onnxruntime.quantization import (
 )
 
 from stargan_deploy.backends.base import Arrays
-from stargan_deploy.backends.difference import (
-    TOLERANCES,
-    Difference,
-    is_within,
-    limits_for,
-)
+from stargan_deploy.backends.difference import TOLERANCES, Difference, keeps, limits_for
 from stargan_deploy.backends.exporter import Calibration
 from stargan_deploy.backends.onnx.runtime import SILENT
 from stargan_deploy.errors import ExportError, brief
@@ -133,7 +128,8 @@ class _Trial:
 
     def is_accurate(self, layers: Collection[str]) -> bool:
         """Whether the goal is kept with these layers in INT8."""
-        return all(map(_keeps_goal, self._differences(layers, self._calibration.held_out)))
+        found = self._differences(layers, self._calibration.held_out)
+        return all(keeps(each.figures, limits_for(each.figures, GOAL)) for each in found)
 
     def error_alone(self, layer: str) -> float:
         """How bad it is to have this layer alone in INT8, on half of the held-out inputs."""
@@ -152,11 +148,6 @@ class _Trial:
     @cached_property
     def _expected(self) -> list[Arrays]:
         return list(_run(self._model, self._calibration.held_out))
-
-
-def _keeps_goal(difference: Difference) -> bool:
-    limits = limits_for(difference.figures, GOAL)
-    return all(is_within(name, difference.figures[name], limit) for name, limit in limits.items())
 
 
 def _layers_to_keep(trial: _Trial) -> list[str]:

@@ -16,7 +16,6 @@ from stargan_deploy.backends.base import Arrays, Provider, Providers, SelfTest
 from stargan_deploy.backends.onnx import file as onnx_file
 from stargan_deploy.backends.onnx.spec import SPEC
 from stargan_deploy.card.card import EntryPoint, ModelCard
-from stargan_deploy.card.tensors import TensorSpec
 from stargan_deploy.devices import CPU, Device, num_gpus
 from stargan_deploy.errors import BackendError, CardError, ModelError, brief
 
@@ -29,6 +28,9 @@ SILENT = 4
 """onnxruntime's log level that prints fatal errors only; the others also come as exceptions."""
 
 USE_CPU = "use `device` cpu"
+
+_TYPES = {"float32": "tensor(float)", "uint8": "tensor(uint8)", "int64": "tensor(int64)"}
+"""onnxruntime's names of a card's types."""
 
 _log = logging.getLogger(__name__)
 
@@ -77,7 +79,8 @@ class OnnxRuntime(ArtefactRuntime["InferenceSession"]):
         if options.session is not None:
             return _device_of(options.session.get_providers(), wanted)
         if options.providers is not None:
-            return _device_of([_name(provider) for provider in options.providers], wanted)
+            names = [name if isinstance(name, str) else name[0] for name in options.providers]
+            return _device_of(names, wanted)
         return _pick_device(wanted)
 
     def _read_payload(self, path: Path) -> Payload:
@@ -214,10 +217,6 @@ def _providers(device: Device) -> list[Provider]:
     return [(CUDA_PROVIDER, {"device_id": str(device.index), "use_tf32": "0"}), CPU_PROVIDER]
 
 
-def _name(provider: Provider) -> str:
-    return provider if isinstance(provider, str) else provider[0]
-
-
 def _device_of(providers: Sequence[str], wanted: Device | None) -> Device:
     """The device of the first provider, which the user chose."""
     first = next(iter(providers), CPU_PROVIDER)
@@ -274,15 +273,7 @@ def _check_interface(point: EntryPoint, session: "InferenceSession", path: Path)
         ("outputs", session.get_outputs(), point.outputs),
     ):
         found = [(arg.name, arg.type, list(arg.shape)) for arg in real]
-        wanted = [(spec.name, _onnx_type(spec), _onnx_shape(spec)) for spec in listed]
+        shapes = [[d if isinstance(d, int) else d.symbol for d in spec.shape] for spec in listed]
+        wanted = [(s.name, _TYPES[s.dtype], shape) for s, shape in zip(listed, shapes, strict=True)]
         if found != wanted:
             raise CardError(f"the {what} of {path} are {found}, but its model card says {wanted}")
-
-
-def _onnx_type(spec: TensorSpec) -> str:
-    names = {"float32": "float", "uint8": "uint8", "int64": "int64"}
-    return f"tensor({names[spec.dtype]})"
-
-
-def _onnx_shape(spec: TensorSpec) -> list[int | str]:
-    return [dim if isinstance(dim, int) else dim.symbol for dim in spec.shape]

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stargan_deploy.backends.base import Arrays, padded
+from stargan_deploy.backends.exporter import types_by_kind
 from stargan_deploy.backends.openvino.file import IntermediateRepresentation
 from stargan_deploy.backends.openvino.spec import SPEC
 from stargan_deploy.errors import BackendError, ModelError, brief
@@ -138,10 +139,7 @@ def layer_types(compiled: Any) -> list[tuple[str, str]]:
 
 def layer_precision(compiled: Any) -> dict[str, str]:
     """The precisions that a compiled graph really computes in, by kind of layer."""
-    found: dict[str, set[str]] = {}
-    for layer, precision in layer_types(compiled):
-        found.setdefault(LAYER_KINDS[layer], set()).add(precision)
-    return {kind: "+".join(sorted(names)) for kind, names in sorted(found.items())}
+    return types_by_kind((LAYER_KINDS[layer], (name,)) for layer, name in layer_types(compiled))
 
 
 def infer(

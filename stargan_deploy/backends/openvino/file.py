@@ -12,6 +12,7 @@ from pathlib import Path
 from xml.parsers import expat
 from xml.sax.saxutils import escape
 
+from stargan_deploy.backends.artefact import no_card, read_file
 from stargan_deploy.backends.openvino.spec import SPEC
 from stargan_deploy.card.card import CARD_KEY, ModelCard, parse_card
 from stargan_deploy.errors import CardError, ModelError, brief
@@ -58,7 +59,7 @@ def read_card(path: Path) -> ModelCard:
     """
     text = _find_slot(_read_xml(path), path).text
     if not text:
-        raise _no_card(path)
+        raise no_card(path)
     return parse_card(text, where=str(path))
 
 
@@ -92,27 +93,19 @@ def with_card(path: Path, card: ModelCard) -> bytes:
 
 
 def _read_xml(path: Path) -> bytes:
-    try:
-        if path.stat().st_size > MAX_XML_BYTES:
-            raise ModelError(f"{path} is not an exported OpenVINO IR: it is far too large")
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise ModelError(f"no such artefact: {path}") from error
-    except OSError as error:
-        raise ModelError(f"cannot read {path}: {brief(error)}") from error
+    if path.is_file() and path.stat().st_size > MAX_XML_BYTES:
+        raise ModelError(f"{path} is not an exported OpenVINO IR: it is far too large")
+    return read_file(path)
 
 
 def _read_weights(path: Path) -> bytes:
     weights = path.with_suffix(SPEC.weights_suffix)
-    try:
-        return weights.read_bytes()
-    except FileNotFoundError as error:
+    if not weights.exists():
         raise ModelError(
             f"{path} keeps its weights in {weights.name}, which is not next to it",
             hint="copy and rename the two files together",
-        ) from error
-    except OSError as error:
-        raise ModelError(f"cannot read {weights}: {brief(error)}") from error
+        )
+    return read_file(weights)
 
 
 def _find_slot(xml: bytes, path: Path) -> _Slot:
@@ -128,7 +121,7 @@ def _find_slot(xml: bytes, path: Path) -> _Slot:
     except (expat.ExpatError, ValueError, LookupError) as error:
         raise ModelError(f"{path} is not a whole OpenVINO IR: {brief(error)}") from error
     if not found.slots:
-        raise _no_card(path)
+        raise no_card(path)
     start, text = found.slots[0]
     stop = xml.find(_SLOT_END, start) + len(_SLOT_END)
     if len(found.slots) > 1 or stop < start:
@@ -164,10 +157,3 @@ class _CardFinder:
 
 def _refuse_doctype(*_: object) -> None:
     raise ValueError("it declares a document type, which an IR never does")
-
-
-def _no_card(path: Path) -> CardError:
-    return CardError(
-        f"{path} carries no model card, so stargan-deploy did not export it",
-        hint="make an artefact from a checkpoint with: stargan-deploy export",
-    )

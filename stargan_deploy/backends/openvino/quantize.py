@@ -15,13 +15,7 @@ from collections.abc import Collection
 from typing import Any
 
 from stargan_deploy.backends.base import Arrays
-from stargan_deploy.backends.difference import (
-    TOLERANCES,
-    Measures,
-    is_within,
-    limits_for,
-    overall,
-)
+from stargan_deploy.backends.difference import TOLERANCES, Measures, keeps, limits_for, overall
 from stargan_deploy.backends.exporter import Calibration, quiet
 from stargan_deploy.backends.openvino.compile import compile_model, infer, load_library, reason
 from stargan_deploy.errors import ExportError
@@ -54,8 +48,7 @@ class _Trial:
     @property
     def is_good(self) -> bool:
         """Whether all figures keep to `GOAL`."""
-        limits = limits_for(self.figures, GOAL)
-        return all(is_within(name, self.figures[name], limit) for name, limit in limits.items())
+        return keeps(self.figures, limits_for(self.figures, GOAL))
 
 
 class _HeldOut:
@@ -144,7 +137,8 @@ def _restore_worst_layers(
         candidate = _with_float(quantised, model, ranking[:count])
         after = held_out.measure(candidate)
         place = f"layer {layers.index(ranking[count - 1]) + 1} of {len(layers)}"
-        notes.append(f"{_output_name(model)}: {place} stays in float32, {_gain(before, after)}")
+        output = min(model.output(0).names)
+        notes.append(f"{output}: {place} stays in float32, {_gain(before, after)}")
         before = after
         if after.is_good:
             break
@@ -166,7 +160,9 @@ def _with_float(quantised: Any, model: Any, names: Collection[str]) -> Any:
     copy = quantised.clone()
     for node in copy.get_ordered_ops():
         if node.get_friendly_name() in names and node.get_type_name() in LAYERS:
-            _bypass_quantiser(node.input(0))
+            source = node.input(0).get_source_output().get_node()
+            if source.get_type_name() == "FakeQuantize":
+                node.input(0).replace_source_output(source.input_value(0))
             weights = originals[node.get_friendly_name()].input_value(1).get_node()
             constant = load_library().opset8.constant(weights.get_data())
             node.input(1).replace_source_output(constant.output(0))
@@ -174,19 +170,9 @@ def _with_float(quantised: Any, model: Any, names: Collection[str]) -> Any:
     return copy
 
 
-def _bypass_quantiser(port: Any) -> None:
-    source = port.get_source_output().get_node()
-    if source.get_type_name() == "FakeQuantize":
-        port.replace_source_output(source.input_value(0))
-
-
 def _gain(before: _Trial, after: _Trial) -> str:
     name = "psnr_db" if "psnr_db" in before.figures else "relative_difference"
     return f"held-out {name} {before.figures[name]:.3g} -> {after.figures[name]:.3g}"
-
-
-def _output_name(model: Any) -> str:
-    return str(min(model.output(0).names))
 
 
 def _is_constant(node: Any) -> bool:

@@ -30,13 +30,15 @@ from stargan_deploy.backends.openvino.compile import (
 )
 from stargan_deploy.backends.openvino.spec import SPEC
 from stargan_deploy.card.card import EntryPoint, ModelCard
-from stargan_deploy.card.tensors import TensorSpec
 from stargan_deploy.devices import CPU, Device
 from stargan_deploy.errors import BackendError, CardError
 
 _Shapes = tuple[tuple[str, tuple[int, ...]], ...]
 
 REINSTALL = f"reinstall it: {SPEC.install}"
+
+_TYPES = {"float32": "f32", "uint8": "u8", "int64": "i64"}
+"""OpenVINO's names of a card's types."""
 
 KEPT_SHAPES = 4
 """Shapes of inputs that a graph is kept compiled for; each takes the memory of the weights."""
@@ -149,7 +151,8 @@ def _check_interface(point: EntryPoint, model: Any, path: Path) -> None:
         ("outputs", model.outputs, point.outputs),
     ):
         found = [_port(port) for port in ports]
-        wanted = [_wanted_port(spec) for spec in listed]
+        sizes = [[None if dim.is_free else dim.least for dim in spec.dims] for spec in listed]
+        wanted = [(s.name, _TYPES[s.dtype], size) for s, size in zip(listed, sizes, strict=True)]
         if found != wanted:
             raise CardError(f"the {what} of {path} are {found}, but its model card says {wanted}")
 
@@ -158,11 +161,6 @@ def _port(port: Any) -> tuple[str, str, list[int | None]]:
     """Name, type and shape of an input or output; None is a dimension of any size."""
     shape = [None if dim.is_dynamic else dim.get_length() for dim in port.partial_shape]
     return min(port.names, default=""), port.element_type.get_type_name(), shape
-
-
-def _wanted_port(spec: TensorSpec) -> tuple[str, str, list[int | None]]:
-    types = {"float32": "f32", "uint8": "u8", "int64": "i64"}
-    return spec.name, types[spec.dtype], [None if dim.is_free else dim.least for dim in spec.dims]
 
 
 def _is_usable(precision: str) -> bool:

@@ -18,7 +18,14 @@ from stargan_deploy.backends.compile.inductor import (
     check_precision,
     compile_package,
 )
-from stargan_deploy.backends.exporter import Exporter, GraphRequest, WrittenGraph, quiet
+from stargan_deploy.backends.exporter import (
+    Exporter,
+    GraphRequest,
+    WrittenGraph,
+    check_lowered,
+    quiet,
+    types_by_kind,
+)
 from stargan_deploy.backends.pt2.file import (
     attach_card,
     parse_target,
@@ -28,7 +35,7 @@ from stargan_deploy.backends.pt2.file import (
 from stargan_deploy.backends.pt2.spec import SPEC
 from stargan_deploy.backends.tensors import true_fp32
 from stargan_deploy.backends.tracing import dynamic_shapes, example_inputs
-from stargan_deploy.card.card import ModelCard, Precision
+from stargan_deploy.card.card import ModelCard
 from stargan_deploy.devices import choose_device
 from stargan_deploy.errors import BackendError, ExportError, brief
 from stargan_deploy.families.blocks.precision import lower_convolutions
@@ -74,7 +81,8 @@ class Pt2Exporter(Exporter):
         check_precision(request.precision, request.device)
         program = _trace(_prepared(request), request)
         precision = measured_precision(program)
-        _check_measured(precision, request.precision)
+        lowered = str(DTYPES[request.precision]).removeprefix("torch.")
+        check_lowered(precision, request.precision, lowered)
         with true_fp32():
             entries = compile_package(program, request.point, request.device)
         write_package(path, entries)
@@ -92,16 +100,11 @@ class Pt2Exporter(Exporter):
 
 def measured_precision(program: ExportedProgram) -> dict[str, str]:
     """Types that a program's layers compute with, by kind of layer; several joined with a plus."""
-    found: dict[str, set[str]] = {}
-    for node in program.graph.nodes:
-        packet = getattr(node.target, "overloadpacket", None)
-        if packet in LAYER_KINDS:
-            found.setdefault(LAYER_KINDS[packet], set()).update(_types(node))
-    return {kind: "+".join(sorted(names)) for kind, names in sorted(found.items())}
+    pairs = ((getattr(n.target, "overloadpacket", None), n) for n in program.graph.nodes)
+    return types_by_kind((LAYER_KINDS[p], _types(node)) for p, node in pairs if p in LAYER_KINDS)
 
 
 def _types(node: Node) -> set[str]:
-    """Types of the tensors that an operator takes: input, weights and bias."""
     values = (arg.meta["val"] for arg in node.args if isinstance(arg, Node))
     return {str(v.dtype).removeprefix("torch.") for v in values if isinstance(v, torch.Tensor)}
 
@@ -135,16 +138,3 @@ def _trace(module: nn.Module, request: GraphRequest) -> ExportedProgram:
             )
     except Exception as error:  # tracing runs the module's own code, which may raise anything
         raise ExportError(f"torch cannot trace this model: {brief(error)}") from error
-
-
-def _check_measured(measured: dict[str, str], precision: Precision) -> None:
-    """Refuses a graph whose layers do not compute in what was asked for.
-
-    Raises:
-        ExportError: they do not.
-    """
-    lowered = str(DTYPES[precision]).removeprefix("torch.")
-    wanted = {"conv": lowered, "linear": lowered, "norm": "float32"}
-    wrong = [f"{kind} in {found}" for kind, found in measured.items() if found != wanted[kind]]
-    if wrong:
-        raise ExportError(f"the traced graph does not compute in {precision}: {', '.join(wrong)}")

@@ -13,10 +13,11 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from stargan_deploy.backends.artefact import no_card
 from stargan_deploy.backends.pt2.target import Target
 from stargan_deploy.card.card import CARD_KEY, ModelCard, parse_card
 from stargan_deploy.config import from_mapping
-from stargan_deploy.errors import CardError, ConfigError, ModelError, StarganDeployError, brief
+from stargan_deploy.errors import ConfigError, ModelError, StarganDeployError, brief
 from stargan_deploy.files.atomic import atomic_path
 
 CARD_ENTRY = f"extra/{CARD_KEY}"
@@ -41,10 +42,7 @@ def read_card(path: Path) -> ModelCard:
     """
     text = _read_entry(path, CARD_ENTRY)
     if text is None:
-        raise CardError(
-            f"{path} carries no model card, so stargan-deploy did not export it",
-            hint="make a package from a checkpoint with: stargan-deploy export --format pt2",
-        )
+        raise no_card(path)
     return parse_card(text.decode(errors="replace"), where=str(path))
 
 

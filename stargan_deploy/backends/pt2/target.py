@@ -7,7 +7,6 @@ what it needs is written down when it is compiled and compared before it is load
 import dataclasses
 import platform
 import sys
-from typing import TypedDict
 
 from stargan_deploy.card.tensors import TensorSpec
 from stargan_deploy.errors import BackendError
@@ -20,15 +19,6 @@ ISA_FEATURES: dict[str, tuple[str, ...]] = {
 }
 """Processor features that code for an x86 instruction set needs, by torch's names: those that the
 compiler is told to use (`torch._inductor.cpu_vec_isa`)."""
-
-
-class MachineFields(TypedDict):
-    """The fields of a `Target` that only depend on the machine."""
-
-    platform: str
-    machine: str
-    torch: str
-    compute_capability: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,19 +56,19 @@ class Target:
         return f"{place}, torch {_release(self.torch)}"
 
 
-def machine_here(device: str) -> MachineFields:
-    """The machine-dependent part of a target that is compiled here."""
+def machine_here(device: str) -> dict[str, str]:
+    """The fields of a target that is compiled here which only depend on the machine."""
     import torch
 
     capability = ""
     if device.startswith("cuda"):
         capability = ".".join(map(str, torch.cuda.get_device_capability(device)))
-    return MachineFields(
-        platform=sys.platform,
-        machine=platform.machine(),
-        torch=torch.__version__,
-        compute_capability=capability,
-    )
+    return {
+        "platform": sys.platform,
+        "machine": platform.machine(),
+        "torch": torch.__version__,
+        "compute_capability": capability,
+    }
 
 
 def features_of(isa: str, *, is_native: bool) -> tuple[str, ...]:

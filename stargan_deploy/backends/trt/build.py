@@ -3,7 +3,6 @@
 import concurrent.futures
 import contextlib
 import threading
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -29,14 +28,14 @@ def build_engine(
     Raises:
         ExportError: the library cannot build it.
     """
-    cache = _timing_cache_path(provider, gpu)
-    if cache is not None:
+    cache = cache_path("timing", provider.name, provider.version, gpu.name if gpu else "")
+    if not provider.is_rtx:
         use_timing_cache(config, read_cache(cache))
     engine = _build(provider, builder, network, config, gpu)
     if engine is None:
         problem = describe_problems(builder.logger)
         raise ExportError(f"{provider.title} cannot build the engine: {problem}")
-    if cache is not None:
+    if not provider.is_rtx:
         keep_cache(cache, bytes(config.get_timing_cache().serialize()))
     return bytes(engine)
 
@@ -91,9 +90,3 @@ def _new_monitor(provider: Provider) -> Any:
             return not self.is_cancelled
 
     return Monitor()
-
-
-def _timing_cache_path(provider: Provider, gpu: Gpu | None) -> Path | None:
-    if not provider.has_timing_cache:
-        return None
-    return cache_path("timing", provider.name, provider.version, gpu.name if gpu else "")

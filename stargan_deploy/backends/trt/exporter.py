@@ -23,13 +23,9 @@ from stargan_deploy.backends.trt.inspection import (
     network_interface,
     network_layers,
 )
-from stargan_deploy.backends.trt.profile import (
-    InputShapes,
-    describe_profile,
-    profile_shapes,
-)
+from stargan_deploy.backends.trt.profile import InputShapes, describe_profile, profile_shapes
 from stargan_deploy.backends.trt.provider import Provider, describe_problems, load_provider
-from stargan_deploy.card.card import EntryPoint, ModelCard, Precision
+from stargan_deploy.card.card import ModelCard, Precision
 from stargan_deploy.devices import parse_device
 from stargan_deploy.errors import BackendError, ExportError, UsageError, brief
 
@@ -74,10 +70,13 @@ class TensorRTExporter(Exporter):
         device = parse_device(request.device)
         gpu = find_gpu(device if device.is_cuda else None)
         builder = provider.create_builder(provider.new_log())
-        network = parse_graph(provider, builder, _source(request))
+        assert request.graph is not None, "`source_precision` asks for it"
+        network = parse_graph(provider, builder, request.graph.read_bytes())
         layers = network_layers(provider, network)
         check_convolutions(layers, request.precision)
-        _check_interface(provider, network, request.point)
+        found, wanted = network_interface(provider, network), card_interface(request.point)
+        if found != wanted:
+            raise ExportError(f"TensorRT made of the graph a network with {found}, not {wanted}")
         config = _configure(provider, builder, request.engine, shapes, gpu)
         engine = build_engine(provider, builder, network, config, gpu)
         built_with = provider.built_with(gpu)
@@ -110,7 +109,7 @@ def _provider_for(options: EngineOptions) -> Provider:
             f"{MAX_OPTIMIZATION_LEVEL}"
         )
     provider = load_provider(options.provider)
-    if level is not None and not provider.has_optimization_levels:
+    if level is not None and provider.is_rtx:
         raise UsageError(
             f"{provider.name} builds the same engine at every `optimization_level`, because it "
             "compiles kernels when an engine is loaded",
@@ -132,11 +131,6 @@ def parse_graph(provider: Provider, builder: Any, graph: bytes) -> Any:
     return network
 
 
-def _source(request: GraphRequest) -> bytes:
-    assert request.graph is not None, "the driver writes the graph that source_precision asks for"
-    return request.graph.read_bytes()
-
-
 def _parser_error(parser: Any) -> str:
     """The first complaint, with the node that it is about."""
     if not parser.num_errors:
@@ -144,12 +138,6 @@ def _parser_error(parser: Any) -> str:
     error = parser.get_error(0)
     node = f"node {error.node_name()!r} ({error.node_operator()}): " if error.node_name() else ""
     return f"{node}{brief(RuntimeError(error.desc()))}"
-
-
-def _check_interface(provider: Provider, network: Any, point: EntryPoint) -> None:
-    found, wanted = network_interface(provider, network), card_interface(point)
-    if found != wanted:
-        raise ExportError(f"TensorRT made of the graph a network with {found}, not {wanted}")
 
 
 def _configure(

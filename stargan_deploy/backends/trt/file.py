@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 from typing import Any, Literal
 
+from stargan_deploy.backends.artefact import read_file
 from stargan_deploy.card.card import ModelCard, parse_card
 from stargan_deploy.config import from_mapping, to_mapping
 from stargan_deploy.errors import CardError, ConfigError, ModelError
@@ -91,22 +92,8 @@ def read_card(path: Path) -> ModelCard:
     record = read_record(path)
     if record.card is None:
         raise CardError(f"{record_path(path)} holds no model card", hint=_COPY_OR_EXPORT)
-    check_engine(path, read_engine(path), record)
+    check_engine(path, read_file(path), record)
     return record.card
-
-
-def read_engine(path: Path) -> bytes:
-    """Reads an engine's file.
-
-    Raises:
-        ModelError: there is no such file, or it cannot be read.
-    """
-    try:
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise ModelError(f"no such artefact: {path}") from error
-    except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def check_engine(path: Path, engine: bytes, record: EngineRecord) -> str:

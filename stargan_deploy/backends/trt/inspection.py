@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from stargan_deploy.backends.exporter import types_by_kind
 from stargan_deploy.backends.trt.provider import Provider
 from stargan_deploy.card.card import EntryPoint, Precision
 from stargan_deploy.errors import CardError, ExportError
@@ -74,10 +75,7 @@ def inspected_layers(report: str) -> list[Layer]:
 
 def measured_precision(layers: Iterable[Layer]) -> dict[str, str]:
     """Types by kind of layer, several joined by "+", as a card holds them."""
-    found: dict[str, set[str]] = {}
-    for layer in layers:
-        found.setdefault(layer.kind, set()).update(layer.types)
-    return {kind: "+".join(sorted(types)) for kind, types in sorted(found.items())}
+    return types_by_kind((layer.kind, layer.types) for layer in layers)
 
 
 def check_convolutions(layers: Iterable[Layer], precision: Precision) -> None:

@@ -66,18 +66,11 @@ class Provider:
 
     @property
     def is_rtx(self) -> bool:
-        """Whether it compiles kernels when an engine is loaded, instead of when it is built."""
+        """Whether it compiles kernels when an engine is loaded, instead of when it is built.
+
+        Its builder takes an optimization level and a timing cache, and neither has an effect.
+        """
         return self.name == "tensorrt_rtx"
-
-    @property
-    def has_optimization_levels(self) -> bool:
-        """Whether an optimization level does anything: RTX takes it and builds the same engine."""
-        return not self.is_rtx
-
-    @property
-    def has_timing_cache(self) -> bool:
-        """Whether the builder measures kernels: RTX's timing cache is there, but without effect."""
-        return not self.is_rtx
 
     def new_log(self) -> Any:
         """An `ILogger` that prints nothing and keeps the `errors` and `warnings` it is told of."""

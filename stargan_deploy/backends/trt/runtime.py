@@ -7,15 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stargan_deploy.backends.artefact import ArtefactRuntime, Payload
+from stargan_deploy.backends.artefact import ArtefactRuntime, Payload, read_file
 from stargan_deploy.backends.base import Arrays, OpenOptions, SelfTest
 from stargan_deploy.backends.trt.execution import DeviceEngine, load_engine
-from stargan_deploy.backends.trt.file import (
-    check_engine,
-    read_card,
-    read_engine,
-    read_record,
-)
+from stargan_deploy.backends.trt.file import check_engine, read_card, read_record
 from stargan_deploy.backends.trt.gpu import Gpu, describe_gpu, pick_gpu, why_no_gpu
 from stargan_deploy.backends.trt.provider import Provider, describe_problems, load_provider
 from stargan_deploy.backends.trt.spec import SPEC
@@ -47,7 +42,13 @@ class TensorRTRuntime(ArtefactRuntime[DeviceEngine]):
         self._device = parse_device(self._options.device or "cuda")
         if self.batch_size is not None:
             for name, point in self.card.entry_points.items():
-                _check_batch(path, name, point, self.batch_size)
+                most = point.batch.greatest or 1  # an engine always has one
+                if self.batch_size > most:
+                    raise UsageError(
+                        f"{path} takes at most {most} images per call of {name!r}, not "
+                        f"{self.batch_size}",
+                        hint="take a smaller `batch_size`, or export again with `max_batch`",
+                    )
 
     @classmethod
     def read_card(cls, path: Path) -> ModelCard:
@@ -80,7 +81,7 @@ class TensorRTRuntime(ArtefactRuntime[DeviceEngine]):
         return parse_device(pick_gpu(wanted).device)
 
     def _read_payload(self, path: Path) -> Payload:
-        record, content = read_record(path), read_engine(path)
+        record, content = read_record(path), read_file(path)
         sha256 = check_engine(path, content, record)
         return Payload(sha256=sha256, content=(content, record.built_with))
 
@@ -135,17 +136,3 @@ def _run_tiny(provider: Provider, content: bytes, gpu: Gpu) -> None:
     engine.close()
     if abs(found - _NINE_NEIGHBOURS) > 1e-3:
         raise BackendError(f"{provider.title} on {gpu.name} computed {found} instead of 9")
-
-
-def _check_batch(path: Path, name: str, point: EntryPoint, batch_size: int) -> None:
-    if batch_size > _greatest_batch(point):
-        raise UsageError(
-            f"{path} takes at most {_greatest_batch(point)} images per call of {name!r}, not "
-            f"{batch_size}",
-            hint="take a smaller `batch_size`, or export again with `max_batch`",
-        )
-
-
-def _greatest_batch(point: EntryPoint) -> int:
-    """The greatest batch of an engine, which always has one."""
-    return point.batch.greatest or 1

@@ -47,10 +47,6 @@ NO_LOCKS = frozenset((errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL
 NO_LOCK_NOTE = "this file system has no file locks, so nothing keeps a second run out of {folder}"
 
 
-def _at_once(write: Callable[[], None]) -> None:
-    write()
-
-
 class ManifestWriter:
     """A run's manifest, and the lock that makes it the only run on these photos.
 
@@ -76,7 +72,7 @@ class ManifestWriter:
         folder: Path,
         *,
         shard: Shard = WHOLE,
-        guard: Guard = _at_once,
+        guard: Guard = lambda write: write(),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.path = folder / manifest_name(shard)

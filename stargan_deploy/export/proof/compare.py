@@ -20,6 +20,7 @@ from stargan_deploy.backends.difference import (
     Tolerance,
     compare_outputs,
     is_within,
+    keeps,
     limits_for,
     overall,
     precision_of,
@@ -94,25 +95,6 @@ def tolerance_for(precision: Mapping[str, str]) -> Tolerance:
     return TOLERANCES[precision_of(precision)]
 
 
-def prove(
-    reference: Runtime,
-    candidate: Runtime,
-    tolerance: Tolerance = FP32,
-    faces: Faces = synthetic_face,
-) -> tuple[Verdict, ...]:
-    """Compares all entry points of an artefact with PyTorch's.
-
-    Returns:
-        One verdict per entry point; all of them passed.
-
-    Args, Raises: as `compare`, and
-        ParityError: an entry point is out of tolerance.
-    """
-    comparisons = compare(reference, candidate, tolerance, faces)
-    check_passed(comparisons)
-    return tuple(comparison.verdict for comparison in comparisons)
-
-
 def compare(
     reference: Runtime,
     candidate: Runtime,
@@ -167,7 +149,7 @@ def _compare_entry_point(
         entry_point=name,
         runtime=candidate.backend,
         device=str(candidate.device),
-        passed=all(is_within(key, measured[key], limit) for key, limit in limits.items()),
+        passed=keeps(measured, limits),
         tolerance=limits,
         measured=measured,
         cases=tuple(case.name for case in cases),
@@ -198,7 +180,13 @@ def _try(
         difference = compare_outputs(spec, expected, actual, reference.card.labels)
         worst = None
         if spec.kind == "image":
-            worst = _worst_image(case, point, difference.worst_row, expected, actual)
+            row = difference.worst_row
+            worst = WorstImage(
+                source=case.pixels[row] if point.inputs_of("image") else None,
+                expected=expected[row],
+                actual=actual[row],
+                place=_place(case, row, point),
+            )
         yield _Finding(case=case, difference=difference, worst=worst)
 
 
@@ -218,17 +206,6 @@ def _check_finite(
         )
     if not np.isfinite(actual).all():
         raise ParityError(f"{entry_point!r} gives numbers that are not finite at {case.name}")
-
-
-def _worst_image(
-    case: Case, point: EntryPoint, row: int, expected: Pixels, actual: Pixels
-) -> WorstImage:
-    return WorstImage(
-        source=case.pixels[row] if point.inputs_of("image") else None,
-        expected=expected[row],
-        actual=actual[row],
-        place=_place(case, row, point),
-    )
 
 
 def _place(case: Case, row: int, point: EntryPoint) -> str:

@@ -150,7 +150,7 @@ def calibration_on_photos(
             "faces": "photos",
             "ranges": len(ranges),
             "held_out": len(held_out),
-            "sha256": _digest(used),
+            "sha256": hashlib.sha256("".join(map(_sha256, used)).encode()).hexdigest(),
         },
         used=tuple(used),
         spare=tuple(photos[len(used) :]) if spare else (),
@@ -198,10 +198,6 @@ def _sha256(path: Path) -> str:
         return file_sha256(path)
     except OSError:
         return str(path)
-
-
-def _digest(paths: Iterable[Path]) -> str:
-    return hashlib.sha256("".join(map(_sha256, paths)).encode()).hexdigest()
 
 
 def _shuffled(path: Path) -> str:

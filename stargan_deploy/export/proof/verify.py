@@ -17,12 +17,7 @@ from stargan_deploy.card.card import ModelCard, Verdict
 from stargan_deploy.errors import ModelError, StarganDeployError, UsageError
 from stargan_deploy.export.plan import checkpoint_sha256
 from stargan_deploy.export.proof.compare import Comparison, compare, tolerance_for
-from stargan_deploy.export.proof.images import (
-    Faces,
-    photo_faces,
-    photos_in,
-    synthetic_face,
-)
+from stargan_deploy.export.proof.images import Faces, photo_faces, photos_in, synthetic_face
 
 _log = logging.getLogger(__name__)
 
@@ -66,7 +61,8 @@ def verify(
         raise UsageError(f"{path} is part of a Triton model, which its export has proven")
     if path.suffix.lower() == CHECKPOINT_SUFFIX:
         raise UsageError(f"{path} is a checkpoint", hint="give the exported artefact to verify")
-    _check_parent(path, card, checkpoint)
+    if checkpoint_sha256(checkpoint) != card.parents.get("checkpoint"):
+        raise ModelError(f"{path} was not made from {checkpoint}: the card names another content")
     faces = photo_faces(photos_in(images), card.preprocessing) if images else synthetic_face
     comparisons = _compare(path, card, checkpoint, device, faces)
     card = _with_verdicts(card, [comparison.verdict for comparison in comparisons])
@@ -92,11 +88,6 @@ def find_checkpoint(card: ModelCard, candidates: Iterable[Path]) -> Path:
             "./runs or in the package",
         )
     return found
-
-
-def _check_parent(path: Path, card: ModelCard, checkpoint: Path) -> None:
-    if checkpoint_sha256(checkpoint) != card.parents.get("checkpoint"):
-        raise ModelError(f"{path} was not made from {checkpoint}: the card names another content")
 
 
 def _compare(

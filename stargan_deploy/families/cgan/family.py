@@ -1,7 +1,7 @@
 """The conditional GAN as a family."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -17,8 +17,6 @@ from stargan_deploy.families.objectives.base import Objective, ObjectiveRequest
 from stargan_deploy.families.objectives.unconditional import LossConfig
 from stargan_deploy.families.presets import SMALL_DCGAN
 
-PRESETS: dict[str, dict[str, Any]] = {"cgan": SMALL_DCGAN}
-
 
 class CGAN(SamplingFamily):
     """DCGAN's networks with a class as a further input."""
@@ -27,7 +25,7 @@ class CGAN(SamplingFamily):
     model_config = ModelConfig
     loss_config = LossConfig
     network_config = CGANNetwork
-    presets = PRESETS
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"cgan": SMALL_DCGAN}
 
     def build_networks(self, network: Mapping[str, Any]) -> dict[str, nn.Module]:
         """Generator and discriminator with fresh weights."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import nn
 
@@ -13,20 +13,13 @@ from stargan_deploy.families.cyclegan.networks import (
     DIRECTIONS,
     MIN_SIZE,
     NUM_DOWNSAMPLINGS,
+    ModelConfig,
     build_networks,
     paper_blocks,
 )
-from stargan_deploy.families.cyclegan.objective import CycleGANObjective, LossConfig, ModelConfig
+from stargan_deploy.families.cyclegan.objective import CycleGANObjective, LossConfig
 from stargan_deploy.families.objectives.base import Objective, ObjectiveRequest
 from stargan_deploy.families.presets import FREQUENT_OUTPUT, IMAGE_TO_IMAGE
-
-PRESETS: dict[str, dict[str, Any]] = {
-    "cyclegan": {
-        "data": {"kind": "unpaired", "image_size": 128, "crop_size": 0, "jitter": 15},
-        "train": {**IMAGE_TO_IMAGE, "steps": 100_000, "ema_decay": 0.0},
-        "output": {**FREQUENT_OUTPUT, "evaluate_every": 1000, "num_evaluated": 16},
-    }
-}
 
 
 class CycleGAN(Family):
@@ -35,7 +28,13 @@ class CycleGAN(Family):
     name = "cyclegan"
     model_config = ModelConfig
     loss_config = LossConfig
-    presets = PRESETS
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "cyclegan": {
+            "data": {"kind": "unpaired", "image_size": 128, "crop_size": 0, "jitter": 15},
+            "train": {**IMAGE_TO_IMAGE, "steps": 100_000, "ema_decay": 0.0},
+            "output": {**FREQUENT_OUTPUT, "evaluate_every": 1000, "num_evaluated": 16},
+        }
+    }
 
     def build_networks(self, network: Mapping[str, Any]) -> dict[str, nn.Module]:
         """Both generators and both discriminators with fresh weights."""

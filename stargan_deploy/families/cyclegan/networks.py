@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stargan_deploy.config import from_mapping
+from stargan_deploy.config import from_mapping, refuse_below
 from stargan_deploy.families.blocks.image_to_image import check_image_size
 from stargan_deploy.families.blocks.initialisation import draw_weights
 from stargan_deploy.families.blocks.patchgan import PatchDiscriminator, check_patches, create_norm
@@ -35,17 +35,28 @@ LARGE_SIZE = 256
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CycleGANNetwork:
-    """Everything that rebuilds the networks; the card's `network` table."""
+class ModelConfig:
+    """Widths and depths of the networks."""
 
     generator_conv_dim: int = 64
     """Features of a generator's first layer."""
-    generator_blocks: int = 6
-    """Residual blocks of a generator."""
+    generator_blocks: int | None = None
+    """Residual blocks of a generator; absent takes the paper's: 9 from 256x256 on, else 6."""
     discriminator_conv_dim: int = 64
     """Features of a discriminator's first layer."""
     discriminator_halvings: int = 3
     """Stride-2 layers of a discriminator; 3 scores patches of 70x70 pixels."""
+
+    def __post_init__(self) -> None:
+        refuse_below(1, vars(self))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CycleGANNetwork(ModelConfig):
+    """Everything that rebuilds the networks; the card's `network` table."""
+
+    generator_blocks: int = 6
+    """Residual blocks of a generator."""
 
 
 class ResidualBlock(nn.Module):

@@ -47,23 +47,6 @@ DISCRIMINATORS = {"a": "discriminator_a", "b": "discriminator_b"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelConfig:
-    """Widths and depths of the networks."""
-
-    generator_conv_dim: int = 64
-    """Features of a generator's first layer."""
-    generator_blocks: int | None = None
-    """Residual blocks of a generator; absent takes the paper's: 9 from 256x256 on, else 6."""
-    discriminator_conv_dim: int = 64
-    """Features of a discriminator's first layer."""
-    discriminator_halvings: int = 3
-    """Stride-2 layers of a discriminator; 3 scores patches of 70x70 pixels."""
-
-    def __post_init__(self) -> None:
-        refuse_below(1, vars(self))
-
-
-@dataclass(frozen=True, kw_only=True)
 class LossConfig:
     """Weights of the losses."""
 

@@ -8,15 +8,13 @@ example. The first author's code draws new noise and adds a weight decay.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import nn
 
 from stargan_deploy.families.dcgan import networks
 from stargan_deploy.families.objectives.unconditional import UnconditionalFamily
 from stargan_deploy.families.presets import SMALL_DCGAN
-
-PRESETS: dict[str, dict[str, Any]] = {"dcgan": SMALL_DCGAN}
 
 
 class DCGAN(UnconditionalFamily):
@@ -25,7 +23,7 @@ class DCGAN(UnconditionalFamily):
     name = "dcgan"
     model_config = networks.ModelConfig
     network_config = networks.DCGANNetwork
-    presets = PRESETS
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"dcgan": SMALL_DCGAN}
 
     def build_networks(self, network: Mapping[str, Any]) -> dict[str, nn.Module]:
         """Generator and discriminator with fresh weights."""

@@ -10,21 +10,13 @@ difference to Adam; it uses momentum and a falling rate where Adam is used here.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import nn
 
 from stargan_deploy.families.gan import networks
 from stargan_deploy.families.objectives.unconditional import UnconditionalFamily
 from stargan_deploy.families.presets import DIGITS, FREQUENT_OUTPUT, FROM_NOISE
-
-PRESETS: dict[str, dict[str, Any]] = {
-    "gan": {
-        "data": DIGITS,
-        "train": {**FROM_NOISE, "steps": 30_000, "batch_size": 100},
-        "output": FREQUENT_OUTPUT,
-    }
-}
 
 
 class GAN(UnconditionalFamily):
@@ -33,7 +25,13 @@ class GAN(UnconditionalFamily):
     name = "gan"
     model_config = networks.ModelConfig
     network_config = networks.GANNetwork
-    presets = PRESETS
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "gan": {
+            "data": DIGITS,
+            "train": {**FROM_NOISE, "steps": 30_000, "batch_size": 100},
+            "output": FREQUENT_OUTPUT,
+        }
+    }
 
     def build_networks(self, network: Mapping[str, Any]) -> dict[str, nn.Module]:
         """Generator and discriminator with fresh weights."""

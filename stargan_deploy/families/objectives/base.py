@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from stargan_deploy.card.labels import NO_LABELS, LabelSpace
+from stargan_deploy.config import refuse_below
 from stargan_deploy.distributed import Ranks
 
 Tensors = dict[str, Tensor]
@@ -36,8 +37,7 @@ class OptimizerSettings:
     """Discriminator steps per generator step."""
 
     def __post_init__(self) -> None:
-        if self.critic_steps < 1:
-            raise ValueError(f"critic_steps must be at least 1, not {self.critic_steps}")
+        refuse_below(1, {"critic_steps": self.critic_steps})
         for name in ("generator_lr", "discriminator_lr"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be positive, not {getattr(self, name)}")

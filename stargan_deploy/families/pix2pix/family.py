@@ -1,7 +1,7 @@
 """pix2pix as a family."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import nn
 
@@ -20,14 +20,6 @@ from stargan_deploy.families.pix2pix.networks import (
 from stargan_deploy.families.pix2pix.objective import LossConfig, Pix2PixObjective
 from stargan_deploy.families.presets import FREQUENT_OUTPUT, IMAGE_TO_IMAGE
 
-PRESETS: dict[str, dict[str, Any]] = {
-    "pix2pix": {
-        "data": {"kind": "paired", "image_size": 256, "crop_size": 0, "jitter": 30},
-        "train": {**IMAGE_TO_IMAGE, "epochs": 200.0, "ema_decay": 0.0},
-        "output": {**FREQUENT_OUTPUT, "evaluate_every": 1000},
-    }
-}
-
 
 class Pix2Pix(Family):
     """A U-Net that learns from pairs of an input and an output."""
@@ -35,7 +27,13 @@ class Pix2Pix(Family):
     name = "pix2pix"
     model_config = ModelConfig
     loss_config = LossConfig
-    presets = PRESETS
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "pix2pix": {
+            "data": {"kind": "paired", "image_size": 256, "crop_size": 0, "jitter": 30},
+            "train": {**IMAGE_TO_IMAGE, "epochs": 200.0, "ema_decay": 0.0},
+            "output": {**FREQUENT_OUTPUT, "evaluate_every": 1000},
+        }
+    }
 
     def build_networks(self, network: Mapping[str, Any]) -> dict[str, nn.Module]:
         """Generator and discriminator with fresh weights."""

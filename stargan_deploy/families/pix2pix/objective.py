@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stargan_deploy.config import to_mapping
+from stargan_deploy.config import refuse_below, to_mapping
 from stargan_deploy.families.blocks.image_to_image import levels_between
 from stargan_deploy.families.objectives.adversarial import (
     AdversarialName,
@@ -59,8 +59,7 @@ class LossConfig:
 
     def __post_init__(self) -> None:
         refuse_without_penalty(self.adversarial)
-        if self.lambda_l1 < 0:
-            raise ValueError(f"lambda_l1 cannot be negative: {self.lambda_l1}")
+        refuse_below(0, vars(self))
 
 
 class Pix2PixObjective(Objective, SelfEvaluating):

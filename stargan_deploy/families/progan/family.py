@@ -1,7 +1,7 @@
 """Progressive GAN as a family."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import nn
 
@@ -18,23 +18,6 @@ from stargan_deploy.families.progan.networks import (
 )
 from stargan_deploy.families.progan.objective import GrowingObjective, LossConfig
 
-PRESETS: dict[str, dict[str, Any]] = {
-    "progan": {
-        "data": {"kind": "plain", "image_size": 128, "crop_size": 0},
-        "train": {
-            "steps": 550_000,
-            "batch_size": 16,
-            "generator_lr": 1e-3,
-            "discriminator_lr": 1e-3,
-            "beta1": 0.0,
-            "beta2": 0.99,
-            "critic_steps": 1,
-            "schedule": "constant",
-        },
-        "output": FREQUENT_OUTPUT,
-    }
-}
-
 
 class ProGAN(SamplingFamily):
     """Networks that grow from 4x4 pixels on."""
@@ -43,7 +26,22 @@ class ProGAN(SamplingFamily):
     model_config = ModelConfig
     loss_config = LossConfig
     network_config = ProGANNetwork
-    presets = PRESETS
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "progan": {
+            "data": {"kind": "plain", "image_size": 128, "crop_size": 0},
+            "train": {
+                "steps": 550_000,
+                "batch_size": 16,
+                "generator_lr": 1e-3,
+                "discriminator_lr": 1e-3,
+                "beta1": 0.0,
+                "beta2": 0.99,
+                "critic_steps": 1,
+                "schedule": "constant",
+            },
+            "output": FREQUENT_OUTPUT,
+        }
+    }
 
     def build_networks(self, network: Mapping[str, Any]) -> dict[str, nn.Module]:
         """Generator and discriminator of all stages, with fresh weights."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -76,8 +76,6 @@ DEMO: dict[str, Any] = {
 }
 """Synthetic faces, 20 minutes on two cores."""
 
-PRESETS: dict[str, dict[str, Any]] = {"celeba128": CELEBA128, "demo": DEMO}
-
 
 class StarGAN(Family):
     """One generator for all labels, and a discriminator that classifies them."""
@@ -85,7 +83,7 @@ class StarGAN(Family):
     name = "stargan"
     model_config = ModelConfig
     loss_config = LossConfig
-    presets = PRESETS
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"celeba128": CELEBA128, "demo": DEMO}
     official_suffixes = SUFFIXES
 
     def build_networks(self, network: Mapping[str, Any]) -> dict[str, nn.Module]:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from stargan_deploy.errors import ModelError
+from stargan_deploy.errors import ModelError, first_names
 from stargan_deploy.families.base import check_finite
 from stargan_deploy.families.foreign_file import read_foreign
 
@@ -126,5 +126,4 @@ def _keys_of(content: Any) -> str:
     for value in content.values():
         if isinstance(value, Mapping) and value:
             keys += [f"{next(k for k, v in content.items() if v is value)}/{next(iter(value))}"]
-    more = f" and {len(keys) - MAX_NAMED} more" if len(keys) > MAX_NAMED else ""
-    return f"{', '.join(keys[:MAX_NAMED])}{more}" if keys else "nothing"
+    return first_names(keys, MAX_NAMED) or "nothing"

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stargan_deploy.config import to_mapping
+from stargan_deploy.config import refuse_below, to_mapping
 from stargan_deploy.families.objectives.adversarial import (
     AdversarialName,
     critic_terms,
@@ -60,9 +60,7 @@ class LossConfig:
     """Weight of the reconstruction (cycle) loss."""
 
     def __post_init__(self) -> None:
-        for name in ("lambda_gp", "lambda_cls", "lambda_rec"):
-            if (getattr(self, name) or 0.0) < 0:
-                raise ValueError(f"{name} cannot be negative: {getattr(self, name)}")
+        refuse_below(0, vars(self))
 
     @property
     def penalty_weight(self) -> float:

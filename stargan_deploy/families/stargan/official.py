@@ -13,7 +13,7 @@ from pathlib import Path
 
 from stargan_deploy.card.labels import LabelSpace, multilabel_space, onehot_space
 from stargan_deploy.errors import LabelError, ModelError, UsageError
-from stargan_deploy.families.base import OfficialOptions, check_finite
+from stargan_deploy.families.base import OfficialOptions
 from stargan_deploy.families.stargan.networks import StarGANNetwork
 from stargan_deploy.families.stargan.networks_in import (
     FoundNetwork,
@@ -129,17 +129,6 @@ def discriminator_beside(generator_path: Path) -> Path | None:
         if path != generator_path and path.is_file():
             return path
     return None
-
-
-def read_state(path: Path) -> State:
-    """Read the weights of an official generator or discriminator in FP32.
-
-    Raises:
-        ModelError: there is no such file, it holds neither, or the weights are not finite.
-    """
-    first, *_ = networks_in(path)
-    check_finite(path, first.weights)
-    return first.weights
 
 
 def official_crop(options: OfficialOptions) -> int:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
-from stargan_deploy.config import join
+from stargan_deploy.config import flatten
 from stargan_deploy.errors import ImageError
 from stargan_deploy.files.images import load_image
 from stargan_deploy.presentation.curves import Line, LineChart
@@ -288,16 +288,11 @@ def _settings(run: RunRecord) -> dict[str, list[tuple[str, str]]]:
     tables: dict[str, Table] = {"recipe": plain}
     tables |= {key: value for key, value in run.recipe.items() if isinstance(value, Mapping)}
     tables["environment"] = run.surroundings
-    return {name: _flat(table) for name, table in tables.items() if table}
-
-
-def _flat(table: Table, path: str = "") -> list[tuple[str, str]]:
-    """All values in words with their dotted names."""
-    rows: list[tuple[str, str]] = []
-    for key, value in table.items():
-        name = join(path, key)
-        rows += _flat(value, name) if isinstance(value, Mapping) else [(name, _in_words(value))]
-    return rows
+    return {
+        name: [(key, _in_words(value)) for key, value in flatten(table).items()]
+        for name, table in tables.items()
+        if table
+    }
 
 
 def _in_words(value: Any) -> str:

@@ -12,7 +12,7 @@ from stargan_deploy.card.labels import multilabel_space, onehot_space
 from stargan_deploy.card.tensors import Dim
 from stargan_deploy.errors import BackendError, ModelError, ParityError
 from stargan_deploy.export.proof.cases import make_cases
-from stargan_deploy.export.proof.compare import describe, prove
+from stargan_deploy.export.proof.compare import check_passed, compare, describe
 from stargan_deploy.families.checkpoint import load_checkpoint, read_card, save_checkpoint
 
 
@@ -27,6 +27,12 @@ class Spoilt(EagerRuntime):
     def _execute(self, entry_point, inputs):
         outputs = super()._execute(entry_point, inputs)
         return {name: self.spoil(entry_point, array) for name, array in outputs.items()}
+
+
+def prove(good, bad, *tolerance):
+    comparisons = compare(good, bad, *tolerance)
+    check_passed(comparisons)
+    return [comparison.verdict for comparison in comparisons]
 
 
 def prove_spoilt(checkpoint, spoil):

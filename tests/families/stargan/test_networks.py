@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from stargan_deploy.errors import UsageError
 from stargan_deploy.families.stargan.networks import Discriminator, Generator, check_generator_size
-from stargan_deploy.families.stargan.official import read_state
+from stargan_deploy.families.stargan.networks_in import networks_in
 
 
 def num_parameters(network: torch.nn.Module) -> int:
@@ -29,7 +29,7 @@ def test_paper_counts_53_million_for_eight_domains():
 def test_official_forward_outputs_in_all_three_formats(official, name):
     expected = np.load(official / "forward.npz")
     generator = Generator(label_width=5, conv_dim=8, num_blocks=2)
-    generator.load_state_dict(read_state(official / f"{name}.ckpt"))
+    generator.load_state_dict(networks_in(official / f"{name}.ckpt")[0].weights)
     for mode in (True, False):
         generator.train(mode)
         with torch.no_grad():
@@ -45,7 +45,7 @@ def test_official_forward_outputs_in_all_three_formats(official, name):
 def test_official_discriminator_outputs(official):
     expected = np.load(official / "forward.npz")
     network = Discriminator(image_size=32, num_labels=5, conv_dim=8, num_layers=3)
-    network.load_state_dict(read_state(official / "tiny-D.ckpt"))
+    network.load_state_dict(networks_in(official / "tiny-D.ckpt")[0].weights)
     with torch.no_grad():
         scores, logits = network(torch.from_numpy(expected["image"]))
     assert np.abs(scores.numpy() - expected["d_src"]).max() < 1e-5

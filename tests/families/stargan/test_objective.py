@@ -10,8 +10,8 @@ from stargan_deploy.families.objectives.base import (
     Training,
 )
 from stargan_deploy.families.stargan.networks import ModelConfig
+from stargan_deploy.families.stargan.networks_in import networks_in
 from stargan_deploy.families.stargan.objective import LossConfig, StarGANObjective
-from stargan_deploy.families.stargan.official import read_state
 
 NAMES = ("a", "b", "c", "d", "e")
 SPACES = {"multilabel": multilabel_space(NAMES), "onehot": onehot_space(NAMES)}
@@ -35,8 +35,8 @@ def make_objective(official, kind, dtype, loss=None):
             optimizers=OptimizerSettings(generator_lr=1e-3, discriminator_lr=1e-3, critic_steps=2),
         )
     )
-    objective.generator.load_state_dict(read_state(official / "tiny-G.ckpt"))
-    objective.discriminator.load_state_dict(read_state(official / "tiny-D.ckpt"))
+    objective.generator.load_state_dict(networks_in(official / "tiny-G.ckpt")[0].weights)
+    objective.discriminator.load_state_dict(networks_in(official / "tiny-D.ckpt")[0].weights)
     for network in objective.networks.values():
         network.to(dtype).train()
     return objective
