@@ -128,11 +128,7 @@ def _with_wanted_points(card: ModelCard, options: ExportOptions) -> ModelCard:
 
 
 def _check_size_is_open(points: Mapping[str, EntryPoint]) -> None:
-    """Refuses a limit to the sizes of a model that has only one.
-
-    Raises:
-        UsageError: its sizes are fixed.
-    """
+    """Refuses a limit to the sizes of a model that has only one."""
     sizes = [size for point in points.values() if point.makes_images for size in point.sizes]
     if not any(dim.is_free for size in sizes for dim in size):
         fixed = " and ".join(dict.fromkeys("x".join(str(d.least) for d in size) for size in sizes))

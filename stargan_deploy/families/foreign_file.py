@@ -75,11 +75,7 @@ def read_foreign(path: Path, wanted: str) -> Any:
 
 
 def _refuse_other_kinds(path: Path, not_it: str) -> None:
-    """Refuse what is plainly no file of `torch.save`.
-
-    Raises:
-        ModelError: it is of another kind.
-    """
+    """Refuse what is plainly no file of `torch.save`."""
     if path.is_dir():
         raise ModelError(f"{not_it}: it is a folder", hint="name the checkpoint in it")
     try:

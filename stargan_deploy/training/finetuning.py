@@ -118,11 +118,7 @@ def take_weights(objective: Objective, checkpoint: Checkpoint, *, family: str) -
 def _refuse_other_shape(
     checkpoint: Checkpoint, objective: Objective, *, family: str, complaint: str
 ) -> None:
-    """Name the settings by which the networks differ, if there are any.
-
-    Raises:
-        ModelError: there are.
-    """
+    """Name the settings by which the networks differ, if there are any."""
     settings = {entry.name for entry in dataclasses.fields(load_family(family).model_config)}
     wanted, found = objective.network_table(), checkpoint.card.network
     changed = [

@@ -310,11 +310,7 @@ def _family(name: Any) -> Family:
 
 
 def _refuse_preset_of_another(name: str, preset: Mapping[str, Any], family: Family) -> None:
-    """Refuse a preset whose networks or losses have settings that a family does not know.
-
-    Raises:
-        ConfigError: the preset is of another family, and has.
-    """
+    """Refuse a preset whose networks or losses have settings that a family does not know."""
     known = _tables_of(family)
     unknown = [
         key for table in ("model", "loss") for key in preset.get(table, {}).keys() - known[table]
@@ -328,11 +324,7 @@ def _refuse_preset_of_another(name: str, preset: Mapping[str, Any], family: Fami
 
 
 def _refuse_unknown(tables: Mapping[str, Any], family: Family) -> None:
-    """Refuse settings that do not exist, with the nearest ones of any table.
-
-    Raises:
-        ConfigError: there is one.
-    """
+    """Refuse settings that do not exist, with the nearest ones of any table."""
     known = _tables_of(family)
     top = [entry.name for entry in fields(Recipe)]
     paths = {table: [f"{table}.{name}" for name in names] for table, names in known.items()}

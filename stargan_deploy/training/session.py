@@ -208,11 +208,7 @@ def _continued(earlier: _Earlier, recipe: Recipe, source: ImageSource, *, path: 
 def _refuse_another_past(
     earlier: _Earlier, objective: Objective, source: ImageSource, *, path: Path
 ) -> None:
-    """Refuse other labels, and a length with which the steps so far were in other phases.
-
-    Raises:
-        TrainingError: the labels or the length are such.
-    """
+    """Refuse other labels, and a length with which the steps so far were in other phases."""
     labels = earlier.checkpoint.card.labels
     if objective.labels != labels:
         raise TrainingError(

@@ -215,11 +215,7 @@ def _no_run(folder: Path | None) -> TrainingError:
 
 
 def _check_new_folder(folder: Path, recipe: Recipe) -> None:
-    """Refuse a folder that already holds another run, or checkpoints.
-
-    Raises:
-        TrainingError: it does.
-    """
+    """Refuse a folder that already holds another run, or checkpoints."""
     path = Run(folder).recipe_path
     changed = differences(read_recipe(path, {}, []), recipe) if path.is_file() else []
     if changed:

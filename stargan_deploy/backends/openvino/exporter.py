@@ -138,9 +138,6 @@ def _check_measured(layers: list[tuple[str, str]], precision: Precision) -> None
     """Refuses a graph whose layers do not compute in the precision that was asked for.
 
     At bf16, transposed convolutions may stay in FP32, where OpenVINO itself leaves them.
-
-    Raises:
-        ExportError: they compute in something else.
     """
     lenient = precision == "bf16"
     found = {

@@ -330,11 +330,7 @@ def _ray_failed(error: Exception) -> BackendError:
 
 
 def _check_shared(result: _PhotoResult) -> None:
-    """Look on this machine for a file that another one wrote.
-
-    Raises:
-        OutputError: it is not here.
-    """
+    """Look on this machine for a file that another one wrote."""
     written = [image.path for image in result.outcome.images] if result.outcome else []
     for path in written[:1]:
         # Asked for the file itself, a network file system may give a cached answer.

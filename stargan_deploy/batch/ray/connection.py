@@ -78,11 +78,7 @@ def connected(ray: Any, address: str) -> Iterator[None]:
 
 
 def _check_reachable(address: str) -> None:
-    """Try an address, which Ray would do for minutes.
-
-    Raises:
-        UsageError: nothing answers, or it is not an address.
-    """
+    """Try an address, which Ray would do for minutes."""
     if address == "auto":
         return
     host, _, port = address.rpartition(":")
