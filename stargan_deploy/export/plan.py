@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from stargan_deploy.backends.exporter import EngineOptions, Exporter
 from stargan_deploy.backends.registry import choose_precision, format_spec, load_exporter
 from stargan_deploy.backends.spec import CHECKPOINT_SUFFIX
@@ -30,6 +28,7 @@ from stargan_deploy.export.proof.images import (
 )
 from stargan_deploy.families.base import Checkpoint
 from stargan_deploy.families.checkpoint import build_model, load_checkpoint
+from stargan_deploy.families.objectives.base import Networks
 from stargan_deploy.files.atomic import file_sha256
 
 COMPANION_NAMES = {"classify": "classifier"}
@@ -49,7 +48,7 @@ class ExportPlan:
     """Where each entry point goes, the main one first."""
     card: ModelCard
     """The artefact's card, still without hashes and verdicts."""
-    networks: Mapping[str, nn.Module]
+    networks: Networks
     """The checkpoint's networks, by role."""
     points: Mapping[str, EntryPoint]
     """The checkpoint's own entry points, as its networks take and give images."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from stargan_deploy.card.card import EntryPoint, ModelCard
 from stargan_deploy.card.labels import LabelSpace
 from stargan_deploy.errors import CardError, ModelError, TrainingError, first_names
-from stargan_deploy.families.objectives.base import Objective, ObjectiveRequest
+from stargan_deploy.families.objectives.base import Networks, Objective, ObjectiveRequest
 
 MAX_NAMED = 3
 """Weights that a message names."""
@@ -96,9 +96,7 @@ class Family(ABC):
         """Build the networks by role, with fresh weights, from the card's `network` table."""
 
     @abstractmethod
-    def entry_points(
-        self, networks: Mapping[str, nn.Module], card: ModelCard
-    ) -> dict[str, EntryPoint]:
+    def entry_points(self, networks: Networks, card: ModelCard) -> dict[str, EntryPoint]:
         """List what the networks can do; file names and hashes are left empty."""
 
     def create_objective(self, request: ObjectiveRequest) -> Objective:
@@ -113,7 +111,7 @@ class Family(ABC):
         """Roles of all networks behind an entry point."""
         return ("generator",)
 
-    def entry_module(self, networks: Mapping[str, nn.Module], entry_point: str) -> nn.Module:
+    def entry_module(self, networks: Networks, entry_point: str) -> nn.Module:
         """A module in eval mode whose arguments are the entry point's inputs, in their order.
 
         Raises:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from stargan_deploy.card.card import CARD_KEY, ModelCard, parse_card
 from stargan_deploy.errors import CardError, ModelError, StarganDeployError, UsageError, brief
 from stargan_deploy.families.base import Checkpoint, check_finite
+from stargan_deploy.families.objectives.base import Networks
 from stargan_deploy.families.registry import load_family
 from stargan_deploy.files.atomic import atomic_path
 from stargan_deploy.files.runs import run_folders
@@ -167,7 +168,7 @@ def payload_sha256(tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def network_tensors(networks: Mapping[str, nn.Module], *, prefix: str = "") -> dict[str, Tensor]:
+def network_tensors(networks: Networks, *, prefix: str = "") -> dict[str, Tensor]:
     """The state dicts of networks under `<prefix><role>.<key>`."""
     return {
         f"{prefix}{role}.{key}": tensor

@@ -24,13 +24,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from stargan_deploy.card.labels import FloatArray, LabelSpace, Target
 from stargan_deploy.card.pixels import HALF_RANGE
 from stargan_deploy.data.batches.loading import Batch, to_model_range
 from stargan_deploy.families.blocks.image_to_image import levels_between
-from stargan_deploy.families.objectives.base import LabelTranslation
+from stargan_deploy.families.objectives.base import LabelTranslation, Networks
 from stargan_deploy.training.metrics import EVALUATION_PREFIX
 
 
@@ -46,7 +46,7 @@ class _Outcome:
 @torch.no_grad()
 def evaluate(
     objective: LabelTranslation,
-    networks: Mapping[str, nn.Module],
+    networks: Networks,
     held_out: Batch,
     labels: LabelSpace,
     *,
@@ -70,7 +70,12 @@ def evaluate(
         The numbers by the names above.
     """
     evaluator = _Evaluator(
-        objective, networks, held_out, labels, device=device, batch_size=batch_size
+        objective=objective,
+        networks=networks,
+        labels=labels,
+        batch_size=batch_size,
+        image_NCHW=to_model_range(held_out["image"].to(device)),
+        label_ND=held_out["label"].cpu().numpy(),
     )
     outcomes: dict[str, _Outcome] = {}
     for target in labels.single_targets():
@@ -84,35 +89,26 @@ def evaluate(
     return {f"{EVALUATION_PREFIX}{name}": value for name, value in values.items()}
 
 
+@dataclass(frozen=True, kw_only=True)
 class _Evaluator:
     """Translates and classifies held-out images."""
 
-    def __init__(
-        self,
-        objective: LabelTranslation,
-        networks: Mapping[str, nn.Module],
-        held_out: Batch,
-        labels: LabelSpace,
-        *,
-        device: torch.device,
-        batch_size: int,
-    ) -> None:
-        self._objective = objective
-        self._networks = networks
-        self._labels = labels
-        self._batch_size = batch_size
-        self._image_NCHW = to_model_range(held_out["image"].to(device))
-        self._label_ND: FloatArray = held_out["label"].cpu().numpy()
+    objective: LabelTranslation
+    networks: Networks
+    labels: LabelSpace
+    batch_size: int
+    image_NCHW: Tensor
+    label_ND: FloatArray
 
     def outcome(self, target: Target) -> _Outcome | None:
         """Translate the images that lack a label to it; None if no image lacks it."""
-        column = self._labels.names.index(_name(target))
+        column = self.labels.names.index(_name(target))
         wanted_ND = self._wanted(target)
         is_known = self._known(target.set_index)
-        (rows,) = np.nonzero(~is_known | (wanted_ND[:, column] != self._label_ND[:, column]))
+        (rows,) = np.nonzero(~is_known | (wanted_ND[:, column] != self.label_ND[:, column]))
         if not len(rows):
             return None
-        source_NCHW = self._image_NCHW[torch.from_numpy(rows).to(self._image_NCHW.device)]
+        source_NCHW = self.image_NCHW[torch.from_numpy(rows).to(self.image_NCHW.device)]
         translated_NCHW = self._translate(source_NCHW, wanted_ND[rows])
         seen_NK = self._predicted(translated_NCHW)
         return _Outcome(
@@ -123,48 +119,48 @@ class _Evaluator:
 
     def accuracy_on_real(self) -> float:
         """Share of the known labels that the classifier finds; for domains, share of the images."""
-        seen_NK = self._predicted(self._image_NCHW)
+        seen_NK = self._predicted(self.image_NCHW)
         shares = []
-        for set_index, label_set in enumerate(self._labels.sets):
-            is_known, columns = self._known(set_index), self._labels.slice_of(set_index)
-            right = (seen_NK == self._label_ND[:, : self._labels.num_labels])[is_known, columns]
+        for set_index, label_set in enumerate(self.labels.sets):
+            is_known, columns = self._known(set_index), self.labels.slice_of(set_index)
+            right = (seen_NK == self.label_ND[:, : self.labels.num_labels])[is_known, columns]
             if len(right):
                 shares.append(right.all(axis=1) if label_set.kind == "onehot" else right.ravel())
         return float(np.mean([share.mean() for share in shares]))
 
     def reconstruction_levels(self) -> float:
         """Translate each image to one label, in rotation, and back to its own."""
-        targets = self._labels.single_targets()
-        wanted_ND = self._label_ND.copy()
+        targets = self.labels.single_targets()
+        wanted_ND = self.label_ND.copy()
         for index, target in enumerate(targets):
             wanted_ND[index :: len(targets)] = self._wanted(target)[index :: len(targets)]
-        rebuilt = self._translate(self._translate(self._image_NCHW, wanted_ND), self._label_ND)
-        return levels_between(self._image_NCHW, rebuilt)
+        rebuilt = self._translate(self._translate(self.image_NCHW, wanted_ND), self.label_ND)
+        return levels_between(self.image_NCHW, rebuilt)
 
     def _wanted(self, target: Target) -> FloatArray:
-        own_NK = self._label_ND[:, : self._labels.num_labels]
-        return np.stack([self._labels.target_vector(target, row) for row in own_NK])
+        own_NK = self.label_ND[:, : self.labels.num_labels]
+        return np.stack([self.labels.target_vector(target, row) for row in own_NK])
 
     def _known(self, set_index: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
         """Whether a label set is known, by image: the mask's column, or all."""
-        if not self._labels.is_joint:
-            return np.ones(len(self._label_ND), np.bool_)
-        return self._label_ND[:, self._labels.num_labels + set_index] > 0.5
+        if not self.labels.is_joint:
+            return np.ones(len(self.label_ND), np.bool_)
+        return self.label_ND[:, self.labels.num_labels + set_index] > 0.5
 
     def _translate(self, image_NCHW: Tensor, label_ND: FloatArray) -> Tensor:
         label = torch.from_numpy(label_ND).to(image_NCHW)
         return self._in_batches(
-            lambda *batch: self._objective.translate(self._networks, *batch), image_NCHW, label
+            lambda *batch: self.objective.translate(self.networks, *batch), image_NCHW, label
         )
 
     def _predicted(self, image_NCHW: Tensor) -> FloatArray:
         logits_NK = self._in_batches(
-            lambda batch: self._objective.classify(self._networks, batch), image_NCHW
+            lambda batch: self.objective.classify(self.networks, batch), image_NCHW
         )
-        return self._labels.predicted(logits_NK.float().cpu().numpy())
+        return self.labels.predicted(logits_NK.float().cpu().numpy())
 
     def _in_batches(self, compute: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
-        batches = zip(*(torch.split(tensor, self._batch_size) for tensor in tensors), strict=True)
+        batches = zip(*(torch.split(tensor, self.batch_size) for tensor in tensors), strict=True)
         return torch.cat([compute(*batch) for batch in batches])
 
 

@@ -5,7 +5,6 @@ Outside a family all images are RGB: a grey network repeats its channel here.
 Shape legend: B batch, C channels, H height, W width, Z latent width.
 """
 
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -14,6 +13,7 @@ from stargan_deploy.card.card import SAMPLE, EntryPoint, ModelCard, new_entry_po
 from stargan_deploy.card.tensors import NUM_COLOURS, class_spec, image_spec, vector_spec
 from stargan_deploy.config import from_mapping
 from stargan_deploy.families.base import Family
+from stargan_deploy.families.objectives.base import Networks
 
 
 class Sampler(nn.Module):
@@ -54,9 +54,7 @@ class SamplingFamily(Family):
     network_config: ClassVar[type[Any]]
     """Dataclass of the card's `network` table, with `latent_width` and `image_size`."""
 
-    def entry_points(
-        self, networks: Mapping[str, nn.Module], card: ModelCard
-    ) -> dict[str, EntryPoint]:
+    def entry_points(self, networks: Networks, card: ModelCard) -> dict[str, EntryPoint]:
         """`sample`."""
         config = from_mapping(self.network_config, card.network)
         point = sample_entry_point(
@@ -66,6 +64,6 @@ class SamplingFamily(Family):
         )
         return {SAMPLE: point}
 
-    def entry_module(self, networks: Mapping[str, nn.Module], entry_point: str) -> nn.Module:
+    def entry_module(self, networks: Networks, entry_point: str) -> nn.Module:
         """The generator in eval mode, with RGB images."""
         return Sampler(super().entry_module(networks, entry_point)).eval()

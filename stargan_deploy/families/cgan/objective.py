@@ -8,13 +8,11 @@ images. As in DCGAN, the generator minimises -E_z[log D(G(z|y))].
 Shape legend: B batch, C channels, H height, W width, Z latent width, K classes.
 """
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor, nn
 
 from stargan_deploy.families.blocks.latent import as_rgb
-from stargan_deploy.families.objectives.base import Samples, Tensors
+from stargan_deploy.families.objectives.base import Networks, Samples, Tensors
 from stargan_deploy.families.objectives.unconditional import SAMPLE_SEED, UnconditionalObjective
 
 
@@ -31,7 +29,7 @@ class ConditionalObjective(UnconditionalObjective):
         scores: Tensor = discriminator(image_BCHW, batch["label"].argmax(dim=1))
         return scores
 
-    def sample(self, networks: Mapping[str, nn.Module], batch: Tensors) -> Samples:
+    def sample(self, networks: Networks, batch: Tensors) -> Samples:
         """One column per class, and the same latent along a row."""
         rows, num_classes = len(batch["label"]), self.labels.num_labels
         device = batch["label"].device

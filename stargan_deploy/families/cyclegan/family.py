@@ -18,7 +18,7 @@ from stargan_deploy.families.cyclegan.networks import (
     paper_blocks,
 )
 from stargan_deploy.families.cyclegan.objective import CycleGANObjective, LossConfig
-from stargan_deploy.families.objectives.base import Objective, ObjectiveRequest
+from stargan_deploy.families.objectives.base import Networks, Objective, ObjectiveRequest
 from stargan_deploy.families.presets import FREQUENT_OUTPUT, IMAGE_TO_IMAGE
 
 
@@ -40,9 +40,7 @@ class CycleGAN(Family):
         """Both generators and both discriminators with fresh weights."""
         return build_networks(network)
 
-    def entry_points(
-        self, networks: Mapping[str, nn.Module], card: ModelCard
-    ) -> dict[str, EntryPoint]:
+    def entry_points(self, networks: Networks, card: ModelCard) -> dict[str, EntryPoint]:
         """`a2b` and `b2a`."""
         point = image_entry_point(multiple=2**NUM_DOWNSAMPLINGS, least=MIN_SIZE)
         return dict.fromkeys(DIRECTIONS, point)

@@ -13,11 +13,10 @@ together; the discriminators see fakes from a history of 50.
 Shape legend: B batch, C channels, H height, W width.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from stargan_deploy.config import refuse_below, to_mapping
@@ -32,6 +31,7 @@ from stargan_deploy.families.cyclegan.networks import (
 from stargan_deploy.families.objectives.adversarial import critic_terms
 from stargan_deploy.families.objectives.base import (
     Losses,
+    Networks,
     Objective,
     ObjectiveRequest,
     Samples,
@@ -123,7 +123,7 @@ class CycleGANObjective(Objective, SelfEvaluating):
             terms |= {f"d_real_{domain}": on_real, f"d_fake_{domain}": on_fake}
         return Losses(total=total, terms=terms)
 
-    def sample(self, networks: Mapping[str, nn.Module], batch: Tensors) -> Samples:
+    def sample(self, networks: Networks, batch: Tensors) -> Samples:
         """Rows: images of both domains; columns: translated, and back again."""
         a, b = batch["image_a"], batch["image_b"]
         fake_b, fake_a = networks["a2b"](a), networks["b2a"](b)
@@ -132,7 +132,7 @@ class CycleGANObjective(Objective, SelfEvaluating):
         headings = ("A", "A to B", "and back", "B", "B to A", "and back")
         return Samples(images=images, headings=headings)
 
-    def evaluate(self, networks: Mapping[str, nn.Module], held_out: Tensors) -> dict[str, float]:
+    def evaluate(self, networks: Networks, held_out: Tensors) -> dict[str, float]:
         """How far a translation changes an image, and the error after the way back, in levels."""
         figures = {}
         for there, back, domain in (("a2b", "b2a", "a"), ("b2a", "a2b", "b")):

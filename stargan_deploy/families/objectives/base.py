@@ -21,6 +21,10 @@ Tensors = dict[str, Tensor]
 """Named tensors: a batch as the data provides it, or the draws of a step."""
 
 
+Networks = Mapping[str, nn.Module]
+"""Networks by role."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class OptimizerSettings:
     """The settings of a recipe's `train` table from which most families make their players."""
@@ -136,7 +140,7 @@ class Samples:
 class Training:
     """The surroundings in which losses are computed."""
 
-    called: Mapping[str, nn.Module]
+    called: Networks
     """Networks to call where they are trained, by role: the objective's own, or wrappers around
     them that average gradients over the ranks."""
     ranks: Ranks = field(default_factory=Ranks)
@@ -206,7 +210,7 @@ class Objective(ABC):
         """The loss that an update descends on, from draws that hold the shared part."""
 
     @abstractmethod
-    def sample(self, networks: Mapping[str, nn.Module], batch: Tensors) -> Samples:
+    def sample(self, networks: Networks, batch: Tensors) -> Samples:
         """Make images with the networks given (averaged where there are averages)."""
 
     def begin_step(self, step: int) -> None:  # noqa: B027 - optional
@@ -240,13 +244,11 @@ class LabelTranslation(ABC):
     """An objective whose networks translate images to labels, and classify images."""
 
     @abstractmethod
-    def translate(
-        self, networks: Mapping[str, nn.Module], image_BCHW: Tensor, label_BD: Tensor
-    ) -> Tensor:
+    def translate(self, networks: Networks, image_BCHW: Tensor, label_BD: Tensor) -> Tensor:
         """Translate images in [-1, 1] to labels; the result has the same shape and range."""
 
     @abstractmethod
-    def classify(self, networks: Mapping[str, nn.Module], image_BCHW: Tensor) -> Tensor:
+    def classify(self, networks: Networks, image_BCHW: Tensor) -> Tensor:
         """Label logits (B, K) of images in [-1, 1]."""
 
 
@@ -254,5 +256,5 @@ class SelfEvaluating(ABC):
     """An objective that evaluates its networks on held-out images in a way of its own."""
 
     @abstractmethod
-    def evaluate(self, networks: Mapping[str, nn.Module], held_out: Tensors) -> dict[str, float]:
+    def evaluate(self, networks: Networks, held_out: Tensors) -> dict[str, float]:
         """Figures by name, from images in [-1, 1]."""

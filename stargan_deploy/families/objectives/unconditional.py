@@ -9,7 +9,6 @@ discriminator, and then the generator against the updated discriminator.
 Shape legend: B batch, C channels, H height, W width, Z latent width, R rows of samples.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +26,7 @@ from stargan_deploy.families.objectives.adversarial import (
 )
 from stargan_deploy.families.objectives.base import (
     Losses,
+    Networks,
     Objective,
     ObjectiveRequest,
     Phase,
@@ -119,7 +119,7 @@ class UnconditionalObjective(Objective):
         on_real, on_fake = critic_terms(name, real_scores, fake_scores)
         return Losses(total=on_real + on_fake, terms={"d_real": on_real, "d_fake": on_fake})
 
-    def sample(self, networks: Mapping[str, nn.Module], batch: Tensors) -> Samples:
+    def sample(self, networks: Networks, batch: Tensors) -> Samples:
         """As many rows as the batch has, always of the same latents."""
         rows, device = len(batch["label"]), batch["label"].device
         random = torch.Generator().manual_seed(SAMPLE_SEED)
@@ -138,9 +138,7 @@ class UnconditionalObjective(Objective):
         scores: Tensor = discriminator(image_BCHW)
         return scores
 
-    def _scores(
-        self, networks: Mapping[str, nn.Module], batch: Tensors, image_BCHW: Tensor
-    ) -> Tensor:
+    def _scores(self, networks: Networks, batch: Tensors, image_BCHW: Tensor) -> Tensor:
         """Scores in at least FP32, in which the losses are computed."""
         return at_least_fp32(self.score(networks["discriminator"], batch, image_BCHW))
 

@@ -10,7 +10,7 @@ from stargan_deploy.card.tensors import mask_spec
 from stargan_deploy.config import from_mapping
 from stargan_deploy.families.base import Family
 from stargan_deploy.families.blocks.image_to_image import image_entry_point
-from stargan_deploy.families.objectives.base import Objective, ObjectiveRequest
+from stargan_deploy.families.objectives.base import Networks, Objective, ObjectiveRequest
 from stargan_deploy.families.pix2pix.networks import (
     ModelConfig,
     Pix2PixNetwork,
@@ -39,9 +39,7 @@ class Pix2Pix(Family):
         """Generator and discriminator with fresh weights."""
         return build_networks(network)
 
-    def entry_points(
-        self, networks: Mapping[str, nn.Module], card: ModelCard
-    ) -> dict[str, EntryPoint]:
+    def entry_points(self, networks: Networks, card: ModelCard) -> dict[str, EntryPoint]:
         """`translate` takes an image alone, `translate_stochastic` the dropout masks too.
 
         Masks go with images of the training size.

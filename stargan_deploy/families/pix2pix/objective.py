@@ -12,11 +12,10 @@ falls over the second half, as in the authors' PyTorch version; in their first o
 Shape legend: B batch, C channels, H height, W width.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from stargan_deploy.config import refuse_below, to_mapping
@@ -29,6 +28,7 @@ from stargan_deploy.families.objectives.adversarial import (
 )
 from stargan_deploy.families.objectives.base import (
     Losses,
+    Networks,
     Objective,
     ObjectiveRequest,
     Samples,
@@ -113,19 +113,17 @@ class Pix2PixObjective(Objective, SelfEvaluating):
         total = adversarial + self._loss.lambda_l1 * distance
         return Losses(total=total, terms={"g_fake": adversarial, "g_l1": distance})
 
-    def sample(self, networks: Mapping[str, nn.Module], batch: Tensors) -> Samples:
+    def sample(self, networks: Networks, batch: Tensors) -> Samples:
         """Rows: pairs; columns: the input, the generator's output, and the true output."""
         made = networks["generator"](batch["condition"])
         images = torch.stack([batch["condition"], made, batch["image"]], dim=1)
         return Samples(images=images, headings=("input", "output", "truth"))
 
-    def evaluate(self, networks: Mapping[str, nn.Module], held_out: Tensors) -> dict[str, float]:
+    def evaluate(self, networks: Networks, held_out: Tensors) -> dict[str, float]:
         """Mean distance to the true outputs, in 8-bit levels; blurred outputs score well."""
         made = [networks["generator"](row) for row in torch.split(held_out["condition"], 1)]
         return {"l1_levels": levels_between(torch.cat(made), held_out["image"])}
 
-    def _scores(
-        self, networks: Mapping[str, nn.Module], batch: Tensors, image_BCHW: Tensor
-    ) -> Tensor:
+    def _scores(self, networks: Networks, batch: Tensors, image_BCHW: Tensor) -> Tensor:
         """Scores in at least FP32, in which the losses are computed."""
         return at_least_fp32(networks["discriminator"](batch["condition"], image_BCHW))

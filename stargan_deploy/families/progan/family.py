@@ -8,7 +8,7 @@ from torch import nn
 from stargan_deploy.card.card import SAMPLE, EntryPoint, ModelCard
 from stargan_deploy.config import from_mapping, to_mapping
 from stargan_deploy.families.blocks.latent import SamplingFamily, sample_entry_point
-from stargan_deploy.families.objectives.base import Objective, ObjectiveRequest
+from stargan_deploy.families.objectives.base import Networks, Objective, ObjectiveRequest
 from stargan_deploy.families.presets import FREQUENT_OUTPUT
 from stargan_deploy.families.progan.networks import (
     FIRST_SIDE,
@@ -47,9 +47,7 @@ class ProGAN(SamplingFamily):
         """Generator and discriminator of all stages, with fresh weights."""
         return build_networks(network)
 
-    def entry_points(
-        self, networks: Mapping[str, nn.Module], card: ModelCard
-    ) -> dict[str, EntryPoint]:
+    def entry_points(self, networks: Networks, card: ModelCard) -> dict[str, EntryPoint]:
         """`sample`, at the size of the present stage."""
         config = from_mapping(ProGANNetwork, card.network)
         side = FIRST_SIDE << config.present_stage

@@ -22,7 +22,7 @@ from stargan_deploy.families.base import Checkpoint, Family, OfficialOptions
 from stargan_deploy.families.blocks.image_to_image import image_entry_point
 from stargan_deploy.families.blocks.relabelling import fit_labels
 from stargan_deploy.families.checkpoint import load_weights, network_tensors
-from stargan_deploy.families.objectives.base import Objective, ObjectiveRequest
+from stargan_deploy.families.objectives.base import Networks, Objective, ObjectiveRequest
 from stargan_deploy.families.stargan.networks import (
     Classifier,
     Discriminator,
@@ -90,9 +90,7 @@ class StarGAN(Family):
         """Generator, and discriminator if there is one, with fresh weights."""
         return build_networks(network)
 
-    def entry_points(
-        self, networks: Mapping[str, nn.Module], card: ModelCard
-    ) -> dict[str, EntryPoint]:
+    def entry_points(self, networks: Networks, card: ModelCard) -> dict[str, EntryPoint]:
         """`translate`, and `classify` if there is a discriminator."""
         config = from_mapping(StarGANNetwork, card.network)
         label = vector_spec("label", "label", config.label_width)
@@ -107,7 +105,7 @@ class StarGAN(Family):
         """The generator translates, the discriminator classifies."""
         return {"translate": ("generator",), "classify": ("discriminator",)}[entry_point]
 
-    def entry_module(self, networks: Mapping[str, nn.Module], entry_point: str) -> nn.Module:
+    def entry_module(self, networks: Networks, entry_point: str) -> nn.Module:
         """The generator, or the classifier inside the discriminator, in eval mode."""
         network = super().entry_module(networks, entry_point)
         return Classifier(network).eval() if isinstance(network, Discriminator) else network

@@ -12,11 +12,10 @@ discriminator, on the same batch and draws as the last of them (yunjey/stargan, 
 Shape legend: B batch, C channels, H height, W width, D label width, K labels, R rows of samples.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from stargan_deploy.config import refuse_below, to_mapping
@@ -29,6 +28,7 @@ from stargan_deploy.families.objectives.adversarial import (
 from stargan_deploy.families.objectives.base import (
     LabelTranslation,
     Losses,
+    Networks,
     Objective,
     ObjectiveRequest,
     Samples,
@@ -129,7 +129,7 @@ class StarGANObjective(Objective, LabelTranslation):
             return self._discriminator_losses(batch, draws, training)
         return self._generator_losses(batch, draws, training)
 
-    def sample(self, networks: Mapping[str, nn.Module], batch: Tensors) -> Samples:
+    def sample(self, networks: Networks, batch: Tensors) -> Samples:
         """Rows: images; columns: the source and each single-label target."""
         generator = networks["generator"]
         targets = self.labels.single_targets()
@@ -142,14 +142,12 @@ class StarGANObjective(Objective, LabelTranslation):
         headings = ("source", *(target.text for target in targets))
         return Samples(images=torch.stack(columns, dim=1), headings=headings)
 
-    def translate(
-        self, networks: Mapping[str, nn.Module], image_BCHW: Tensor, label_BD: Tensor
-    ) -> Tensor:
+    def translate(self, networks: Networks, image_BCHW: Tensor, label_BD: Tensor) -> Tensor:
         """Images (B, 3, H, W) in [-1, 1] translated to labels (B, D)."""
         translated: Tensor = networks["generator"](image_BCHW, label_BD)
         return translated
 
-    def classify(self, networks: Mapping[str, nn.Module], image_BCHW: Tensor) -> Tensor:
+    def classify(self, networks: Networks, image_BCHW: Tensor) -> Tensor:
         """Label logits (B, K) of images in [-1, 1], by the discriminator's classifier."""
         logits: Tensor = networks["discriminator"](image_BCHW)[1]
         return logits
@@ -186,9 +184,7 @@ class StarGANObjective(Objective, LabelTranslation):
         terms = {"g_fake": adversarial, "g_cls": classification, "g_rec": reconstruction}
         return Losses(total=total, terms=terms)
 
-    def _scores(
-        self, image_BCHW: Tensor, networks: Mapping[str, nn.Module]
-    ) -> tuple[Tensor, Tensor]:
+    def _scores(self, image_BCHW: Tensor, networks: Networks) -> tuple[Tensor, Tensor]:
         """Scores and logits in at least FP32, in which the losses are computed."""
         scores, logits = networks["discriminator"](image_BCHW)
         return at_least_fp32(scores), at_least_fp32(logits)
