@@ -117,7 +117,7 @@ def read_file(path: Path) -> bytes:
     except FileNotFoundError as error:
         raise ModelError(f"no such artefact: {path}") from error
     except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error.strerror or error}") from error
+        raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def no_card(path: Path) -> CardError:
