@@ -1,7 +1,7 @@
 """Existing files at an export's destination: the same export, another one, or foreign files."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from stargan_deploy.backends.artefact import ArtefactRuntime
@@ -43,7 +43,8 @@ def look_at_existing(
     Raises:
         UsageError: there is something else, and `overwrite` is not set.
     """
-    present = [path for path in _all_files(files, exporter) if path.exists()]
+    whole = [part for path in files.values() for part in (path, *exporter.side_files(path))]
+    present = [path for path in whole if path.exists()]
     if not present:
         return Existing()
     main, *_ = files.values()
@@ -74,12 +75,6 @@ def differences(found: Mapping[str, object], wanted: Mapping[str, object]) -> st
     parts = [f"{n} is {_text(old.get(n))}, not {_text(new.get(n))}" for n in names[:MAX_NAMED]]
     more = [f"{len(names) - MAX_NAMED} more"] if len(names) > MAX_NAMED else []
     return "; ".join((*parts, *more))
-
-
-def _all_files(files: Mapping[str, Path], exporter: Exporter) -> Iterable[Path]:
-    for path in files.values():
-        yield path
-        yield from exporter.side_files(path)
 
 
 def _problem(

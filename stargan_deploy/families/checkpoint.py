@@ -95,7 +95,12 @@ def load_checkpoint(path: Path, *, with_training_state: bool = False) -> Checkpo
             tensors = {name: stream.get_tensor(name) for name in names}
     except (SafetensorError, OSError, ValueError) as error:
         raise ModelError(f"checkpoint {path} is damaged: {error}") from error
-    _check_payload(path, card, tensors)
+    for name, point in card.entry_points.items():
+        if payload_sha256(_behind(card, name, tensors)) != point.payload_sha256:
+            raise CardError(
+                f"the weights behind {name!r} in {path} do not match its model card: the file was "
+                "changed or damaged"
+            )
     check_finite(path, {name: t for name, t in tensors.items() if not _is_state(name)})
     return Checkpoint(card=card, tensors=tensors, recipe=recipe)
 
@@ -168,10 +173,10 @@ def payload_sha256(tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def network_tensors(networks: Networks, *, prefix: str = "") -> dict[str, Tensor]:
-    """The state dicts of networks under `<prefix><role>.<key>`."""
+def network_tensors(networks: Networks) -> dict[str, Tensor]:
+    """The state dicts of networks under `<role>.<key>`."""
     return {
-        f"{prefix}{role}.{key}": tensor
+        f"{role}.{key}": tensor
         for role, network in networks.items()
         for key, tensor in network.state_dict().items()
     }
@@ -193,15 +198,6 @@ def _behind(card: ModelCard, entry_point: str, tensors: Mapping[str, Tensor]) ->
     roles = load_family(card.family).entry_networks(entry_point)
     starts = tuple(f"{prefix}{role}." for role in roles for prefix in ("", EMA_PREFIX))
     return {name: tensor for name, tensor in tensors.items() if name.startswith(starts)}
-
-
-def _check_payload(path: Path, card: ModelCard, tensors: Mapping[str, Tensor]) -> None:
-    for name, point in card.entry_points.items():
-        if payload_sha256(_behind(card, name, tensors)) != point.payload_sha256:
-            raise CardError(
-                f"the weights behind {name!r} in {path} do not match its model card: the file was "
-                "changed or damaged"
-            )
 
 
 def _read_header(path: Path) -> dict[str, str]:

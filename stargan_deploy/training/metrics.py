@@ -81,7 +81,11 @@ def read_metrics(path: Path, *, max_lines: int = MAX_LINES) -> dict[str, Curve]:
         if 0 <= step < TOO_LARGE:
             for name, value in row.items():
                 points.setdefault(name, {})[step] = value
-    return {name: _curve(by_step) for name, by_step in points.items()}
+    ordered = {name: sorted(by_step.items()) for name, by_step in points.items()}
+    return {
+        name: Curve(steps=np.array([s for s, _ in rows]), values=np.array([v for _, v in rows]))
+        for name, rows in ordered.items()
+    }
 
 
 def _read_row(line: bytes) -> dict[str, float]:
@@ -97,8 +101,3 @@ def _read_row(line: bytes) -> dict[str, float]:
         for name, value in row.items()
         if isinstance(value, int | float) and not isinstance(value, bool)
     }
-
-
-def _curve(by_step: dict[float, float]) -> Curve:
-    steps = np.array(sorted(by_step))
-    return Curve(steps=steps, values=np.array([by_step[step] for step in steps.tolist()]))

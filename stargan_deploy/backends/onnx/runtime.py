@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stargan_deploy.backends.artefact import OUT_OF_MEMORY, ArtefactRuntime, Payload
-from stargan_deploy.backends.base import Arrays, Provider, Providers, SelfTest
+from stargan_deploy.backends.base import Arrays, Providers, SelfTest
 from stargan_deploy.backends.onnx import file as onnx_file
 from stargan_deploy.backends.onnx.spec import SPEC
 from stargan_deploy.card.card import EntryPoint, ModelCard
@@ -204,17 +204,13 @@ def _create_session(
         with contextlib.redirect_stdout(io.StringIO()):  # those that pip installed
             library.preload_dlls(directory="")
     try:
-        chosen = _providers(device) if providers is None else list(providers)
+        # TF32 is on by default there and would undo the proof against FP32.
+        cuda = (CUDA_PROVIDER, {"device_id": str(device.index), "use_tf32": "0"})
+        own = [cuda, CPU_PROVIDER] if device.is_cuda else [CPU_PROVIDER]
+        chosen = own if providers is None else list(providers)
         return library.InferenceSession(graph, options, providers=chosen)
     except Exception as error:  # onnxruntime's errors share no base class
         raise ModelError(f"onnxruntime cannot load {path}: {brief(error)}") from error
-
-
-def _providers(device: Device) -> list[Provider]:
-    if not device.is_cuda:
-        return [CPU_PROVIDER]
-    # TF32 is on by default there and would undo the proof against FP32.
-    return [(CUDA_PROVIDER, {"device_id": str(device.index), "use_tf32": "0"}), CPU_PROVIDER]
 
 
 def _device_of(providers: Sequence[str], wanted: Device | None) -> Device:

@@ -110,7 +110,11 @@ def compile_model(model: Any, hint: Hint, *, mode: Mode = "latency") -> Any:
     core = openvino_core()
     # Some CPUs imitate bf16 slowly without listing it.
     if hint == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        raise _no_bf16(core.get_property("CPU", "FULL_DEVICE_NAME"))
+        raise BackendError(
+            f"this CPU ({core.get_property('CPU', 'FULL_DEVICE_NAME')}) has no bf16 arithmetic",
+            hint="run the artefact on one with AVX512_BF16 or AMX, or export with `precision` fp32 "
+            "or int8",
+        )
     properties = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": mode.upper()}
     try:
         compiled = core.compile_model(model, "CPU", properties)
@@ -198,11 +202,3 @@ def _without_telemetry() -> Iterator[None]:
         del modules[_TELEMETRY]
         if known:
             modules[_TELEMETRY] = telemetry
-
-
-def _no_bf16(cpu: str) -> BackendError:
-    return BackendError(
-        f"this CPU ({cpu}) has no bf16 arithmetic",
-        hint="run the artefact on one with AVX512_BF16 or AMX, or export with `precision` fp32 or "
-        "int8",
-    )

@@ -1,14 +1,13 @@
 """The sizes that an engine takes and the ones that it is tuned for, from the limits in a card."""
 
-import dataclasses
+from typing import NamedTuple
 
 from stargan_deploy.card.card import EntryPoint
 from stargan_deploy.card.tensors import Dim, TensorSpec
 from stargan_deploy.errors import UsageError
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class InputShapes:
+class InputShapes(NamedTuple):
     """Least, best and greatest shape of one input."""
 
     min: tuple[int, ...]
@@ -36,15 +35,13 @@ def describe_profile(point: EntryPoint, shapes: dict[str, InputShapes]) -> str:
     """The sizes in a few words, such as "batch 1-16 (tuned for 8), 128x128"."""
     spec = next((s for s in point.inputs if s.kind == "image"), point.inputs[0])
     found = shapes[spec.name]
-    least, best, greatest = (s[spec.layout.index("N")] for s in (found.min, found.opt, found.max))
+    least, best, greatest = (s[spec.layout.index("N")] for s in found)
     several = f"batch {least}-{greatest} (tuned for {best})"
     words = several if least < greatest else f"batch {greatest}"
     if "H" not in spec.layout or "W" not in spec.layout:
         return words
     sides = [spec.layout.index(letter) for letter in "HW"]
-    small, tuned, large = (
-        "x".join(str(shape[side]) for side in sides) for shape in (found.min, found.opt, found.max)
-    )
+    small, tuned, large = ("x".join(str(shape[side]) for side in sides) for shape in found)
     if small == large:
         return f"{words}, {large}"
     return f"{words}, {small} to {large} (tuned for {tuned})"
@@ -53,8 +50,7 @@ def describe_profile(point: EntryPoint, shapes: dict[str, InputShapes]) -> str:
 def _input_shapes(spec: TensorSpec, image_size: int, opt_batch: int | None) -> InputShapes:
     dims = zip(spec.layout, spec.dims, strict=True)
     sizes = [_sizes(letter, dim, image_size, opt_batch) for letter, dim in dims]
-    least, best, greatest = (tuple(column) for column in zip(*sizes, strict=True))
-    return InputShapes(min=least, opt=best, max=greatest)
+    return InputShapes(*zip(*sizes, strict=True))
 
 
 def _sizes(letter: str, dim: Dim, image_size: int, opt_batch: int | None) -> tuple[int, int, int]:

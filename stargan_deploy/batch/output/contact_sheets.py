@@ -101,7 +101,8 @@ def _write_sheet(
     path: Path, plan: BatchPlan, photos: Sequence[Photo], framing: Framing, cell_px: int
 ) -> None:
     rows = _rows(photos, framing, cell_px)
-    cells = [[_square(image, cell_px) for image in (r.source, *r.results)] for r in rows]
+    square, white = (cell_px, cell_px), (255, 255, 255)
+    cells = [[ImageOps.pad(i, square, color=white) for i in (r.source, *r.results)] for r in rows]
     save_image(image_grid(cells, ["Photo", *_headings(plan)], cell_px=cell_px), path)
 
 
@@ -120,7 +121,3 @@ def _rows(photos: Sequence[Photo], framing: Framing, size: int) -> Iterator[Gall
 def _reduced(image: Image.Image, size: int) -> Image.Image:
     image.thumbnail((size, size), Image.Resampling.BICUBIC)
     return image
-
-
-def _square(image: Image.Image, size: int) -> Image.Image:
-    return ImageOps.pad(image, (size, size), color=(255, 255, 255))

@@ -309,19 +309,18 @@ class _Workers:
         self._ray.kill(actor)  # it may only have been unreachable
         block.num_deaths += 1
         if block.num_deaths == MAX_DEATHS:
-            raise _block_failed(block.photos) if block.photos else _ray_failed(error)
+            if not block.photos:
+                raise _ray_failed(error)
+            first, last = block.photos[0].name, block.photos[-1].name
+            raise BackendError(
+                f"{MAX_DEATHS} workers died on the photos from {first} to {last}",
+                hint=f"check whether memory ran out, and {CONTINUE}",
+            )
         if block.photos:
             _log.warning("a worker of the cluster died; its photos are translated again")
             self._waiting.append(block)
             block = _Block()
         self._start(block)
-
-
-def _block_failed(photos: Sequence[Photo]) -> BackendError:
-    return BackendError(
-        f"{MAX_DEATHS} workers died on the photos from {photos[0].name} to {photos[-1].name}",
-        hint=f"check whether memory ran out, and {CONTINUE}",
-    )
 
 
 def _ray_failed(error: Exception) -> BackendError:

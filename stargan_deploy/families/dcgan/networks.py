@@ -83,7 +83,9 @@ class Generator(nn.Module):
         first = nn.ConvTranspose2d(width_in, widths[0], FIRST_SIDE, bias=False)
         layers = _normed(first, widths[0])
         for side, (wide_in, wide_out) in zip(sides, itertools.pairwise(widths), strict=False):
-            layers += _normed(_doubling(side, sides, wide_in, wide_out), wide_out)
+            kernel = _kernel(side, sides)
+            up = nn.ConvTranspose2d(wide_in, wide_out, kernel, stride=2, padding=1, bias=False)
+            layers += _normed(up, wide_out)
         last = nn.ConvTranspose2d(conv_dim, channels, 4, stride=2, padding=1, bias=False)
         self.main = nn.Sequential(*layers, last, nn.Tanh())
 
@@ -159,11 +161,6 @@ def build_networks(network: Mapping[str, Any]) -> dict[str, nn.Module]:
 
 def _normed(convolution: nn.Module, channels: int) -> list[nn.Module]:
     return [convolution, nn.BatchNorm2d(channels), nn.ReLU(inplace=True)]
-
-
-def _doubling(side: int, sides: Sequence[int], wide_in: int, wide_out: int) -> nn.Module:
-    kernel = _kernel(side, sides)
-    return nn.ConvTranspose2d(wide_in, wide_out, kernel, stride=2, padding=1, bias=False)
 
 
 def _kernel(side: int, sides: Sequence[int]) -> int:

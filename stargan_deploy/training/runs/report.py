@@ -141,7 +141,11 @@ def write_report(run_folder: Path) -> Path:
         facts=_facts(run),
         progress=_progress(run),
         share=None if math.isnan(run.num_steps) else min(1.0, run.step / run.num_steps),
-        tiles=_tiles(run),
+        tiles=[
+            Tile(title, words(value), note)
+            for name, title, note, words in TILES
+            if not math.isnan(value := run.latest(name))
+        ],
         samples=_samples(run_folder / "samples"),
         chart_groups={heading: charts for heading, charts in groups.items() if charts},
         settings=_settings(run),
@@ -187,14 +191,6 @@ def _time_left(run: RunRecord) -> str:
         return ""
     hours, minutes = divmod(math.ceil(left_s / 60), 60)
     return f" · {f'{hours} h ' if hours else ''}{minutes} min to go at the latest speed"
-
-
-def _tiles(run: RunRecord) -> list[Tile]:
-    return [
-        Tile(title, words(value), note)
-        for name, title, note, words in TILES
-        if not math.isnan(value := run.latest(name))
-    ]
 
 
 def _samples(folder: Path) -> list[Sample]:
