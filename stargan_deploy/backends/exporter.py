@@ -236,5 +236,5 @@ def check_lowered(measured: Mapping[str, str], precision: Precision, type_name: 
     if wrong:
         raise ExportError(
             f"the graph does not compute in {precision}: {', '.join(wrong)}",
-            hint="export it at fp32",
+            hint="" if precision == "fp32" else "export it at fp32",
         )

@@ -152,7 +152,14 @@ class LabelSpace:
             return np.zeros(0, np.float32)
         label_set = self.sets[target.set_index]
         columns = self.slice_of(target.set_index)
-        own = self._checked_source(source)[columns].copy()
+        if source is None:
+            source = np.zeros(self.num_labels, np.float32)
+        elif source.shape != (self.num_labels,):
+            raise LabelError(
+                f"a source label has {self.num_labels} values ({', '.join(self.names)}), "
+                f"not shape {source.shape}"
+            )
+        own = source[columns].copy()
         for name, change in target.changes.items():
             index = label_set.names.index(name)
             switched_on = change == "on" or (change == "flip" and own[index] < 0.5)
@@ -207,16 +214,6 @@ class LabelSpace:
                 f"target {text!r} mixes labels of {owners}", hint="use one set per target"
             )
         return touched.pop()
-
-    def _checked_source(self, source: FloatArray | None) -> FloatArray:
-        if source is None:
-            return np.zeros(self.num_labels, np.float32)
-        if source.shape != (self.num_labels,):
-            raise LabelError(
-                f"a source label has {self.num_labels} values ({', '.join(self.names)}), "
-                f"not shape {source.shape}"
-            )
-        return source
 
 
 NO_LABELS = LabelSpace(sets=())

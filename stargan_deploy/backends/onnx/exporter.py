@@ -137,13 +137,14 @@ def measured_precision(model: onnx.ModelProto) -> dict[str, str]:
     types = {value.name: value.type.tensor_type.elem_type for value in graph.value_info}
     types |= {tensor.name: tensor.data_type for tensor in graph.initializer}
     makers = {name: node for node in graph.node for name in node.output}
-    layers = [node for node in graph.node if node.op_type in LAYER_KINDS]
-    names = [
-        "int8" if _is_int8(node, graph, makers) else _float_type(node, types, makers)
+    layers = (node for node in graph.node if node.op_type in LAYER_KINDS)
+    return types_by_kind(
+        (
+            LAYER_KINDS[node.op_type],
+            ["int8" if _is_int8(node, graph, makers) else _float_type(node, types, makers)],
+        )
         for node in layers
-    ]
-    kinds = (LAYER_KINDS[node.op_type] for node in layers)
-    return types_by_kind((kind, (name,)) for kind, name in zip(kinds, names, strict=True))
+    )
 
 
 def _is_int8(

@@ -10,6 +10,7 @@ import importlib
 import importlib.util
 import logging
 import re
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -96,14 +97,8 @@ class Provider:
         Raises:
             BackendError: it does not work on this machine.
         """
-        try:
-            return self.module.Builder(log)
-        except (TypeError, RuntimeError) as error:  # the bindings' words for a null pointer
-            raise BackendError(
-                f"{self.title} cannot build engines here: {describe_problems(log, error)}",
-                hint="it needs an NVIDIA GPU with its driver, which `provider` tensorrt_rtx does "
-                "not",
-            ) from error
+        hint = "it needs an NVIDIA GPU with its driver, which `provider` tensorrt_rtx does not"
+        return self._make(self.module.Builder, log, "build", hint)
 
     def create_runtime(self, log: Any) -> Any:
         """The object that loads engines.
@@ -111,13 +106,14 @@ class Provider:
         Raises:
             BackendError: it does not work on this machine.
         """
+        return self._make(self.module.Runtime, log, "run", "update the NVIDIA driver")
+
+    def _make(self, kind: Callable[[Any], Any], log: Any, verb: str, hint: str) -> Any:
         try:
-            return self.module.Runtime(log)
-        except (TypeError, RuntimeError) as error:  # as with a builder
-            problem = describe_problems(log, error)
-            raise BackendError(
-                f"{self.title} cannot run engines here: {problem}", hint="update the NVIDIA driver"
-            ) from error
+            return kind(log)
+        except (TypeError, RuntimeError) as error:  # the bindings' words for a null pointer
+            problem = f"{self.title} cannot {verb} engines here: {describe_problems(log, error)}"
+            raise BackendError(problem, hint=hint) from error
 
     def create_network(self, builder: Any) -> Any:
         """An empty network in which every tensor has the type that it says it has.
@@ -150,18 +146,15 @@ class Provider:
 
     def built_with(self, gpu: Gpu | None) -> BuiltWith:
         """The requirements of engines that are built with `create_config` on this GPU."""
-        if gpu is None:
-            return BuiltWith(
-                provider=self.name, version=self.version, compute_capability=dotted(AMPERE) + "+"
-            )
-        portable = self.is_rtx and gpu.capability != TURING
-        capability = f"{dotted(AMPERE)}+" if portable else dotted(gpu.capability)
+        capability = f"{dotted(AMPERE)}+"
+        if gpu is not None and not (self.is_rtx and gpu.capability != TURING):
+            capability = dotted(gpu.capability)
         return BuiltWith(
             provider=self.name,
             version=self.version,
             compute_capability=capability,
-            gpu=gpu.name,
-            driver=gpu.driver,
+            gpu=gpu.name if gpu else None,
+            driver=gpu.driver if gpu else None,
         )
 
     def runtime_config(self, engine: Any) -> Any:

@@ -20,7 +20,9 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, TypeVar, cast, get_args
+
+T = TypeVar("T")
 
 SCHEMA_VERSION = 1
 
@@ -124,35 +126,33 @@ def parse_line(line: bytes) -> RunRecord | StartedRecord | PhotoRecord:
 
 
 def _run(row: Mapping[str, Any]) -> RunRecord:
-    settings = row["settings"]
-    if not isinstance(settings, dict):
-        raise TypeError
+    settings = _checked(dict, row["settings"])
     version = _number(row["schema_version"])
     if version != SCHEMA_VERSION:
         # A setting that no run of this version has, so that the settings count as different.
         settings = {**settings, "schema_version": version}
     return RunRecord(
-        run=_text(row["run"]),
+        run=_checked(str, row["run"]),
         order=_number(row["order"]),
-        started=_text(row["started"]),
+        started=_checked(str, row["started"]),
         settings=settings,
     )
 
 
 def _started(row: Mapping[str, Any]) -> StartedRecord:
-    outputs = tuple(_place(place) for place in _list(row["outputs"]))
-    return StartedRecord(run=_text(row["run"]), photo=_place(row["begun"]), outputs=outputs)
+    outputs = tuple(_place(place) for place in _checked(list, row["outputs"]))
+    return StartedRecord(run=_checked(str, row["run"]), photo=_place(row["begun"]), outputs=outputs)
 
 
 def _photo(row: Mapping[str, Any]) -> PhotoRecord:
     return PhotoRecord(
-        run=_text(row["run"]),
+        run=_checked(str, row["run"]),
         photo=_place(row["photo"]),
         input_sha256=_digest(row["input_sha256"]),
         input_bytes=_number(row["input_bytes"]),
         result=cast(Result, _RESULTS[row["result"]]),
-        reason=_text(row["reason"]),
-        outputs=tuple(_output(output) for output in _list(row["outputs"])),
+        reason=_checked(str, row["reason"]),
+        outputs=tuple(_output(output) for output in _checked(list, row["outputs"])),
     )
 
 
@@ -166,26 +166,20 @@ def _output(row: Mapping[str, Any]) -> OutputRecord:
 
 def _place(value: Any) -> str:
     """A path that stays below its folder."""
-    place = _text(value)
+    place = _checked(str, value)
     if not place or place[0] == "/" or "\0" in place or ".." in place.split("/"):
         raise ValueError("a path that leads out of its folder")
     return place
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    return value
-
-
-def _list(value: Any) -> list[Any]:
-    if not isinstance(value, list):
+def _checked(kind: type[T], value: Any) -> T:
+    if not isinstance(value, kind):
         raise TypeError
     return value
 
 
 def _digest(value: Any) -> str:
-    digest = _text(value)
+    digest = _checked(str, value)
     if not _DIGEST.fullmatch(digest):
         raise ValueError("not a SHA-256")
     return digest
