@@ -2,10 +2,12 @@
 
 import gzip
 import struct
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from stargan_deploy.config import merge
@@ -67,8 +69,28 @@ TINY = {
         "loss": {"balance": 0.5},
         "train": {"ema_decay": 0.9},
     },
+    "starganv2": {
+        "preset": "starganv2",
+        "data": {"image_size": 32},
+        "model": {
+            "conv_dim": 4,
+            "max_conv_dim": 8,
+            "style_width": 4,
+            "latent_width": 4,
+            "mapping_width": 8,
+        },
+        "train": {"ema_decay": 0.9},
+    },
 }
 """Recipes by family, without their data."""
+
+LARGE = {"starganv2"}
+"""Families with many entry points, and several updates in a step."""
+
+
+def large_ones_slowly(names: Iterable[str]) -> list[Any]:
+    """Names of families to parametrise by, of which the large ones are slow tests."""
+    return [pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name for name in names]
 
 
 def tiny_family_recipe(family: str, folder: Path, **changes: Any) -> Recipe:

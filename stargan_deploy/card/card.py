@@ -44,7 +44,7 @@ class EntryPoint:
     @property
     def is_stochastic(self) -> bool:
         """Whether a part of the input is to be drawn by the user: the masks of dropout."""
-        return bool(self.inputs_of("mask"))
+        return any(not spec.is_heat_map for spec in self.inputs_of("mask"))
 
     @property
     def makes_images(self) -> bool:
@@ -209,6 +209,9 @@ class ModelCard:
                 del card["preprocessing"][name]
         if not self.held_out:
             del card["held_out"]
+        for spec in (s for p in card["entry_points"].values() for s in p["inputs"] + p["outputs"]):
+            if not spec["is_heat_map"]:  # for the same reason
+                del spec["is_heat_map"]
         return json.dumps(card, sort_keys=True, ensure_ascii=False)
 
 

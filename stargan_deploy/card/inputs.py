@@ -4,7 +4,7 @@ A row holds one value per input, by the inputs' names; the rows of a batch may a
 things. Images in rows are pixels (H, W, 3) in [0, 255], whatever form the graph takes.
 
 Drawn row n is the same whatever other rows come with it: latents and styles are from N(0, 1),
-masks of halves, classes in turn. Images and labels are the caller's, or noise.
+masks of halves, heat maps even, classes in turn. Images and labels are the caller's, or noise.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -136,8 +136,8 @@ def _drawn(
     if spec.kind in ("latent", "style") and len(shape) == 2:
         return draw_latents(numbers, shape[1], seed, place)
     if spec.kind == "mask":
-        streams = (_stream(seed, number, place) for number in numbers)
-        return np.stack([s.random(shape[1:]) < 0.5 for s in streams]).astype(spec.dtype)
+        draws = np.stack([_stream(seed, n, place).random(shape[1:]) for n in numbers])
+        return (draws if spec.is_heat_map else draws < 0.5).astype(spec.dtype)
     if spec.value_range is None:
         raise CardError(f"an input of kind {spec.kind!r} without a range cannot be drawn")
     least, greatest = spec.value_range

@@ -128,6 +128,8 @@ class TensorSpec:
     shape: tuple[int | Dim, ...]
     value_range: tuple[float, float] | None = None
     """Least and greatest value: (-1, 1), (0, 255); None where unbounded."""
+    is_heat_map: bool = False
+    """Whether a mask says where something is in the row's image; other masks are dropout's."""
 
     def __post_init__(self) -> None:
         if len(self.layout) != len(self.shape):
@@ -280,6 +282,11 @@ def mask_spec(name: str, shape: tuple[int, ...]) -> TensorSpec:
         shape=(BATCH, *shape),
         value_range=(0.0, 1.0),
     )
+
+
+def heat_map_spec(name: str, height: int, width: int) -> TensorSpec:
+    """A heat map (1, H, W) in [0, 1] per row, of its image."""
+    return dataclasses.replace(mask_spec(name, (1, height, width)), is_heat_map=True)
 
 
 def second_size(height: Dim, width: Dim, native: tuple[int, int]) -> tuple[int, int]:

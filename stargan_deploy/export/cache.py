@@ -15,11 +15,11 @@ from stargan_deploy.backends.registry import (
     format_spec,
     read_card_of,
 )
-from stargan_deploy.card.card import Precision
+from stargan_deploy.card.card import ModelCard, Precision
 from stargan_deploy.errors import StarganDeployError, UsageError
 from stargan_deploy.export.export import export
 from stargan_deploy.export.options import ExportOptions
-from stargan_deploy.export.plan import checkpoint_sha256
+from stargan_deploy.export.plan import checkpoint_sha256, name_files
 from stargan_deploy.files.cache import cache_folder
 from stargan_deploy.version import __version__
 
@@ -36,9 +36,9 @@ Weights = Literal["ema", "raw"]
 
 def cached_artefacts(checkpoint: Path, *, weights: Weights | None = None) -> list[Path]:
     """The main files of all complete artefacts in the cache that were made from a checkpoint."""
-    folder = _checkpoint_folder(checkpoint, weights)
-    files = (path for path in folder.glob(f"*/{NAME}.*") if path.stem == NAME and _is_whole(path))
-    return sorted(files)
+    card, folder = read_card_of(checkpoint), _checkpoint_folder(checkpoint, weights)
+    files = (path for path in folder.glob(f"*/{NAME}.*") if path == _main_file(card, path))
+    return sorted(filter(_is_whole, files))
 
 
 def cached_path(
@@ -56,7 +56,7 @@ def cached_path(
     """
     chosen = choose_precision(format, precision)
     folder = _checkpoint_folder(checkpoint, weights) / f"{format}-{chosen}"
-    return folder / f"{NAME}{format_spec(format).suffix}"
+    return _main_file(read_card_of(checkpoint), folder / f"{NAME}{format_spec(format).suffix}")
 
 
 def is_cached(path: Path) -> bool:
@@ -87,7 +87,7 @@ def make_cached(
         options = ExportOptions(
             format=format, precision=precision, weights=weights, device=device, overwrite=True
         )
-        export(checkpoint, out=path, options=options)
+        export(checkpoint, out=path.with_name(f"{NAME}{path.suffix}"), options=options)
     os.utime(path.parent)
     prune_cache(_limit_bytes(), keep=path.parent)
     return path
@@ -102,6 +102,12 @@ def prune_cache(limit_bytes: int, *, keep: Path) -> None:
             return
         total -= artefact_bytes(folder)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _main_file(card: ModelCard, path: Path) -> Path:
+    """The main file of a checkpoint's export, next to a file with the format's suffix."""
+    files = name_files(card, path.with_name(f"{NAME}{path.suffix}"), path.suffix)
+    return files[card.main_entry_point]
 
 
 def _checkpoint_folder(checkpoint: Path, weights: Weights | None) -> Path:

@@ -94,7 +94,7 @@ def plan_export(checkpoint: Path, *, out: Path, options: ExportOptions | None = 
     content = load_checkpoint(checkpoint)
     card = _with_wanted_points(content.card, options)
     networks = build_model(content, weights=options.weights)
-    files = _name_files(card, out, suffix)
+    files = name_files(card, out, suffix)
     _check_destinations(checkpoint, files, exporter, is_folder=not suffix)
     proof_faces, calibration = _faces(options, card, precision)
     settings = _settings(options, precision, calibration)
@@ -185,13 +185,26 @@ def _check_is_checkpoint(path: Path) -> None:
         )
 
 
-def _name_files(card: ModelCard, out: Path, suffix: str) -> dict[str, Path]:
-    """The main file and its companions; without a suffix, folders whose names may hold dots."""
+def name_files(card: ModelCard, out: Path, suffix: str) -> dict[str, Path]:
+    """The files of an export by entry point, the main one's first.
+
+    The main one is `out` itself, and the others have their entry point's name in theirs. Where
+    several make images, and the main one takes more than an image and a label, it has too.
+
+    Args:
+        card: with the entry points to export.
+        out: the main file.
+        suffix: of the format; empty where it makes folders, whose names may hold dots.
+    """
     stem = out.name.removesuffix(out.suffix) if suffix else out.name
-    files = {card.main_entry_point: out}
-    for name in card.entry_points:
-        if name not in files:
-            files[name] = out.with_name(f"{stem}.{COMPANION_NAMES.get(name, name)}{suffix}")
+    main = card.main_entry_point
+    names = [main, *(name for name in card.entry_points if name != main)]
+    files = {
+        name: out.with_name(f"{stem}.{COMPANION_NAMES.get(name, name)}{suffix}") for name in names
+    }
+    num_making = sum(point.makes_images for point in card.entry_points.values())
+    if num_making < 2 or not card.entry_points[main].further_inputs:
+        files[main] = out
     return files
 
 

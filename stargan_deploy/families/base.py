@@ -153,6 +153,10 @@ class Family(ABC):
         """Notes for the user of such a model, one sentence each, for the card."""
         return ()
 
+    def recognises_official(self, content: Any) -> bool:
+        """Whether the content of a file that `torch.save` wrote is an official checkpoint."""
+        return False
+
     def read_official(self, path: Path, options: OfficialOptions) -> Checkpoint:
         """Read a checkpoint of the original authors' code.
 

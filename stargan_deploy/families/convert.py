@@ -12,7 +12,7 @@ from stargan_deploy.families.checkpoint import (
     save_checkpoint,
     signed_card,
 )
-from stargan_deploy.families.registry import DEFAULT_FAMILY, load_family
+from stargan_deploy.families.registry import DEFAULT_FAMILY, load_family, official_families
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ def convert_official(
     out: Path,
     options: OfficialOptions,
     *,
-    family: str = DEFAULT_FAMILY,
+    family: str | None = None,
     overwrite: bool = False,
 ) -> Conversion:
     """Write a checkpoint of ours from one of the original authors' code.
@@ -40,7 +40,7 @@ def convert_official(
         path: the official checkpoint; of several networks the generator's.
         out: where the checkpoint goes. Where it is there already, nothing is written.
         options: what the official checkpoint does not say about itself.
-        family: the family of the model.
+        family: the family of the model; None finds it out.
         overwrite: whether another file there may be replaced.
 
     Returns:
@@ -51,7 +51,9 @@ def convert_official(
         UsageError: another file is there already.
         OutputError: the checkpoint cannot be written.
     """
-    content = load_family(family).read_official(path, options)
+    # A file of no family is read as the default one's, which says what is wrong with it.
+    owner = family or next(iter(official_families(path)), DEFAULT_FAMILY)
+    content = load_family(owner).read_official(path, options)
     held = _held(out) if out.exists() else ""
     if held and _is_same(out, content):
         return Conversion(card=read_card(out), was_there=True)

@@ -3,10 +3,12 @@
 import importlib
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
-from stargan_deploy.errors import CardError, ConfigError, UsageError, unknown_name
+from stargan_deploy.errors import CardError, ConfigError, ModelError, UsageError, unknown_name
 from stargan_deploy.families.base import Family
+from stargan_deploy.families.foreign_file import read_foreign
 
 DEFAULT_FAMILY = "stargan"
 """The family of a recipe that names none."""
@@ -20,6 +22,7 @@ FAMILIES = {
     "cyclegan": "stargan_deploy.families.cyclegan.family:CycleGAN",
     "progan": "stargan_deploy.families.progan.family:ProGAN",
     "classifier": "stargan_deploy.families.classifier.family:ClassifierFamily",
+    "starganv2": "stargan_deploy.families.stargan_v2.family:StarGANv2",
 }
 """Each family's class as "module:Class"; imported on use."""
 
@@ -68,6 +71,15 @@ def find_preset(name: str) -> Mapping[str, Any]:
     if name not in known:
         raise ConfigError(unknown_name("preset", name, known))
     return known[name]
+
+
+def official_families(path: Path) -> list[str]:
+    """The families whose official checkpoint a file is; none where it cannot be read."""
+    try:
+        content = read_foreign(path, "an official checkpoint")
+    except ModelError:
+        return []
+    return [name for name in FAMILIES if load_family(name).recognises_official(content)]
 
 
 @cache

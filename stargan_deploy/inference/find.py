@@ -131,7 +131,7 @@ def _checkpoints_in(folder: Path) -> list[Path]:
 def exports_of(checkpoint_sha256: str, weights: str) -> Iterator[ModelFile]:
     """The artefacts in ./exports that were made from a checkpoint's "ema" or "raw" weights."""
     for path in sorted(EXPORTS.glob("*")):
-        if path.suffix not in known_suffixes() or ".classifier" in path.suffixes:
+        if path.suffix not in known_suffixes():
             continue
         try:
             found = read_model(path)
@@ -139,8 +139,16 @@ def exports_of(checkpoint_sha256: str, weights: str) -> Iterator[ModelFile]:
             _log.debug("not a candidate: %s", error)
             continue
         card = found.card
+        if path.name in _companions(card):
+            continue
         if card.parents.get("checkpoint") == checkpoint_sha256 and card.weights == weights:
             yield found
+
+
+def _companions(card: ModelCard) -> set[str]:
+    """Names of the files that an artefact has besides its main one."""
+    main = card.main_entry_point
+    return {point.file for name, point in card.entry_points.items() if name != main}
 
 
 def _newest_in_runs() -> Path | None:

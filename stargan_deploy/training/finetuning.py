@@ -16,7 +16,7 @@ from stargan_deploy.families.checkpoint import (
     newest_whole,
 )
 from stargan_deploy.families.objectives.base import Objective
-from stargan_deploy.families.registry import FAMILIES, load_family
+from stargan_deploy.families.registry import FAMILIES, load_family, official_families
 
 
 def find_start(path: Path) -> Path:
@@ -45,7 +45,7 @@ def load_start(path: Path, labels: LabelSpace, *, family: str) -> Checkpoint:
     """
     owners = [name for name in FAMILIES if path.suffix in load_family(name).official_suffixes]
     if owners:
-        _refuse_other_family(path, owners, family)
+        _refuse_other_family(path, official_families(path) or owners, family)
         return _read_official(path, labels, load_family(family))
     checkpoint = load_checkpoint(path)
     _refuse_other_family(path, [checkpoint.card.family], family)

@@ -151,9 +151,14 @@ class TrainingState:
         return weights
 
     def _start_averages(self) -> dict[str, MovingAverage]:
-        roles = self._objective.averaged if self._ema_decay else ()
-        networks = self._objective.networks
-        return {role: MovingAverage(networks[role], self._ema_decay) for role in roles}
+        objective = self._objective
+        roles = objective.averaged if self._ema_decay else ()
+        return {
+            role: MovingAverage(
+                objective.networks[role], self._ema_decay, warms_up=objective.warms_up_averages
+            )
+            for role in roles
+        }
 
     def _adam(self, player: Player) -> torch.optim.Adam:
         """An optimizer with one group of parameters per network."""

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from stargan_deploy.card.card import ModelCard, Preprocessing, library_versions
 from stargan_deploy.card.labels import LabelSpace
-from stargan_deploy.data.batches.loading import Batch, open_loader
+from stargan_deploy.data.batches.loading import Batch
+from stargan_deploy.data.batches.open import open_loader
 from stargan_deploy.data.source import ImageSource, have_images_in_common
 from stargan_deploy.devices import choose_device
 from stargan_deploy.distributed import Ranks, local_device
@@ -208,6 +209,7 @@ class Trainer:
             seed=self.recipe.seed,
             round_steps=max(update.every for update in self.objective.updates),
             part=self._part,
+            with_references=self.objective.takes_references,
         )
         if loader.notice:
             _log.info(loader.notice)

@@ -8,7 +8,7 @@ from stargan_deploy.errors import UsageError
 from stargan_deploy.export.export import export
 from stargan_deploy.export.plan import ExportOptions
 from stargan_deploy.export.proof.cases import make_cases
-from tests.tiny_families import TINY, lively_model
+from tests.tiny_families import TINY, large_ones_slowly, lively_model
 
 FAMILIES = sorted(TINY)
 FORMATS = {"onnx": ".onnx", "openvino": ".xml", "trt": ".engine"}
@@ -28,7 +28,7 @@ def trained(tmp_path_factory):
 
 
 @pytest.mark.parametrize("format_", FORMATS)
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", large_ones_slowly(FAMILIES))
 def test_every_family_is_exported_and_proven(family, format_, trained, tmp_path):
     library = {"onnx": "onnx", "openvino": "openvino", "trt": "tensorrt_rtx"}[format_]
     pytest.importorskip(library)
@@ -48,7 +48,7 @@ def test_the_models_that_are_compared_make_different_outputs(family, trained):
                 assert output.std() > 0.03
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", large_ones_slowly(FAMILIES))
 def test_half_precision_is_proven_too(family, trained, tmp_path):
     options = ExportOptions(precision="fp16", max_batch=4)
     result = export(trained(family), out=tmp_path / "m.onnx", options=options)

@@ -8,7 +8,13 @@ import torch
 from stargan_deploy.families.checkpoint import build_model, load_checkpoint
 from stargan_deploy.training.runs.run import Run
 from stargan_deploy.training.session import create_trainer, plan_training, resume_trainer
-from tests.tiny_families import TINY, tiny_family_recipe, train_family, write_data
+from tests.tiny_families import (
+    TINY,
+    large_ones_slowly,
+    tiny_family_recipe,
+    train_family,
+    write_data,
+)
 
 FAMILIES = sorted(TINY)
 
@@ -21,7 +27,7 @@ def tensors(path):
 def test_a_training_leaves_samples_metrics_and_a_card(family, tmp_path):
     last = train_family(family, tmp_path)
     lines = [json.loads(x) for x in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
-    assert any(name.startswith(("d_real", "c_cls")) for name in lines[0])
+    assert any(name == "c_cls" or (name.startswith("d_") and "real" in name) for name in lines[0])
     assert len(list((tmp_path / "run" / "samples").iterdir())) == 2
     assert (tmp_path / "run" / "report.html").exists()
     card = load_checkpoint(last).card
@@ -40,7 +46,7 @@ def test_an_epoch_of_two_domains_is_one_of_the_larger(tmp_path, batch_size, num_
 
 
 @pytest.mark.parametrize("stop", [1, 2, 3])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", large_ones_slowly(FAMILIES))
 def test_a_resumed_training_ends_bit_identical(family, tmp_path, stop):
     compare_resumed(family, tmp_path, stop)
 
@@ -66,7 +72,7 @@ def compare_resumed(family, folder, stop, **changes):
     assert [name for name in whole if not torch.equal(whole[name], last[name])] == []
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", large_ones_slowly(FAMILIES))
 def test_looking_at_the_networks_does_not_change_the_training(family, tmp_path):
     often = tensors(train_family(family, tmp_path / "often", output={"sample_every": 1}))
     never = tensors(train_family(family, tmp_path / "never", output={"sample_every": 4}))

@@ -6,13 +6,19 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
 
-from stargan_deploy.data.batches.loading import open_loader
+from stargan_deploy.data.batches.open import open_loader
 from stargan_deploy.data.open import open_source
 from stargan_deploy.errors import DataError
 from stargan_deploy.families.objectives.base import Training
 from stargan_deploy.training.runs.recorder import to_device
 from stargan_deploy.training.session import build_objective
-from tests.tiny_families import TINY, tiny_family_recipe, write_data, write_pairs
+from tests.tiny_families import (
+    TINY,
+    large_ones_slowly,
+    tiny_family_recipe,
+    write_data,
+    write_pairs,
+)
 
 CPU = torch.device("cpu")
 
@@ -24,7 +30,8 @@ def started(family, folder, **changes):
     torch.manual_seed(0)
     objective = build_objective(recipe, source)
     first = replace(recipe.data, image_size=objective.phases[0].image_size)
-    loader = open_loader(source, first, batch_size=4, seed=0)
+    references = objective.takes_references
+    loader = open_loader(source, first, batch_size=4, seed=0, with_references=references)
     batch = to_device(next(loader.batches(0)), CPU)
     for network in objective.networks.values():
         network.eval()  # so that asking twice gives the same
@@ -137,7 +144,7 @@ def test_real_images_are_faded_like_the_fakes(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
-@pytest.mark.parametrize("family", sorted(TINY))
+@pytest.mark.parametrize("family", large_ones_slowly(sorted(TINY)))
 def test_losses_compile_whole(family, tmp_path):
     """Traced to one graph with its backward; `aot_eager` leaves out the C++ compiler alone."""
     objective, batch, draws = started(family, tmp_path)

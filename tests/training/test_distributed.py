@@ -40,6 +40,26 @@ evaluate_every = 0
 """
 
 
+STARGAN_V2 = """
+preset = "starganv2"
+[data]
+image_size = 32
+attributes = ["photo", "monet"]
+[model]
+conv_dim = 4
+max_conv_dim = 8
+style_width = 4
+latent_width = 4
+mapping_width = 8
+[train]
+batch_size = 4
+steps = 12
+[output]
+log_every = 4
+checkpoint_every = 12
+evaluate_every = 0
+"""
+
 SLOW_THREADS = """
 import builtins, time
 import torch
@@ -117,6 +137,22 @@ def test_two_processes_equal_one_on_the_same_global_batch(tmp_path):
     for step, terms in first.items():
         for name, value in terms.items():
             assert second[step][name] == pytest.approx(value, rel=1e-5, abs=1e-6), (step, name)
+
+
+def test_four_updates_of_one_step_are_shared_too(tmp_path):
+    """Each with networks of its own, of which some are called twice and some without gradients."""
+    recipe = tmp_path / "starganv2.toml"
+    recipe.write_text(STARGAN_V2)
+    words = ("--data", write_data("starganv2", tmp_path / "data"))
+    for name, number in (("alone", 1), ("together", 2)):
+        folder, program = tmp_path / name, (FLOAT64,)
+        done = train(folder, *words, num_processes=number, recipe=recipe, program=program)
+        assert done.returncode == 0, done.stderr
+    one, two = gradients(tmp_path / "alone"), gradients(tmp_path / "together")
+    assert one.keys() == two.keys() != set()
+    greatest = max(float(tensor.abs().max()) for tensor in one.values())
+    for name, tensor in one.items():
+        assert torch.allclose(tensor, two[name], rtol=1e-6, atol=1e-9 * greatest), name
 
 
 def test_only_rank_0_writes_and_speaks(together):

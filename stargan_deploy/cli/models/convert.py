@@ -24,6 +24,8 @@ Exclusive = Annotated[
     ),
 ]
 
+Out = Annotated[Path, typer.Option(*OUT, help="Checkpoint to write.")]
+
 DOMAINS = "--domains"
 
 ALL = "*"
@@ -45,7 +47,11 @@ class ConvertCommand(OnceCommand):
 
 def convert(
     generator: Annotated[
-        Path, typer.Argument(metavar="G.ckpt", help="Official generator checkpoint.")
+        Path,
+        typer.Argument(
+            metavar="FILE.ckpt",
+            help="Official checkpoint: 200000-G.ckpt, or 100000_nets_ema.ckpt of StarGAN v2.",
+        ),
     ],
     attrs: Annotated[
         list[str] | None,
@@ -54,19 +60,21 @@ def convert(
     discriminator: Annotated[
         Path | None,
         typer.Option(
-            help="Official discriminator checkpoint (D.ckpt).",
-            show_default="in the generator's file, or next to it",
+            help="Official discriminator checkpoint (200000-D.ckpt, 100000_nets.ckpt).",
+            show_default="in the same file, or next to it",
         ),
     ] = None,
     image_size: Annotated[
         int | None,
-        typer.Option(help="Side of the training images.", show_default="derived from D, else 128"),
+        typer.Option(
+            help="Side of the training images.", show_default="derived from the weights, else 128"
+        ),
     ] = None,
     crop_size: Annotated[
         int | None,
         typer.Option(
             help="Side of the centre crop in training, in pixels; 0 for none.",
-            show_default="178; of domains alone 256",
+            show_default="178, of domains alone 256; of StarGAN v2 none",
         ),
     ] = None,
     domains: Annotated[
@@ -74,21 +82,19 @@ def convert(
         typer.Option(
             DOMAINS,
             metavar="[A,B,...]",
-            help="Names of one-hot domains, as for RaFD; with --attrs too, of a joint training. "
-            "Without names, those of --attrs are domains.",
+            help="Names of one-hot domains, as for RaFD and StarGAN v2; with --attrs too, of a "
+            "joint training. Without names, those of --attrs are domains.",
         ),
     ] = "",
     exclusive: Exclusive = None,
-    out: Annotated[Path, typer.Option(*OUT, help="Checkpoint to write.")] = Path(
-        "model.safetensors"
-    ),
+    out: Out = Path("model.safetensors"),
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace another file at --out.")
     ] = False,
     json_output: Json = False,
     quiet: Quiet = False,  # noqa: ARG001 - its callback silences
 ) -> None:
-    """Convert an official StarGAN checkpoint into one that the other commands take."""
+    """Convert an official StarGAN or StarGAN v2 checkpoint for the other commands."""
     from stargan_deploy.families.convert import convert_official
 
     if out.resolve() in {p.resolve() for p in (generator, discriminator) if p}:
@@ -130,12 +136,12 @@ def _options(
 
 
 def _say_what_is_assumed(found: "Conversion", options: "OfficialOptions") -> None:
-    how = found.card.preprocessing
-    if "classify" not in found.card.entry_points:
+    how, points = found.card.preprocessing, found.card.entry_points
+    if "classify" not in points and any(p.inputs_of("label") for p in points.values()):
         say("no discriminator given: the model cannot predict the source labels of photos")
         if options.image_size is None:
             say(f"image size: {how.image_size} (the official default; --image-size changes it)")
-    if options.crop_size is None:
+    if options.crop_size is None and how.crop_size:
         say(f"centre crop: {how.crop_size} (the official default; --crop-size changes it)")
 
 
@@ -150,6 +156,8 @@ def _show(found: "Conversion", out: Path, *, json_output: bool) -> None:
     crop = f"of a centre crop of {how.crop_size}" if how.crop_size else "without a crop"
     size = f"{how.image_size}x{how.image_size}"
     show(f"{did} {out}: {size} {crop}, labels {', '.join(card.labels.names)}{before}")
+    for note in card.notes:
+        say(note)
     for group in (group for each in card.labels.sets for group in each.exclusive_groups):
         say(f"at most one of: {', '.join(group)}")
     say_next("export", out)

@@ -40,31 +40,6 @@ class Loader(ABC):
         """Batches from a step on, without end."""
 
 
-def open_loader(
-    source: ImageSource,
-    config: DataConfig,
-    *,
-    batch_size: int,
-    seed: int,
-    round_steps: int = 1,
-    part: slice = slice(None),
-) -> Loader:
-    """The loader that fits a source; for the arguments see `BatchLoader`."""
-    loaders = {
-        name: BatchLoader(
-            own,
-            config,
-            batch_size=batch_size,
-            seed=seed,
-            round_steps=round_steps,
-            part=part,
-            first_stream=stream,
-        )
-        for stream, (name, own) in enumerate(source.domains.items())
-    }
-    return loaders["image"] if "image" in loaders else UnpairedLoader(loaders)
-
-
 def image_names(source: ImageSource) -> tuple[str, ...]:
     """Names of the images in a batch of a source."""
     return source.panels if "image" in source.domains else tuple(source.domains)
@@ -138,9 +113,9 @@ class BatchLoader(Loader):
             all of it.
         """
         loader = DataLoader(
-            _Rows(self._prepared, self._labels, self._part),
+            Rows(self._prepared, self._labels, self._part),
             batch_sampler=Steps(self._order, first_step),
-            collate_fn=_unchanged,
+            collate_fn=unchanged,
             num_workers=self._num_workers,
             prefetch_factor=4 if self._num_workers else None,
             pin_memory=torch.cuda.is_available(),
@@ -202,7 +177,7 @@ class Windows:
         return torch.stack([x[:, top : top + size, left : left + size] for x, (top, left) in pairs])
 
 
-class _Rows(Dataset[Batch]):
+class Rows(Dataset[Batch]):
     """Prepared images by place, a whole batch at a time."""
 
     def __init__(self, prepared: PreparedImages, labels: Tensor, part: slice) -> None:
@@ -297,5 +272,6 @@ def _to_tensors(items: Sequence[Pixels], names: Sequence[str]) -> Batch:
     return {name: torch.from_numpy(np.ascontiguousarray(panel)) for name, panel in panels}
 
 
-def _unchanged(batch: Any) -> Any:
+def unchanged(batch: Any) -> Any:
+    """A batch that the data set has put together already."""
     return batch

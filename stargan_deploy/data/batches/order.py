@@ -11,6 +11,9 @@ from itertools import accumulate, chain, zip_longest
 import numpy as np
 import numpy.typing as npt
 
+BALANCED_STREAM = 0x42414C
+"""Distinguishes the draws of balanced orders from others, which come from the same seed."""
+
 Place = tuple[int, bool]
 """An image's index and whether it is mirrored."""
 
@@ -73,6 +76,62 @@ class StreamOrder(Order):
         return indices[kept], mirrored[kept]
 
 
+class BalancedOrder(Order):
+    """All domains equally often, however many images each has.
+
+    The places of all batches are cut into groups of one image per domain, in an order drawn for
+    each group; every domain goes through permutations of its own images.
+
+    Args:
+        domains: the index of the images of each domain.
+        batch_size: images per batch.
+        seed: decides order and mirroring.
+        flip: whether half of the images are mirrored.
+        stream: distinguishes orders with one seed.
+        domain_stream: of the order of the domains; equal ones have equal domains in every place.
+    """
+
+    def __init__(
+        self,
+        domains: Sequence[Sequence[int]],
+        *,
+        batch_size: int,
+        seed: int,
+        flip: bool,
+        stream: int,
+        domain_stream: int,
+    ) -> None:
+        self._domains = domains
+        self._batch_size = batch_size
+        self._seed = (seed, BALANCED_STREAM, domain_stream)
+        self._orders = [
+            StreamOrder(
+                len(images),
+                batch_size=1,
+                seed=seed,
+                flip=flip,
+                stream=BALANCED_STREAM + stream * len(domains) + number,
+            )
+            for number, images in enumerate(domains)
+        ]
+        self._turns = lru_cache(maxsize=2)(self._draw_turns)
+
+    def at_step(self, step: int) -> list[Place]:
+        """The batch of one step."""
+        start = step * self._batch_size
+        return [self._at(position) for position in range(start, start + self._batch_size)]
+
+    def _at(self, position: int) -> Place:
+        group, turn = divmod(position, len(self._domains))
+        domain = self._turns(group)[turn]
+        ((index, is_mirrored),) = self._orders[domain].at_step(group)
+        return self._domains[domain][index], is_mirrored
+
+    def _draw_turns(self, group: int) -> list[int]:
+        random = np.random.default_rng([*self._seed, group])
+        return [int(domain) for domain in random.permutation(len(self._domains))]
+
+
 class JointOrder(Order):
     """Several sets, one after another in one index: each step's batch is of one set.
 
@@ -100,6 +159,17 @@ class JointOrder(Order):
         turn, earlier = self._turns[rest]
         places = self._orders[turn].at_step(cycle * self._round_steps + earlier)
         return [(self._starts[turn] + index, mirrored) for index, mirrored in places]
+
+
+class RowOrder(Order):
+    """Several orders side by side: the batch of the first, then that of the second, ..."""
+
+    def __init__(self, orders: Sequence[Order]) -> None:
+        self._orders = orders
+
+    def at_step(self, step: int) -> list[Place]:
+        """The batches of one step in a row."""
+        return [place for order in self._orders for place in order.at_step(step)]
 
 
 class Steps:

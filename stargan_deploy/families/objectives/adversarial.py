@@ -11,6 +11,7 @@ with s the logistic function. The gradient penalty belongs to wgan-gp, and can b
 Without it wgan-gp leaves the critic unbounded, so families without a penalty refuse it.
 """
 
+from collections.abc import Callable
 from typing import Literal, get_args
 
 import torch
@@ -83,3 +84,26 @@ def gradient_penalty(
         gradient_BCHW = torch.func.grad(score)(between_BCHW)
         penalty: Tensor = (gradient_BCHW.flatten(1).norm(dim=1) - 1).square().mean()
     return penalty
+
+
+def zero_centred_penalty(
+    critic: Callable[[Tensor], Tensor], real_BCHW: Tensor
+) -> tuple[Tensor, Tensor]:
+    """R1, E[|grad D(x)|^2] / 2 on real images (Mescheder 2018, eq. 9), and the scores there.
+
+    Args:
+        critic: scores (B,) images.
+        real_BCHW: real images.
+
+    Returns:
+        The penalty, and the scores (B,), from one pass. Computed like `gradient_penalty`.
+    """
+
+    def score(image_BCHW: Tensor) -> tuple[Tensor, Tensor]:
+        scores_B = critic(image_BCHW)
+        return scores_B.sum(), scores_B
+
+    with torch.autocast(real_BCHW.device.type, enabled=False):
+        gradient_BCHW, scores_B = torch.func.grad(score, has_aux=True)(real_BCHW)
+        penalty: Tensor = gradient_BCHW.square().flatten(1).sum(dim=1).mean() / 2
+    return penalty, scores_B

@@ -165,6 +165,11 @@ class Objective(ABC):
     """Whether parts of the networks come into use later than others."""
     takes: ClassVar[tuple[str, ...]] = ("image",)
     """Names of the images in a batch that the losses need."""
+    takes_references: ClassVar[bool] = False
+    """Whether a batch has two references of one domain for each image, all domains equally often:
+    `reference`, `reference_2` and `reference_label` (B, D)."""
+    warms_up_averages: ClassVar[bool] = True
+    """Whether the averages forget the first weights sooner than their decay says."""
 
     def __init__(
         self,

@@ -30,6 +30,7 @@ from stargan_deploy.families.stargan.networks import (
     StarGANNetwork,
     build_networks,
 )
+from stargan_deploy.families.stargan.networks_in import networks_of
 from stargan_deploy.families.stargan.objective import LossConfig, StarGANObjective
 from stargan_deploy.families.stargan.official import (
     SUFFIXES,
@@ -137,6 +138,10 @@ class StarGAN(Family):
         key, axis = ("main.0.weight", 1) if role == "generator" else ("conv2.weight", 0)
         old_names, new_names = (_channel_names(space, role) for space in (old, new))
         return fit_labels(weights, fresh, key, axis=axis, old=old_names, new=new_names)
+
+    def recognises_official(self, content: Any) -> bool:
+        """Whether a generator or a discriminator is in it, however wrapped."""
+        return bool(networks_of(content))
 
     def read_official(self, path: Path, options: OfficialOptions) -> Checkpoint:
         """Read `200000-G.ckpt`, and `200000-D.ckpt` if given, in any of their three formats."""

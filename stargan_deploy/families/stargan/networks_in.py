@@ -58,12 +58,18 @@ def networks_in(path: Path) -> list[FoundNetwork]:
         ModelError: there is no such file, or none of them is in it; the message lists its keys.
     """
     content = read_foreign(path, "an official StarGAN checkpoint")
-    found = [network for place, table in _tables(content) for network in _networks(place, table)]
+    found = networks_of(content)
     if not found:
         raise ModelError(
             f"{path} does not hold an official StarGAN generator or discriminator; it holds "
             f"{_keys_of(content)}"
         )
+    return found
+
+
+def networks_of(content: Any) -> list[FoundNetwork]:
+    """All networks of StarGAN in a file's content; of equal roles, averaged weights come first."""
+    found = [network for place, table in _tables(content) for network in _networks(place, table)]
     return sorted(found, key=lambda network: not network.is_averaged)
 
 

@@ -13,9 +13,9 @@ from stargan_deploy.data.batches.loading import (
     BatchLoader,
     StreamOrder,
     first_images,
-    open_loader,
     to_model_range,
 )
+from stargan_deploy.data.batches.open import open_loader
 from stargan_deploy.data.config import DataConfig, SetConfig
 from stargan_deploy.data.inspect.check import check_folder
 from stargan_deploy.data.layouts.synthetic import write_celeba

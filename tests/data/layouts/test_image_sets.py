@@ -7,7 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from stargan_deploy.data.batches.loading import first_images, image_names, open_loader
+from stargan_deploy.data.batches.loading import first_images, image_names
+from stargan_deploy.data.batches.open import open_loader
 from stargan_deploy.data.config import DataConfig
 from stargan_deploy.data.open import open_source
 from stargan_deploy.errors import ConfigError, DataError, ImageError, LabelError
