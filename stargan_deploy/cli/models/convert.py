@@ -24,6 +24,13 @@ Exclusive = Annotated[
     ),
 ]
 
+Discriminator = Annotated[
+    Path | None,
+    typer.Option(
+        help="Official discriminator checkpoint (200000-D.ckpt, 100000_nets.ckpt).",
+        show_default="in the same file, or next to it",
+    ),
+]
 Out = Annotated[Path, typer.Option(*OUT, help="Checkpoint to write.")]
 
 DOMAINS = "--domains"
@@ -57,13 +64,7 @@ def convert(
         list[str] | None,
         typer.Option(help="Attribute names in the order of training: Black_Hair,...,Young."),
     ] = None,
-    discriminator: Annotated[
-        Path | None,
-        typer.Option(
-            help="Official discriminator checkpoint (200000-D.ckpt, 100000_nets.ckpt).",
-            show_default="in the same file, or next to it",
-        ),
-    ] = None,
+    discriminator: Discriminator = None,
     image_size: Annotated[
         int | None,
         typer.Option(
