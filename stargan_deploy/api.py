@@ -1,4 +1,4 @@
-"""The Python API beside `load`: train, export and verify a model.
+"""The Python API beside `load`: train, export, verify and evaluate models.
 
 `stargan_deploy` exports these names and imports this module on first use; `docs/python.md` shows
 them at work.
@@ -10,15 +10,22 @@ from pathlib import Path
 from typing import Any
 
 from stargan_deploy.backends.registry import format_spec, read_card_of
+from stargan_deploy.benchmarking.report.format import image_ms
+from stargan_deploy.benchmarking.results import Results, load_results
 from stargan_deploy.card.card import Precision, Verdict
 from stargan_deploy.config import merge, read_toml, to_mapping
 from stargan_deploy.data.source import ImageSource
+from stargan_deploy.evaluation.plan import EvaluationOptions, EvaluationRequest
+from stargan_deploy.evaluation.report.files import write_evaluation
+from stargan_deploy.evaluation.results import ModelFigures
+from stargan_deploy.evaluation.results import Results as EvaluationResults
+from stargan_deploy.evaluation.run import Evaluation, evaluate
 from stargan_deploy.export.destination import destination
 from stargan_deploy.export.export import ExportResult, export
 from stargan_deploy.export.options import ExportOptions
 from stargan_deploy.export.proof.verify import verify
 from stargan_deploy.families.registry import presets
-from stargan_deploy.inference.find import find_model_path, find_source
+from stargan_deploy.inference.find import find_model, find_model_path, find_source
 from stargan_deploy.training.recipe import (
     Recipe,
     change_tables,
@@ -157,6 +164,105 @@ def verify_model(
     photos = Path(images) if images is not None else None
     comparisons = verify(path, checkpoint=found, device=device, images=photos).comparisons
     return tuple(comparison.verdict for comparison in comparisons)
+
+
+def evaluate_models(
+    models: AnyPath | Sequence[AnyPath] | None = None,
+    data: AnyPath | ImageSource | None = None,
+    *,
+    targets: str | Sequence[str] = (),
+    judge: AnyPath | None = None,
+    count: int | None = None,
+    seed: int = 0,
+    backend: str | None = None,
+    direction: str | None = None,
+    allow_training_photos: bool = False,
+    bench: AnyPath | None = None,
+    out: AnyPath | None = None,
+) -> EvaluationResults:
+    """Say how good models' images are, with intervals, on the same photos and targets.
+
+    Args:
+        models: checkpoints, runs' folders and artefacts, compared with the first; None takes the
+            newest run, else the demo model.
+        data: a data set's folder, whose held-out photos are taken, or images of any origin; None
+            draws faces.
+        targets: targets in words; none for each label that all models have.
+        judge: an independent classifier: any model with the entry point `classify`.
+        count: largest number of photos, or number of images from noise.
+        seed: decides which photos are taken of more, and images from noise.
+        backend: what runs the models, "auto" for the fastest that is proven here; None runs a
+            checkpoint with PyTorch, and an artefact with its own backend.
+        direction: entry point of models with several; None takes all.
+        allow_training_photos: whether photos may be among those that a model was trained on.
+        bench: results of a benchmark, whose milliseconds join the figures.
+        out: folder for results.json, results.csv and report.html; None writes nothing.
+
+    Returns:
+        What `results.json` holds.
+
+    Raises:
+        UsageError, LabelError: models that have nothing in common, or a label that one of them or
+            the judge does not know.
+        DataError: no photos, or photos that a model was trained on.
+        ModelError, BackendError: a model cannot be run.
+    """
+    named: Sequence[AnyPath | None] = (
+        [models] if isinstance(models, str | Path) else models or [None]
+    )
+    options = EvaluationOptions(
+        data=None if data is None or isinstance(data, ImageSource) else Path(data),
+        judge=None if judge is None else Path(judge),
+        count=count,
+        seed=seed,
+        direction=direction,
+        allow_training_photos=allow_training_photos,
+        backend=backend,
+    )
+    request = EvaluationRequest(
+        models=tuple(find_model(None if path is None else Path(path)) for path in named),
+        targets=(targets,) if isinstance(targets, str) else tuple(targets),
+        options=options,
+        source=data if isinstance(data, ImageSource) else None,
+    )
+    evaluation = with_speeds(evaluate(request), None if bench is None else Path(bench))
+    if out is not None:
+        write_evaluation(evaluation, Path(out))
+    return evaluation.results
+
+
+def with_speeds(evaluation: Evaluation, bench: Path | None) -> Evaluation:
+    """An evaluation with the milliseconds that a benchmark measured of the same models.
+
+    Args:
+        evaluation: its results name backends and precisions.
+        bench: results.json of `bench`, or its folder; None adds nothing.
+
+    Raises:
+        DataError: not the results of a benchmark.
+    """
+    if bench is None:
+        return evaluation
+    speeds = load_results(bench)
+    models = tuple(replace(m, ms_per_image=_ms(speeds, m)) for m in evaluation.results.models)
+    missing = ", ".join(model.name for model in models if model.ms_per_image is None)
+    notes = (f"{bench} holds no time of {missing}",) if missing else ()
+    results = replace(evaluation.results, models=models, notes=(*evaluation.results.notes, *notes))
+    return replace(evaluation, results=results)
+
+
+def _ms(speeds: Results, model: ModelFigures) -> float | None:
+    """Time per image of a model's backend and precision, at the largest batch; None if unknown."""
+    if speeds.model_sha256 not in (model.file_sha256, model.checkpoint_sha256):
+        return None
+    rows = [
+        row
+        for row in speeds.rows
+        if (row.backend, row.asked_precision) == (model.backend, model.precision)
+        and row.entry_point == model.entry_point
+        and row.width == model.image_size
+    ]
+    return image_ms(max(rows, key=lambda row: row.batch_size)) if rows else None
 
 
 def _roots(data: AnyPath | Sequence[AnyPath] | ImageSource | None) -> list[str]:

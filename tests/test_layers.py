@@ -34,6 +34,7 @@ ROOMS = (
     "faces",
     "inference",
     "batch",
+    "evaluation",
     "serving",
     "benchmarking",
     "api",
@@ -105,7 +106,7 @@ def test_no_imports_in_a_circle():
         visit(module, ())
 
 
-@pytest.mark.parametrize("room", ["batch", "benchmarking", "export", "inference"])
+@pytest.mark.parametrize("room", ["batch", "benchmarking", "evaluation", "export", "inference"])
 def test_nothing_outside_a_backend_sees_its_inside(room):
     doors = {"base", "artefact", "exporter", "registry", "spec", "fake"}
     doors |= {"difference", "pixel_graph", "products", "doctor"}
@@ -115,7 +116,9 @@ def test_nothing_outside_a_backend_sees_its_inside(room):
                 assert module.split(".")[2] in doors, (path, module)
 
 
-@pytest.mark.parametrize("room", ["card", "files", "export", "inference", "batch", "benchmarking"])
+@pytest.mark.parametrize(
+    "room", ["card", "files", "export", "inference", "batch", "evaluation", "benchmarking"]
+)
 def test_nothing_outside_a_backend_asks_which_it_is(room):
     for path in (PACKAGE / room).rglob("*.py"):
         tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -132,7 +135,11 @@ ORDINARY_WORDS = {"classifier"}
 
 
 @pytest.mark.parametrize(
-    "room", ["training", "backends", "export", "faces", "inference", "batch", "benchmarking", "cli"]
+    "room",
+    [
+        *("training", "backends", "export", "faces", "inference"),
+        *("batch", "evaluation", "benchmarking", "cli"),
+    ],
 )
 def test_nothing_outside_a_family_asks_which_it_is(room):
     for path in (PACKAGE / room).rglob("*.py"):

@@ -18,7 +18,12 @@ GUIDES = [
     *(ROOT / f / "README.md" for f in ("train", "export", "benchmarks")),
 ]
 
-SUB_COMMANDS = (["bench", "compare"], ["data", "check"], ["data", "download"])
+SUB_COMMANDS = (
+    ["bench", "compare"],
+    ["evaluate", "compare"],
+    ["data", "check"],
+    ["data", "download"],
+)
 
 
 def code_blocks(path, language):

@@ -7,11 +7,11 @@ Times are in milliseconds, sizes in bytes, and every output image counts as one 
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Literal, Self, TypeVar
 
-from stargan_deploy.config import from_mapping, to_mapping
-from stargan_deploy.errors import ConfigError, DataError
+from stargan_deploy.config import to_mapping
 from stargan_deploy.files.atomic import write_text
+from stargan_deploy.files.document import read_document
 
 SCHEMA_VERSION = 1
 
@@ -359,22 +359,9 @@ def load_results(path: Path) -> Results:
             fit.
     """
     path = path / RESULTS_NAME if path.is_dir() else path
-    try:
-        mapping: Any = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"cannot read benchmark results {path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is not a whole {RESULTS_NAME}: {error}") from error
-    version = mapping.get("schema_version") if isinstance(mapping, dict) else None
-    if version != SCHEMA_VERSION:
-        raise DataError(
-            f"{path} has schema version {version!r}, and this version reads {SCHEMA_VERSION}",
-            hint="measure again, or use the version of stargan-deploy that wrote it or a newer one",
-        )
-    try:
-        results = from_mapping(Results, mapping)
-    except ConfigError as error:
-        raise DataError(f"{path} does not fit the schema of benchmark results: {error}") from error
+    results = read_document(
+        Results, path, version=SCHEMA_VERSION, what="benchmark results", renew="measure again"
+    )
     return dataclasses.replace(
         results, training=_renamed(results.training), batch=_renamed(results.batch)
     )

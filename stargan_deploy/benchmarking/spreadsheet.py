@@ -10,6 +10,7 @@ from typing import Any
 from stargan_deploy.benchmarking.report.format import value_at
 from stargan_deploy.benchmarking.results import Results
 from stargan_deploy.files.atomic import write_text
+from stargan_deploy.presentation.text import cell_text
 
 CSV_NAME = "results.csv"
 
@@ -83,9 +84,6 @@ COLUMNS = {
 """Stable names with their units, and where each value comes from: the run, a row with one of its
 timings, a side of the batch job, or any of the two. New names come at the end."""
 
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-"""First characters of text that spreadsheets take for a formula."""
-
 
 def write_csv(results: Results, path: Path) -> None:
     """Writes `results.csv`, UTF-8, with a line of column names; what was not measured is empty.
@@ -115,8 +113,7 @@ def _cell(line: SimpleNamespace, paths: str) -> Any:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, str):
-        text = " ".join(value.split())
-        return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+        return cell_text(value)
     if isinstance(value, float):
         return f"{value:.6g}" if math.isfinite(value) else None
     return value

@@ -2,7 +2,7 @@
 
 import sys
 
-from stargan_deploy.cli.bench.group import MEASURE
+from stargan_deploy.cli.measuring import MEASURE
 from stargan_deploy.errors import StarganDeployError
 
 

@@ -28,6 +28,10 @@ COMMANDS = {
     ),
     "data": ("data.command:data", "Check a folder of images and labels, or download one."),
     "bench": ("bench.command:benchmarks", "Measure every backend here; compare two results."),
+    "evaluate": (
+        "evaluate.command:evaluations",
+        "Say how good a model's images are; compare two results.",
+    ),
 }
 """Place of each command below this package, and its line in the list of all commands."""
 

@@ -146,6 +146,15 @@ class DataLayout(ABC):
         found.remark_unused(root)
         return found
 
+    def label_names(self, root: Path) -> tuple[str, ...]:
+        """All labels that a data set has, of which `open` takes some; by default what it opens.
+
+        Raises:
+            DataError: there is nothing of this layout.
+        """
+        config = DataConfig(kind=self.name, root=str(root))
+        return self.open(config, root, "train").label_space.names
+
     def check_attributes(self, config: DataConfig) -> None:
         """Refuses attributes, or groups of them, where there are none to choose from.
 

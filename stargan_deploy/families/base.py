@@ -73,6 +73,18 @@ class OfficialOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Direction:
+    """The domains that an entry point leads between."""
+
+    takes: str
+    """Name, in a batch of the training, of the images that go in: "image_a"."""
+    makes: str
+    """Name of the images that the results should be like."""
+    back: str
+    """Entry point of the other direction."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class NoSettings:
     """An empty table of a recipe."""
 
@@ -121,6 +133,10 @@ class Family(ABC):
         if role not in networks:
             raise CardError(f"this model has no {entry_point!r}: it was saved without its {role}")
         return networks[role].eval()
+
+    def direction(self, entry_point: str) -> Direction | None:
+        """The domains that an entry point leads between; None where there are no two domains."""
+        return None
 
     def resolve_model(self, model: Any, image_size: int) -> Any:
         """Fill in the settings of a `model_config` that depend on the image size in pixels."""

@@ -4,14 +4,17 @@ The templates lie in the folder `templates`. Pages share a layout and a style sh
 which knows light and dark.
 """
 
+import base64
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
+from PIL import Image
 
 from stargan_deploy.files.atomic import write_text
+from stargan_deploy.files.images import encode_image
 from stargan_deploy.presentation.text import plain_markdown, visible
 
 
@@ -37,6 +40,12 @@ def write_page(path: Path, template: str, **parts: Any) -> None:
     """
     page = render(template, **parts)
     write_text(path, page.encode("utf-8", "replace").decode())  # JSON may hold half characters
+
+
+def png_uri(image: Image.Image) -> str:
+    """An image as a data URI, which a page holds itself."""
+    content = base64.b64encode(encode_image(image, "PNG")).decode("ascii")
+    return f"data:image/png;base64,{content}"
 
 
 def render(template: str, **parts: Any) -> str:

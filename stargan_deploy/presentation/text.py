@@ -17,6 +17,10 @@ _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]")
 """Characters that XML refuses, and that no reader can see."""
 
 
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+"""First characters of text that spreadsheets take for a formula."""
+
+
 def visible(value: object) -> str:
     """Any value as text without control characters, which could steer a terminal."""
     return _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", str(value))
@@ -41,6 +45,12 @@ def printable(name: PurePath | str) -> str:
     """A path, or a text with paths in it, that can be written as UTF-8 even where it is not."""
     text = name if isinstance(name, str) else name.as_posix()
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def cell_text(text: str) -> str:
+    """A text for a cell of a spreadsheet, on one line and never a formula."""
+    line = " ".join(text.split())
+    return f"'{line}" if line.startswith(_FORMULA_STARTS) else line
 
 
 def evenly(items: Sequence[T], count: int) -> list[T]:

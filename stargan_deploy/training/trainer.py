@@ -35,6 +35,7 @@ from stargan_deploy.training.guard import FP16_PATIENCE, FiniteGuard
 from stargan_deploy.training.recipe import Recipe, TrainConfig
 from stargan_deploy.training.runs.recorder import Recorder, Report, to_device
 from stargan_deploy.training.runs.run import Run
+from stargan_deploy.training.runs.training_images import write_digests
 from stargan_deploy.training.schedule import learning_rate_factor
 from stargan_deploy.training.state import TrainingState
 
@@ -138,6 +139,7 @@ class Trainer:
         first_step = self.step
         if self.ranks.is_writer:
             self._recorder.begin(first_step, self._parents)
+            write_digests(self.run.folder, self.source)
         try:
             with StopSignals() as signals:
                 for step in self.steps():

@@ -1,14 +1,12 @@
 """A page of before and after in one file."""
 
-import base64
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 
-from stargan_deploy.files.images import encode_image
-from stargan_deploy.presentation.page import write_page
+from stargan_deploy.presentation.page import png_uri, write_page
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,11 +21,11 @@ class GalleryRow:
     @property
     def source_uri(self) -> str:
         """The photo as a data URI."""
-        return _data_uri(self.source)
+        return png_uri(self.source)
 
     def tiles(self, headings: Sequence[str]) -> Iterator[tuple[str, str]]:
         """The translations as data URIs under their headings."""
-        return zip(headings, map(_data_uri, self.results), strict=True)
+        return zip(headings, map(png_uri, self.results), strict=True)
 
 
 def write_gallery(
@@ -53,8 +51,3 @@ def write_gallery(
     tile_px = max((row.source.width for row in rows), default=128) // 2 + 96
     parts = {"rows": rows, "headings": headings, "tile_px": tile_px}
     write_page(path, "gallery.html", title=title, subtitle=subtitle, **parts)
-
-
-def _data_uri(image: Image.Image) -> str:
-    content = base64.b64encode(encode_image(image, "PNG")).decode("ascii")
-    return f"data:image/png;base64,{content}"

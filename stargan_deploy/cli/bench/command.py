@@ -1,7 +1,5 @@
 """`stargan-deploy bench`."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,15 +11,15 @@ from stargan_deploy.benchmarking.report.tables import MARKDOWN_NAME, show_result
 from stargan_deploy.benchmarking.results import RESULTS_NAME, Results, save_results
 from stargan_deploy.benchmarking.suite.config import SuiteConfig
 from stargan_deploy.cli.bench.compare import compare
-from stargan_deploy.cli.bench.group import MEASURE, BenchGroup
 from stargan_deploy.cli.commands import App
 from stargan_deploy.cli.console import say, show, show_json
 from stargan_deploy.cli.guidance.next_steps import say_next
+from stargan_deploy.cli.measuring import MEASURE, MeasuringGroup
 from stargan_deploy.cli.options import BACKENDS, OUT, Fields, Json, Quiet
+from stargan_deploy.cli.results_folder import results_folder
 from stargan_deploy.config import from_mapping, read_toml, to_mapping
 from stargan_deploy.devices import choose_device
 from stargan_deploy.errors import ConfigError, UsageError
-from stargan_deploy.files.atomic import make_folder, missing_folders, remove_empty
 from stargan_deploy.inference.find import ModelFile, find_model, find_source, read_model
 
 RESULTS = Path("bench-results")
@@ -78,7 +76,7 @@ def bench(
     _check_requested(config, chosen)
     folder = out or RESULTS / f"{datetime.now():%Y%m%d-%H%M%S}"
     earlier = _earlier_results(folder)
-    with _result_folder(folder):
+    with results_folder(folder):
         results = _measure(config, chosen, source)
         _save(results, folder)
     if json_output:
@@ -152,25 +150,6 @@ def _checkpoint_of(model: ModelFile, checkpoint: Path | None) -> ModelFile:
     return model
 
 
-@contextmanager
-def _result_folder(folder: Path) -> Iterator[None]:
-    """Make a folder before minutes of measuring; removes it again if they fail.
-
-    Raises:
-        UsageError: the folder is a file.
-        OutputError: it cannot be made.
-    """
-    if folder.is_file():
-        raise UsageError(f"--out {folder} is a file; name a folder")
-    made = missing_folders(folder)
-    make_folder(folder)
-    try:
-        yield
-    except BaseException:
-        remove_empty(made)
-        raise
-
-
 def _save(results: Results, folder: Path) -> None:
     from stargan_deploy.benchmarking.report.page import REPORT_NAME, write_report
     from stargan_deploy.benchmarking.spreadsheet import CSV_NAME, write_csv
@@ -188,6 +167,8 @@ def _show(results: Results) -> None:
         show("nothing was measured")
 
 
-benchmarks = App(cls=BenchGroup, help="Measure every backend on this machine; compare two results.")
+benchmarks = App(
+    cls=MeasuringGroup, help="Measure every backend on this machine; compare two results."
+)
 benchmarks.command(MEASURE)(bench)
 benchmarks.command("compare")(compare)

@@ -165,6 +165,11 @@ class ListedLayout(DataLayout):
             )
         return chosen
 
+    def label_names(self, root: Path) -> tuple[str, ...]:
+        """All columns of the label file, or the domains in the one that has them."""
+        file = self.label_file(self._split_files(root).get("train", root))
+        return self._learned(DataConfig(), file, everything=True).names
+
     def _learned(self, config: DataConfig, file: LabelFile, *, everything: bool = False) -> Learned:
         """The attributes or domains to learn, or to count."""
         wanted = config.attributes

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from torch import nn
 
 from stargan_deploy.card.card import EntryPoint, ModelCard
-from stargan_deploy.families.base import Family
+from stargan_deploy.families.base import Direction, Family
 from stargan_deploy.families.blocks.image_to_image import image_entry_point
 from stargan_deploy.families.cyclegan.networks import (
     DIRECTIONS,
@@ -48,6 +48,11 @@ class CycleGAN(Family):
     def entry_networks(self, entry_point: str) -> tuple[str, ...]:
         """The generator of a direction, which has the direction's name."""
         return (entry_point,)
+
+    def direction(self, entry_point: str) -> Direction | None:
+        """`a2b` leads from images A to images B, `b2a` back."""
+        source, _, goal = entry_point.partition("2")
+        return Direction(takes=f"image_{source}", makes=f"image_{goal}", back=f"{goal}2{source}")
 
     def create_objective(self, request: ObjectiveRequest) -> Objective:
         """Build networks and losses for a training.

@@ -1,4 +1,4 @@
-"""`stargan-deploy bench`: measures, unless the first word is the name of a sub-command."""
+"""Groups like `bench`: they measure, unless the first word is the name of a sub-command."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ MEASURE = "run"
 """Name of the command that measures; it need not be typed."""
 
 
-class BenchGroup(TyperGroup):
+class MeasuringGroup(TyperGroup):
     """Treats `bench`, `bench RECIPE.toml ...` and `bench --help` as the command that measures."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

@@ -1,0 +1,1 @@
+"""How good a model's images are: measures, statistics, comparison, report."""

@@ -1,0 +1,1 @@
+"""What is measured in photos and their translations: labels, pixels, faces, features."""

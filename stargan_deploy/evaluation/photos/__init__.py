@@ -1,0 +1,1 @@
+"""Held-out photos, and their way through the pipeline."""

@@ -1,0 +1,1 @@
+"""Results as a page, as tables and as a spreadsheet."""

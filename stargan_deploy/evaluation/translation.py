@@ -1,0 +1,186 @@
+"""One model that translates photos, measured on all of them.
+
+Shapes: P photos, N photos of a group, T targets, K labels of the model.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from stargan_deploy.backends.base import Runtime
+from stargan_deploy.batch.outcome import Outcome
+from stargan_deploy.card.labels import FloatArray, LabelSpace, Target
+from stargan_deploy.evaluation.gallery import MARGIN, Gallery
+from stargan_deploy.evaluation.judge import Judge
+from stargan_deploy.evaluation.measures import CLASSIFIER, JUDGE, measure_of
+from stargan_deploy.evaluation.meters.base import Array, Found, Group, Meter
+from stargan_deploy.evaluation.meters.closer import Cycles, OutsideHead, closer_numbers
+from stargan_deploy.evaluation.meters.pixels import Changes
+from stargan_deploy.evaluation.meters.readings import Readings, own_labels, read_labels
+from stargan_deploy.evaluation.photos.collect import Translated, translated
+from stargan_deploy.evaluation.photos.photo_set import PhotoSet
+from stargan_deploy.evaluation.plan import Leg, leg_names
+from stargan_deploy.evaluation.results import Confusion
+from stargan_deploy.faces.alignment import AlignedFace
+from stargan_deploy.files.images import Pixels
+from stargan_deploy.inference.source_labels import needed_names
+from stargan_deploy.inference.translator import Translator
+
+FaceFinder = Callable[[Pixels], AlignedFace | None]
+"""Finds the face of a square; None where there is none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What a model is measured with."""
+
+    photos: PhotoSet
+    judge: Judge | None = None
+    find_face: FaceFinder | None = None
+    on_photos: Callable[[int], None] = lambda _: None
+    """Called with a number of photos that are done."""
+
+
+@dataclass(kw_only=True)
+class Measured:
+    """Everything that was found out about one model."""
+
+    values: dict[str, Array] = field(default_factory=dict)
+    """(T, P) or (1, P) by measure, NaN where a photo does not count."""
+    confusions: dict[str, Confusion] = field(default_factory=dict)
+    """By reader."""
+    failures: dict[str, str] = field(default_factory=dict)
+    """Reasons by photo."""
+    gallery: Gallery = field(default_factory=Gallery)
+    num_images: int = 0
+    seconds: float = 0.0
+
+
+def measure_translations(
+    runtime: Runtime, legs: Sequence[Leg], around: Surroundings, *, size: int | None = None
+) -> Measured:
+    """Translate all photos with a model, and measure what comes out.
+
+    Args:
+        runtime: entered, with a batch size.
+        legs: what the model is asked for.
+        around: photos and everything that measures.
+        size: side of the images in pixels; None takes that of training.
+
+    Raises:
+        LabelError: the judge does not know a label.
+        BackendError: the runtime failed.
+    """
+    start_s = time.perf_counter()
+    measured = Measured()
+    own = Judge.of(runtime) if "classify" in runtime.card.entry_points else None
+    found = {CLASSIFIER: own, JUDGE: around.judge}
+    readers = {name: reader for name, reader in found.items() if reader is not None}
+    num_targets = sum(len(leg.targets) for leg in legs)
+    for leg in legs:
+        translator = Translator(runtime.card, runtime, image_size=size, entry_point=leg.entry_point)
+        _LegRun(translator, leg, readers, around, measured=measured, num_targets=num_targets).run()
+    measured.seconds = time.perf_counter() - start_s
+    return measured
+
+
+class _LegRun:
+    """One entry point of a model at work."""
+
+    def __init__(
+        self,
+        translator: Translator,
+        leg: Leg,
+        readers: Mapping[str, Judge],
+        around: Surroundings,
+        *,
+        measured: Measured,
+        num_targets: int,
+    ) -> None:
+        self._translator, self._leg, self._around = translator, leg, around
+        self._measured, self._num_targets = measured, num_targets
+        self._space: LabelSpace = translator.card.labels
+        self._readers = readers if self._space.sets else {}
+        self._given_PK = around.photos.labels(self._space)
+        self._targets = [named.target for named in leg.targets]
+        self._readings = {
+            name: Readings(
+                name, reader, self._space, self._targets, only_own_sets=name == CLASSIFIER
+            )
+            for name, reader in self._readers.items()
+        }
+        self._meters = [*self._readings.values(), *self._image_meters()]
+
+    def _image_meters(self) -> Iterator[Meter]:
+        closer = closer_numbers(len(self._around.photos))
+        yield Changes()
+        back = self._leg.domains.back if self._leg.domains else None
+        if back is not None or self._space.sets:
+            yield Cycles(self._translator, self._targets, back, closer)
+        if self._around.find_face is not None:
+            yield OutsideHead(self._around.find_face, closer)
+
+    def run(self) -> None:
+        photos, measured = self._around.photos, self._measured
+        labels = self._given_labels()
+        stream = translated(self._translator, self._leg.targets, photos, self._places(), labels)
+        for item in stream:
+            if isinstance(item, Outcome):
+                place = int(item.photo.name.name)
+                measured.failures[photos.names[place]] = item.reason
+                self._around.on_photos(1)
+                continue
+            group = self._group(item)
+            for meter in self._meters:
+                self._keep(group, meter.measure(group))
+            measured.num_images += len(group.flat_images)
+            self._around.on_photos(len(group.places))
+        measured.confusions |= {name: each.confusion for name, each in self._readings.items()}
+
+    def _places(self) -> list[int]:
+        """The photos that are of the domain that goes in."""
+        domains = self._around.photos.domains
+        takes = self._leg.domains.takes if self._leg.domains else None
+        are_named = takes in domains
+        return [n for n, domain in enumerate(domains) if not are_named or domain == takes]
+
+    def _given_labels(self) -> FloatArray | None:
+        """The photos' labels (P, K), if all that the targets depend on are known."""
+        if not self._space.sets:
+            return None
+        needed = [self._space.names.index(n) for n in needed_names(self._space, self._targets)]
+        is_known = bool(np.isfinite(self._given_PK[:, needed]).all())
+        return np.nan_to_num(self._given_PK) if is_known else None
+
+    def _group(self, item: Translated) -> Group:
+        given = self._given_PK[list(item.places)]
+        looks = {name: reader.look(item.photos) for name, reader in self._readers.items()}
+        read = (read_labels(self._readers[n], look, self._space) for n, look in looks.items())
+        own = own_labels(given, read)
+        wanted = [[self._wanted(t, row) for row in np.nan_to_num(own)] for t in self._targets]
+        return Group(
+            places=item.places,
+            photos=item.photos,
+            images=item.images,
+            truths=item.truths,
+            own=own,
+            given=given,
+            wanted=np.array(wanted, np.float32).reshape(len(wanted), len(own), -1),
+            looks=looks,
+        )
+
+    def _wanted(self, target: Target, own_K: FloatArray) -> FloatArray:
+        return self._space.target_vector(target, own_K)[: self._space.num_labels]
+
+    def _keep(self, group: Group, found: Found) -> None:
+        """Put a group's values in their places."""
+        num_photos, places = len(self._around.photos), list(group.places)
+        for name in (name for name in found if not name.endswith(f".{MARGIN}")):
+            is_of_photo = measure_of(name).is_of_photo
+            shape = (1 if is_of_photo else self._num_targets, num_photos)
+            kept = self._measured.values.setdefault(name, np.full(shape, np.nan, np.float32))
+            kept[slice(None) if is_of_photo else self._leg.rows, places] = found[name]
+        names = [self._around.photos.names[place] for place in places]
+        self._measured.gallery.add(group, found, names, leg_names(self._leg))
