@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from stargan_deploy.backends.registry import format_spec, read_card_of
-from stargan_deploy.benchmarking.report.format import main_p50_ms
 from stargan_deploy.benchmarking.results import Results, load_results
 from stargan_deploy.card.card import Precision, Verdict
 from stargan_deploy.config import merge, read_toml, to_mapping
@@ -263,8 +262,8 @@ def _ms(speeds: Results, model: ModelFigures) -> float | None:
         and row.width == model.image_size
     ]
     largest = max(rows, key=lambda row: row.batch_size, default=None)
-    call_ms = main_p50_ms(largest) if largest else None
-    return call_ms / largest.batch_size if largest and call_ms else None
+    timing = largest.timing("host to host") if largest else None
+    return timing.statistics.p50_ms / largest.batch_size if largest and timing else None
 
 
 def _roots(data: AnyPath | Sequence[AnyPath] | ImageSource | None) -> list[str]:
