@@ -1,7 +1,6 @@
 """Devices to compute on, checked before anything depends on them."""
 
 import ctypes
-import os
 import platform
 import re
 import sys
@@ -142,11 +141,19 @@ def num_gpus() -> int:
     return count.value
 
 
+def allowed_cores() -> list[int]:
+    """The processor's cores that this process may use, by its affinity."""
+    import psutil
+
+    try:
+        return sorted(psutil.Process().cpu_affinity() or [])
+    except AttributeError:  # macOS has none
+        return list(range(psutil.cpu_count() or 1))
+
+
 def num_cores() -> int:
     """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return len(allowed_cores())
 
 
 def _has_metal() -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from stargan_deploy.benchmarking.report.columns import FIGURES
 from stargan_deploy.benchmarking.report.format import value_at
 from stargan_deploy.benchmarking.results import Results
 from stargan_deploy.files.atomic import write_text
@@ -34,19 +35,7 @@ COLUMNS = {
     "width": "row.width side.image_size",
     "path": "path",
     "num_calls": "timing.statistics.num",
-    **{
-        name: f"timing.statistics.{name}"
-        for name in (
-            "mean_ms",
-            "std_ms",
-            "min_ms",
-            "p50_ms",
-            "p90_ms",
-            "p95_ms",
-            "p99_ms",
-            "max_ms",
-        )
-    },
+    **{f"{name}_ms": f"timing.statistics.{name}_ms" for name in FIGURES},
     "images_per_s": "timing.images_per_s side.images_per_s",
     "stopped_by": "timing.stopped_by",
     "warm_up_calls": "timing.warm_up_calls",

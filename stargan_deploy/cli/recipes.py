@@ -1,26 +1,13 @@
 """`stargan-deploy train --list`: the recipes that come with the package."""
 
-from dataclasses import asdict, dataclass
+from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stargan_deploy.cli.console import show_json
 
 if TYPE_CHECKING:
     from stargan_deploy.training.recipe import Recipe
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Line:
-    """A recipe in a line."""
-
-    name: str
-    data: str
-    size: int
-    family: str
-    parameters: int
-    steps: str
-    time: str
 
 
 def list_recipes(*, json_output: bool) -> None:
@@ -29,27 +16,28 @@ def list_recipes(*, json_output: bool) -> None:
 
     lines = [_line(path) for path in packaged_recipes().values()]
     if json_output:
-        show_json([asdict(line) for line in lines])
+        show_json(lines)
         return
     from rich.console import Console
 
     from stargan_deploy.presentation.tables import Table
 
     columns = (
-        ("recipe", lambda line: line.name),
-        ("data", lambda line: line.data),
-        ("time", lambda line: line.time),
-        ("size", lambda line: f"{line.size}x{line.size}"),
-        ("family", lambda line: line.family),
-        ("weights", lambda line: f"{line.parameters / 1e6:.1f}M"),
-        ("length", lambda line: line.steps),
+        ("recipe", itemgetter("name")),
+        ("data", itemgetter("data")),
+        ("time", itemgetter("time")),
+        ("size", lambda line: f"{line['size']}x{line['size']}"),
+        ("family", itemgetter("family")),
+        ("weights", lambda line: f"{line['parameters'] / 1e6:.1f}M"),
+        ("length", itemgetter("steps")),
     )
     note = "stargan-deploy train NAME --data FOLDER; --set section.key=value changes a setting"
     table = Table.of("", lines, columns, num_names=3, note=note)
     table.print(Console(), dispensable=("length", "family"))
 
 
-def _line(path: Path) -> _Line:
+def _line(path: Path) -> dict[str, Any]:
+    """The facts about a recipe by name."""
     from stargan_deploy.config import merge, read_toml
     from stargan_deploy.training.recipe import resolve_recipe
     from stargan_deploy.training.session import count_parameters
@@ -59,15 +47,15 @@ def _line(path: Path) -> _Line:
     root = {"root": "FOLDER"}
     places = {"sets": dict.fromkeys(sets, root)} if sets else root
     recipe = resolve_recipe(merge(tables, {"data": places}))
-    return _Line(
-        name=path.stem,
-        data=_data(recipe),
-        size=recipe.data.image_size,
-        family=recipe.family,
-        parameters=count_parameters(recipe),
-        steps=_length(recipe),
-        time=tables.get("about", {}).get("time", ""),
-    )
+    return {
+        "name": path.stem,
+        "data": _data(recipe),
+        "size": recipe.data.image_size,
+        "family": recipe.family,
+        "parameters": count_parameters(recipe),
+        "steps": _length(recipe),
+        "time": tables.get("about", {}).get("time", ""),
+    }
 
 
 def _data(recipe: "Recipe") -> str:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import psutil
 
+from stargan_deploy.devices import allowed_cores
+
 ROOT = Path("/")
 
 INSTRUCTION_SETS = (
@@ -37,7 +39,7 @@ def instruction_sets(root: Path = ROOT) -> tuple[str, ...]:
 def num_cores(root: Path = ROOT) -> int:
     """Logical cores that this process may use, by its affinity and its control group's quota."""
     quotas = (max(1, math.ceil(quota)) for quota in _cpu_quotas(root))
-    return min([len(_allowed_cores()), *quotas])
+    return min([len(allowed_cores()), *quotas])
 
 
 def memory_bytes(root: Path = ROOT) -> int:
@@ -60,7 +62,7 @@ def clocks_mhz() -> tuple[float, ...]:
         clocks = [each.current for each in psutil.cpu_freq(percpu=True)]
     except (OSError, NotImplementedError, AttributeError):
         return ()
-    return tuple(clocks[core] for core in _allowed_cores() if core < len(clocks) and clocks[core])
+    return tuple(clocks[core] for core in allowed_cores() if core < len(clocks) and clocks[core])
 
 
 def temperature_celsius() -> float | None:
@@ -84,13 +86,6 @@ def load_average() -> float | None:
         return psutil.getloadavg()[0]
     except OSError:
         return None
-
-
-def _allowed_cores() -> list[int]:
-    try:
-        return sorted(psutil.Process().cpu_affinity() or [])
-    except AttributeError:  # macOS has none
-        return list(range(psutil.cpu_count() or 1))
 
 
 def _cpu_quotas(root: Path) -> Iterator[float]:

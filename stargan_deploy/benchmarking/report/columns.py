@@ -25,6 +25,9 @@ from stargan_deploy.presentation.text import NOTHING
 ENTRY_POINT = "entry point"
 """Heading of a column that is there where rows have several."""
 
+FIGURES = ("mean", "std", "min", "p50", "p90", "p95", "p99", "max")
+"""Statistics of a measurement, in the order in which tables and spreadsheets show them."""
+
 GROUPS = (ENTRY_POINT, "size", "batch")
 """Columns whose rows may be compared call by call where they say the same."""
 
@@ -131,10 +134,7 @@ def statistics_table(rows: Sequence[Row]) -> Table:
     names = [(name, of_row(words)) for name, words in (*NAMES, *PLACE)]
     figures = [
         ("path", text("path")),
-        *(
-            (name, number(f"statistics.{name}_ms"))
-            for name in ("mean", "std", "min", "p50", "p90", "p95", "p99", "max")
-        ),
+        *((name, number(f"statistics.{name}_ms")) for name in FIGURES),
         RATE,
         ("calls", text("statistics.num")),
         ("stopped by", text("stopped_by")),

@@ -7,16 +7,11 @@ from stargan_deploy.backends.registry import product_specs
 from stargan_deploy.errors import BackendError, brief
 
 
-def libraries() -> tuple[str, ...]:
-    """Names of the libraries that multiply."""
-    return tuple(product_specs())
-
-
 def make_product(library: str, arithmetic: Arithmetic, size: Size, device: str) -> Product:
     """Prepares a product and computes it once.
 
     Args:
-        library: a name from `libraries`.
+        library: a name in `product_specs`.
         arithmetic: what to multiply in. A library may compute in a wider type, if it can do no
             better.
         size: of the product.

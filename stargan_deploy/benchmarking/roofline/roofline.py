@@ -19,11 +19,11 @@ import time
 from collections.abc import Sequence
 
 from stargan_deploy.backends.products import Arithmetic, Product, Size
+from stargan_deploy.backends.registry import product_specs
 from stargan_deploy.benchmarking.machine import processor
 from stargan_deploy.benchmarking.measure.fastest_call import fastest_call_s
 from stargan_deploy.benchmarking.results import Roof, RooflineShare
 from stargan_deploy.benchmarking.roofline.counting import CallCounts
-from stargan_deploy.benchmarking.roofline.gemm import libraries as known_libraries
 from stargan_deploy.benchmarking.roofline.gemm import make_product
 from stargan_deploy.card.card import Precision
 from stargan_deploy.devices import CPU, Device
@@ -96,7 +96,7 @@ def measure_roofs(
     Args:
         precisions: one roof is measured for each.
         device: a CPU or NVIDIA GPU.
-        libraries: names from `gemm.libraries`, None for all; those that are missing or do not
+        libraries: names in `product_specs`, None for all; those that are missing or do not
             compute there are left out.
         sizes: sizes of the products; None takes those that suit the device.
         budget_s: time for everything in seconds; one small product for each type and library is
@@ -110,11 +110,12 @@ def measure_roofs(
             f"the roofline of {device} cannot be measured", hint="use `device` cpu or cuda"
         )
     start = time.perf_counter()
-    names = known_libraries() if libraries is None else libraries
+    names = tuple(product_specs()) if libraries is None else libraries
     types = dict.fromkeys(["float32", *(ARITHMETIC[precision] for precision in precisions)])
     rounds = _Rounds(device, list(types))
     rates = [_measure_bandwidth(device, budget_s / 16)]
-    rounds.prepare(names, sizes or _sizes(device), start + budget_s / 2)
+    sizes = sizes or (GPU_SIZES if device.is_gpu else CPU_SIZES)
+    rounds.prepare(names, sizes, start + budget_s / 2)
     rounds.repeat(start + budget_s * 15 / 16)
     rates.append(_measure_bandwidth(device, budget_s / 16))
     roofs = {p: _roof(ARITHMETIC[p], rounds.points, max(rates)) for p in precisions}
@@ -281,7 +282,3 @@ def _array_bytes(device: Device) -> int:
         return min(2**28, processor.memory_bytes() // 32 // 4 * 4)
     free, _ = torch.cuda.mem_get_info(device.to_torch())
     return min(2**30, free // 8 // 4 * 4)
-
-
-def _sizes(device: Device) -> tuple[Size, ...]:
-    return GPU_SIZES if device.is_gpu else CPU_SIZES

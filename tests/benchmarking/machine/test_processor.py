@@ -45,12 +45,12 @@ def tree(root: Path, **files: str) -> Path:
 
 @pytest.fixture
 def one_core(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processor, "_allowed_cores", lambda: [0])
+    monkeypatch.setattr(processor, "allowed_cores", lambda: [0])
 
 
 @pytest.fixture
 def eight_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processor, "_allowed_cores", lambda: list(range(8)))
+    monkeypatch.setattr(processor, "allowed_cores", lambda: list(range(8)))
 
 
 def test_instruction_sets_of_the_three_makers(tmp_path):

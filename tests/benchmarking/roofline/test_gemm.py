@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from stargan_deploy.backends.products import factors
-from stargan_deploy.benchmarking.roofline.gemm import libraries, make_product
+from stargan_deploy.backends.registry import product_specs
+from stargan_deploy.benchmarking.roofline.gemm import make_product
 from stargan_deploy.errors import BackendError
 
 SIZE = (32, 16, 48)
@@ -62,4 +63,4 @@ def test_torch_multiplies_on_a_gpu(arithmetic):
 
 
 def test_every_library_is_known():
-    assert set(libraries()) == {"torch", "onnxruntime", "openvino"}
+    assert set(product_specs()) == {"torch", "onnxruntime", "openvino"}
