@@ -15,8 +15,8 @@ from stargan_deploy.errors import StarganDeployError
 from stargan_deploy.serving.gate import Gate
 from stargan_deploy.serving.metrics import CONTENT_TYPE
 from stargan_deploy.serving.problems import body_of, headers_of, status_of
-from stargan_deploy.serving.protocols import v1
-from stargan_deploy.serving.protocols.openapi import describe, docs_page
+from stargan_deploy.serving.protocols import kserve, v1
+from stargan_deploy.serving.protocols.openapi import KSERVE_MODELS, describe, docs_page
 from stargan_deploy.serving.service import Service
 
 EXPOSED = ("Stargan-Tiles", "Stargan-Source", "Stargan-Already", "Retry-After")
@@ -32,10 +32,21 @@ ROUTES = (
 )
 
 
+KSERVE_ROUTES = (
+    Route("/v2", kserve.server_metadata, methods=["GET"]),
+    Route("/v2/health/live", kserve.live, methods=["GET"]),
+    Route("/v2/health/ready", kserve.ready, methods=["GET"]),
+    Route("/v2/repository/index", kserve.repository_index, methods=["POST"]),
+    *(Route(path, kserve.model_metadata, methods=["GET"]) for path in KSERVE_MODELS),
+    *(Route(f"{path}/ready", kserve.model_ready, methods=["GET"]) for path in KSERVE_MODELS),
+    *(Route(f"{path}/infer", kserve.infer, methods=["POST"]) for path in KSERVE_MODELS),
+)
+
+
 def create_app(service: Service) -> ASGIApp:
     """The application of a service, whose models are open."""
     app = Starlette(
-        routes=[*ROUTES, *own_routes()],
+        routes=[*ROUTES, *KSERVE_ROUTES, *own_routes()],
         exception_handlers={
             StarganDeployError: _answer_error,
             HTTPException: _answer_http_error,

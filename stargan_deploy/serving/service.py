@@ -5,7 +5,7 @@ import math
 import os
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -112,6 +112,14 @@ class Service:
             with self.metrics.stage("total"):
                 yield receiver
 
+    def place(self) -> AbstractContextManager[None]:
+        """Hold a place in the queue for a block.
+
+        Raises:
+            OverloadedError: there is none.
+        """
+        return self.admission.place(self.retry_after_s)
+
     async def work(
         self,
         request: Request,
@@ -127,7 +135,7 @@ class Service:
             StarganDeployError: whatever `do` raises.
         """
         with (
-            self.admission.place(self.retry_after_s),
+            self.place(),
             model.batcher.coming() as arrived,
         ):
             place = Workplace(
@@ -140,6 +148,12 @@ class Service:
             )
             working = asyncio.get_running_loop().run_in_executor(self._threads, do, place)
             return await wanted(working, request, ticket)
+
+
+def service_of(request: Request) -> Service:
+    """The service that a request was sent to."""
+    service: Service = request.app.state.service
+    return service
 
 
 async def wanted(working: "asyncio.Future[T]", request: Request, ticket: Ticket) -> T:

@@ -40,6 +40,11 @@ class Ticket:
         """Whether the result is no longer wanted."""
         return self._is_cancelled or self.remaining_s == 0
 
+    def shorten(self, timeout_s: float | None) -> None:
+        """Move the deadline to at most so many seconds from now; None leaves it."""
+        if timeout_s is not None:
+            self._end_s = min(self._end_s, self._clock() + timeout_s)
+
     def cancel(self) -> None:
         """Say that nobody waits for the result; what the request waits for is given up."""
         with self._lock:

@@ -14,6 +14,9 @@ PHOTO_TYPES = ("image/jpeg", "image/png", "image/webp", "application/octet-strea
 SENDING = (400, 401, 408, 413, 429, 500, 503, 504)
 """Statuses of errors that every request with a body can have."""
 
+KSERVE_MODELS = ("/v2/models/{name}", "/v2/models/{name}/versions/{version}")
+"""Paths of a model in KServe's protocol."""
+
 OF_PHOTOS = (404, 406, 415, 422)
 
 
@@ -28,7 +31,7 @@ def describe() -> dict[str, Any]:
             "description": "Translates photos to other attributes or domains. Results are marked "
             "as edited by AI. Nothing that is sent is stored.",
         },
-        "paths": {**_photo_paths(), **_model_paths(), **_health_paths()},
+        "paths": {**_photo_paths(), **_model_paths(), **_kserve_paths(), **_health_paths()},
         "components": {
             "schemas": {"Error": _ERROR},
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
@@ -114,7 +117,7 @@ def _model_paths() -> dict[str, Any]:
     model = {"application/json": {"schema": _MODEL}}
     models = {"application/json": {"schema": _object(models=_array_of(_MODEL))}}
     file = _object(file={"type": "string", "description": "Its name in the folder of models."})
-    name = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
+    name = _in_path("name")
     put = _operation(
         "Load a model from the folder of models, or replace it without losing a request. Needs the "
         "API key.",
@@ -134,6 +137,40 @@ def _model_paths() -> dict[str, Any]:
             "delete": {**delete, "parameters": [name]},
         },
     }
+
+
+def _kserve_paths() -> dict[str, Any]:
+    """KServe's protocol, whose own description has the details."""
+    plain = {"application/json": {"schema": {"type": "object"}}}
+    tensors = {**plain, "application/octet-stream": {"schema": _binary()}}
+    health = _operation("KServe's protocol: health.", content=plain, errors=(503,))
+    about = _operation("KServe's protocol: metadata of a model.", content=plain, errors=(401, 404))
+    is_ready = _operation("KServe's protocol: readiness.", content=plain, errors=(401, 404))
+    infer = _operation(
+        "KServe's protocol: inference on tensors, as JSON or binary data. The model NAME is its "
+        "entry point for images, and NAME.ENTRY_POINT any other.",
+        body={"required": True, "content": tensors},
+        content=tensors,
+        errors=(*SENDING, 404),
+    )
+    index = _operation("KServe's protocol: all models.", content=plain, errors=(401,))
+    paths: dict[str, Any] = {
+        "/v2": {"get": _operation("KServe's protocol: the server.", content=plain)},
+        "/v2/health/live": {"get": health},
+        "/v2/health/ready": {"get": health},
+        "/v2/repository/index": {"post": index},
+    }
+    names = ("name",), ("name", "version")
+    for path, parameters in zip(KSERVE_MODELS, names, strict=True):
+        in_path = {"parameters": [_in_path(name) for name in parameters]}
+        paths[path] = {"get": {**about, **in_path}}
+        paths[f"{path}/ready"] = {"get": {**is_ready, **in_path}}
+        paths[f"{path}/infer"] = {"post": {**infer, **in_path}}
+    return paths
+
+
+def _in_path(name: str) -> dict[str, Any]:
+    return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
 
 
 def _health_paths() -> dict[str, Any]:

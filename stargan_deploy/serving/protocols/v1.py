@@ -30,7 +30,7 @@ from stargan_deploy.serving.protocols.fields import (
     sample_request,
     translation_job,
 )
-from stargan_deploy.serving.service import Service
+from stargan_deploy.serving.service import Service, service_of
 from stargan_deploy.serving.work import Answer, classify, sample, translate
 
 FORM = "multipart/form-data"
@@ -54,7 +54,8 @@ class Received:
 
 async def translate_photos(request: Request) -> Response:
     """`POST /v1/translate`."""
-    service, ticket = _service(request), _ticket(request)
+    service = service_of(request)
+    ticket = Ticket(service.limits.timeout_s)
     async with service.receiving(request, ticket) as receiver:
         received = await _receive(service, receiver, TRANSLATE)
         with service.models.lease(received.model) as model:
@@ -73,7 +74,8 @@ async def translate_photos(request: Request) -> Response:
 
 async def classify_photos(request: Request) -> Response:
     """`POST /v1/classify`."""
-    service, ticket = _service(request), _ticket(request)
+    service = service_of(request)
+    ticket = Ticket(service.limits.timeout_s)
     async with service.receiving(request, ticket) as receiver:
         received = await _receive(service, receiver, CLASSIFY)
         with service.models.lease(received.model) as model:
@@ -93,7 +95,8 @@ async def classify_photos(request: Request) -> Response:
 
 async def sample_images(request: Request) -> Response:
     """`POST /v1/sample`."""
-    service, ticket = _service(request), _ticket(request)
+    service = service_of(request)
+    ticket = Ticket(service.limits.timeout_s)
     async with service.receiving(request, ticket) as receiver:
         words = await _receive_words(receiver, SAMPLE)
         wanted = sample_request(words)
@@ -113,14 +116,15 @@ async def sample_images(request: Request) -> Response:
 
 async def list_models(request: Request) -> Response:
     """`GET /v1/models`."""
-    service = _service(request)
+    service = service_of(request)
     models = [{"name": model.name, "card": card_of(model.card)} for model in service.models]
     return JSONResponse({"models": models})
 
 
 async def put_model(request: Request) -> Response:
     """`PUT /v1/models/NAME`."""
-    service, ticket = _service(request), _ticket(request)
+    service = service_of(request)
+    ticket = Ticket(service.limits.timeout_s)
     _refuse_without_key(service)
     async with service.receiving(request, ticket) as receiver:
         file = _file_in(await receiver.whole())
@@ -133,7 +137,7 @@ async def put_model(request: Request) -> Response:
 
 async def delete_model(request: Request) -> Response:
     """`DELETE /v1/models/NAME`."""
-    service = _service(request)
+    service = service_of(request)
     _refuse_without_key(service)
     service.models.remove(request.path_params["name"])
     return Response(status_code=204)
@@ -142,15 +146,6 @@ async def delete_model(request: Request) -> Response:
 def card_of(card: ModelCard) -> Any:
     """A card as JSON."""
     return json.loads(card.to_json())
-
-
-def _service(request: Request) -> Service:
-    service: Service = request.app.state.service
-    return service
-
-
-def _ticket(request: Request) -> Ticket:
-    return Ticket(_service(request).limits.timeout_s)
 
 
 def _check_images(request: Request, service: Service, num_images: int, num_results: int) -> None:
