@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from stargan_deploy.card.card import EntryPoint, ModelCard
 from stargan_deploy.card.labels import LabelSpace
 from stargan_deploy.errors import CardError, ModelError, TrainingError, first_names
+from stargan_deploy.families.blocks.relabelling import fit_labels
 from stargan_deploy.families.objectives.base import Networks, Objective, ObjectiveRequest
 
 MAX_NAMED = 3
@@ -142,6 +143,17 @@ class Family(ABC):
         """Fill in the settings of a `model_config` that depend on the image size in pixels."""
         return model
 
+    def label_layers(self, role: str) -> Mapping[str, int]:
+        """List the tensors by which labels enter or leave a network: axis by key.
+
+        The last channels along the axis are the labels', see `label_channels`.
+        """
+        return {}
+
+    def label_channels(self, role: str, labels: LabelSpace) -> Sequence[str]:
+        """Name the channels of a network's `label_layers`, in their order."""
+        return labels.names
+
     def relabel(
         self,
         role: str,
@@ -151,7 +163,7 @@ class Family(ABC):
         old: LabelSpace,
         new: LabelSpace,
     ) -> dict[str, Tensor]:
-        """Fit a network's weights to other labels; by default they stay as they are.
+        """Fit a network's weights to other labels, in its `label_layers`.
 
         Args:
             role: the network's role.
@@ -163,7 +175,11 @@ class Family(ABC):
         Raises:
             ModelError: the networks differ in more than their labels.
         """
-        return dict(weights)
+        old_names, new_names = (self.label_channels(role, labels) for labels in (old, new))
+        fitted = dict(weights)
+        for key, axis in self.label_layers(role).items():
+            fitted = fit_labels(fitted, fresh, key, axis=axis, old=old_names, new=new_names)
+        return fitted
 
     def notes(self, network: Mapping[str, Any]) -> tuple[str, ...]:
         """Notes for the user of such a model, one sentence each, for the card."""

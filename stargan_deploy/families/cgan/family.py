@@ -3,13 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from torch import Tensor, nn
+from torch import nn
 
-from stargan_deploy.card.labels import LabelSpace
 from stargan_deploy.config import to_mapping
 from stargan_deploy.errors import DataError
 from stargan_deploy.families.blocks.latent import SamplingFamily
-from stargan_deploy.families.blocks.relabelling import fit_labels
 from stargan_deploy.families.cgan.networks import CGANNetwork, build_networks
 from stargan_deploy.families.cgan.objective import ConditionalObjective
 from stargan_deploy.families.dcgan.networks import ModelConfig
@@ -57,16 +55,7 @@ class CGAN(SamplingFamily):
             labels=labels,
         )
 
-    def relabel(
-        self,
-        role: str,
-        weights: Mapping[str, Tensor],
-        fresh: Mapping[str, Tensor],
-        *,
-        old: LabelSpace,
-        new: LabelSpace,
-    ) -> dict[str, Tensor]:
-        """Fit weights to other classes, which enter the first layer of both networks."""
+    def label_layers(self, role: str) -> Mapping[str, int]:
+        """Classes enter the first layer of both networks."""
         axis = 0 if role == "generator" else 1  # a transposed convolution has its inputs first
-        key = f"{role}.main.0.weight"
-        return fit_labels(weights, fresh, key, axis=axis, old=old.names, new=new.names)
+        return {f"{role}.main.0.weight": axis}

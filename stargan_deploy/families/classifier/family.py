@@ -4,15 +4,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from stargan_deploy.card.card import EntryPoint, ModelCard, new_entry_point
-from stargan_deploy.card.labels import LabelSpace
 from stargan_deploy.card.tensors import image_spec, vector_spec
 from stargan_deploy.config import from_mapping
 from stargan_deploy.errors import DataError
 from stargan_deploy.families.base import Family
-from stargan_deploy.families.blocks.relabelling import fit_labels
 from stargan_deploy.families.classifier.networks import (
     ClassifierNetwork,
     ModelConfig,
@@ -92,17 +90,6 @@ class ClassifierFamily(Family):
         """Fill in the stem's stride."""
         return replace(model, stem_stride=model.stem_stride or fitting_stride(image_size))
 
-    def relabel(
-        self,
-        role: str,
-        weights: Mapping[str, Tensor],
-        fresh: Mapping[str, Tensor],
-        *,
-        old: LabelSpace,
-        new: LabelSpace,
-    ) -> dict[str, Tensor]:
-        """Fit weights to other labels, which leave the last layer."""
-        fitted = dict(weights)
-        for key in ("fc.weight", "fc.bias"):
-            fitted = fit_labels(fitted, fresh, key, axis=0, old=old.names, new=new.names)
-        return fitted
+    def label_layers(self, role: str) -> Mapping[str, int]:
+        """Labels leave the last layer."""
+        return {"fc.weight": 0, "fc.bias": 0}

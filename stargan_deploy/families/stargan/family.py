@@ -1,11 +1,11 @@
 """StarGAN as a family."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from torch import Tensor, nn
+from torch import nn
 
 from stargan_deploy.card.card import (
     EntryPoint,
@@ -20,7 +20,6 @@ from stargan_deploy.config import from_mapping, to_mapping
 from stargan_deploy.errors import DataError
 from stargan_deploy.families.base import Checkpoint, Family, OfficialOptions
 from stargan_deploy.families.blocks.image_to_image import image_entry_point
-from stargan_deploy.families.blocks.relabelling import fit_labels
 from stargan_deploy.families.checkpoint import load_weights, network_tensors
 from stargan_deploy.families.objectives.base import Networks, Objective, ObjectiveRequest
 from stargan_deploy.families.stargan.networks import (
@@ -125,19 +124,14 @@ class StarGAN(Family):
             )
         return StarGANObjective(request)
 
-    def relabel(
-        self,
-        role: str,
-        weights: Mapping[str, Tensor],
-        fresh: Mapping[str, Tensor],
-        *,
-        old: LabelSpace,
-        new: LabelSpace,
-    ) -> dict[str, Tensor]:
-        """Fit weights to other labels, which enter the first layer and leave the last."""
-        key, axis = ("main.0.weight", 1) if role == "generator" else ("conv2.weight", 0)
-        old_names, new_names = (_channel_names(space, role) for space in (old, new))
-        return fit_labels(weights, fresh, key, axis=axis, old=old_names, new=new_names)
+    def label_layers(self, role: str) -> Mapping[str, int]:
+        """Labels enter the generator's first layer and leave the discriminator's last."""
+        return {"main.0.weight": 1} if role == "generator" else {"conv2.weight": 0}
+
+    def label_channels(self, role: str, labels: LabelSpace) -> Sequence[str]:
+        """The labels, and for a jointly trained generator the mask."""
+        has_mask = labels.is_joint and role == "generator"
+        return [*labels.names, *(f"mask of {s.name}" for s in labels.sets if has_mask)]
 
     def recognises_official(self, content: Any) -> bool:
         """Whether a generator or a discriminator is in it, however wrapped."""
@@ -171,8 +165,3 @@ class StarGAN(Family):
     def official_companion(self, path: Path) -> Path | None:
         """`200000-D.ckpt` in the folder of a `200000-G.ckpt`, if there is one."""
         return discriminator_beside(path)
-
-
-def _channel_names(labels: LabelSpace, role: str) -> list[str]:
-    masks = [f"mask of {s.name}" for s in labels.sets] if labels.is_joint else []
-    return [*labels.names, *(masks if role == "generator" else [])]
