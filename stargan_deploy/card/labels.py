@@ -177,6 +177,13 @@ class LabelSpace:
             vector[..., self.num_labels + set_index] = 1.0
         return vector
 
+    def known_rows(self, label_ND: FloatArray, set_index: int) -> npt.NDArray[np.bool_]:
+        """Whether a set's labels are known, by row: as the mask says, or all."""
+        if not self.is_joint:
+            return np.ones(len(label_ND), np.bool_)
+        known: npt.NDArray[np.bool_] = label_ND[:, self.num_labels + set_index] > 0.5
+        return known
+
     def predicted(self, logits: npt.NDArray[np.floating]) -> FloatArray:
         """Turns classifier logits (N, K) into labels (N, K) of zeros and ones.
 

@@ -104,7 +104,7 @@ class _Evaluator:
         """Translate the images that lack a label to it; None if no image lacks it."""
         column = self.labels.names.index(_name(target))
         wanted_ND = self._wanted(target)
-        is_known = self._known(target.set_index)
+        is_known = self.labels.known_rows(self.label_ND, target.set_index)
         (rows,) = np.nonzero(~is_known | (wanted_ND[:, column] != self.label_ND[:, column]))
         if not len(rows):
             return None
@@ -122,7 +122,8 @@ class _Evaluator:
         seen_NK = self._predicted(self.image_NCHW)
         shares = []
         for set_index, label_set in enumerate(self.labels.sets):
-            is_known, columns = self._known(set_index), self.labels.slice_of(set_index)
+            is_known = self.labels.known_rows(self.label_ND, set_index)
+            columns = self.labels.slice_of(set_index)
             right = (seen_NK == self.label_ND[:, : self.labels.num_labels])[is_known, columns]
             if len(right):
                 shares.append(right.all(axis=1) if label_set.kind == "onehot" else right.ravel())
@@ -140,12 +141,6 @@ class _Evaluator:
     def _wanted(self, target: Target) -> FloatArray:
         own_NK = self.label_ND[:, : self.labels.num_labels]
         return np.stack([self.labels.target_vector(target, row) for row in own_NK])
-
-    def _known(self, set_index: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-        """Whether a label set is known, by image: the mask's column, or all."""
-        if not self.labels.is_joint:
-            return np.ones(len(self.label_ND), np.bool_)
-        return self.label_ND[:, self.labels.num_labels + set_index] > 0.5
 
     def _translate(self, image_NCHW: Tensor, label_ND: FloatArray) -> Tensor:
         label = torch.from_numpy(label_ND).to(image_NCHW)

@@ -39,7 +39,7 @@ class Tally:
         true_NK = label_ND[:, : self._labels.num_labels].astype(np.int64)
         for set_index in range(len(self._labels.sets)):
             columns = self._labels.slice_of(set_index)
-            known = self._known(label_ND, set_index)
+            known = self._labels.known_rows(label_ND, set_index)
             for column in range(columns.start, columns.stop):
                 places = (true_NK[known, column], predicted_NK[known, column])
                 np.add.at(self._counts[column], places, 1)
@@ -71,12 +71,6 @@ class Tally:
     def _num_images(self) -> int:
         firsts = [self._labels.slice_of(n).start for n in range(len(self._labels.sets))]
         return int(sum(self._counts[first].sum() for first in firsts))
-
-    def _known(self, label_ND: FloatArray, set_index: int) -> npt.NDArray[np.bool_]:
-        if not self._labels.is_joint:
-            return np.ones(len(label_ND), np.bool_)
-        known: npt.NDArray[np.bool_] = label_ND[:, self._labels.num_labels + set_index] > 0.5
-        return known
 
 
 def _right(own: Counts) -> float:
