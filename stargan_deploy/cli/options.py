@@ -50,6 +50,12 @@ Model = Annotated[
         show_default="the newest run's newest checkpoint, else the demo model",
     ),
 ]
+Before = Annotated[
+    Path, typer.Argument(metavar="A.json", help="The earlier results.json, or its folder.")
+]
+After = Annotated[
+    Path, typer.Argument(metavar="B.json", help="The results.json to judge, or its folder.")
+]
 BACKENDS = {
     "backend": f"Known: auto, {', '.join(runtime_names())}.",
     "backends": f"Known: {', '.join(runtime_names())}.",

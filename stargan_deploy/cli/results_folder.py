@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stargan_deploy.errors import UsageError
+from stargan_deploy.files.atomic import make_folder, missing_folders, remove_empty
 
 
 @contextmanager
@@ -15,8 +16,6 @@ def results_folder(folder: Path) -> Iterator[None]:
         UsageError: the folder is a file.
         OutputError: it cannot be made.
     """
-    from stargan_deploy.files.atomic import make_folder, missing_folders, remove_empty
-
     if folder.is_file():
         raise UsageError(f"--out {folder} is a file; name a folder")
     made = missing_folders(folder)

@@ -1,7 +1,6 @@
 """`stargan-deploy bench compare`."""
 
 import re
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,7 +13,7 @@ from stargan_deploy.benchmarking.compare import Comparison, RowComparison
 from stargan_deploy.benchmarking.compare import compare as compare_runs
 from stargan_deploy.benchmarking.results import load_results
 from stargan_deploy.cli.console import show_json
-from stargan_deploy.cli.options import Json, Quiet
+from stargan_deploy.cli.options import After, Before, Json, Quiet
 from stargan_deploy.config import to_mapping
 from stargan_deploy.errors import DataError, UsageError
 from stargan_deploy.presentation.text import visible
@@ -24,12 +23,6 @@ REGRESSION = 1
 
 STYLES = {"regression": "bold red", "slower": "yellow", "faster": "green"}
 
-Before = Annotated[
-    Path, typer.Argument(metavar="A.json", help="The earlier run: results.json, or its folder.")
-]
-After = Annotated[
-    Path, typer.Argument(metavar="B.json", help="The run to judge: results.json, or its folder.")
-]
 FailOver = Annotated[
     str,
     typer.Option(

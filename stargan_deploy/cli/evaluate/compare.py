@@ -1,27 +1,23 @@
 """`stargan-deploy evaluate compare`."""
 
 import re
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from stargan_deploy.cli.console import show, show_json
-from stargan_deploy.cli.options import Json, Quiet
+from stargan_deploy.cli.options import After, Before, Json, Quiet
+from stargan_deploy.config import to_mapping
 from stargan_deploy.errors import UsageError
-
-if TYPE_CHECKING:
-    from stargan_deploy.evaluation.compare import Comparison
+from stargan_deploy.evaluation.compare import Comparison
+from stargan_deploy.evaluation.compare import compare as compare_results
+from stargan_deploy.evaluation.report.tables import differences_table, main_differences
+from stargan_deploy.evaluation.results import load_results
 
 REGRESSION = 1
 """Exit code when a share became worse than allowed."""
 
-Before = Annotated[
-    Path, typer.Argument(metavar="A.json", help="The earlier one: results.json, or its folder.")
-]
-After = Annotated[
-    Path, typer.Argument(metavar="B.json", help="The one to judge: results.json, or its folder.")
-]
 FailOver = Annotated[
     str,
     typer.Option(
@@ -40,10 +36,6 @@ def compare(
     quiet: Quiet = False,  # noqa: ARG001 - its callback silences
 ) -> None:
     """Compare two evaluations photo by photo; the exit code is 1 on a regression."""
-    from stargan_deploy.config import to_mapping
-    from stargan_deploy.evaluation.compare import compare as compare_results
-    from stargan_deploy.evaluation.results import load_results
-
     comparison = compare_results(load_results(a), load_results(b), parse_points(fail_over))
     if json_output:
         show_json(to_mapping(comparison))
@@ -66,10 +58,7 @@ def parse_points(text: str) -> float:
     return number / 100
 
 
-def _show(comparison: "Comparison") -> None:
-    from rich.console import Console
-
-    from stargan_deploy.evaluation.report.tables import differences_table, main_differences
+def _show(comparison: Comparison) -> None:
 
     console = Console(highlight=False)
     for remark in comparison.remarks:
