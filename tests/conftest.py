@@ -16,7 +16,13 @@ from stargan_deploy.data.layouts import synthetic
 from stargan_deploy.families.checkpoint import network_tensors, save_checkpoint
 from stargan_deploy.families.registry import load_family
 
-pytest_plugins = ["tests.artefact", "tests.exported", "tests.photos", "tests.tiny_training"]
+pytest_plugins = [
+    "tests.artefact",
+    "tests.exported",
+    "tests.photos",
+    "tests.styled_models",
+    "tests.tiny_training",
+]
 
 torch.set_num_threads(1)  # tiny networks gain nothing from more, and workers share the cores
 

@@ -16,13 +16,15 @@ from stargan_deploy.batch.photos.naming import (
 from stargan_deploy.batch.report import Failure
 from stargan_deploy.batch.settings import NOT_RECORDED
 from stargan_deploy.batch.shard import WHOLE, Shard, parse_shard
-from stargan_deploy.card.card import ModelCard
+from stargan_deploy.card.card import EntryPoint, ModelCard
 from stargan_deploy.card.labels import LabelSpace
 from stargan_deploy.errors import DataError, UsageError, unknown_name
 from stargan_deploy.files.colours import ValueRange, check_range
 from stargan_deploy.files.metadata import KEEPABLE
 from stargan_deploy.inference.framing import Fit
 from stargan_deploy.inference.source_labels import LabelTable, needed_names, read_label_table
+from stargan_deploy.inference.styles.route import heat_maps, style_route
+from stargan_deploy.inference.styles.source import ANY_STYLE, StyleRequest, styled_targets
 from stargan_deploy.inference.targets import (
     NamedTarget,
     check_strength,
@@ -63,6 +65,9 @@ class ImageOptions:
     keep: frozenset[str] = frozenset()
     """Metadata to copy from the photos: exif, icc. Without icc, colours are converted to sRGB.
     Images are always marked as edited by AI; empty takes none."""
+
+    heat_maps: Literal["zeros"] | None = None
+    """For models that take heat maps of each face: zeros translate without what they gate."""
 
     def __post_init__(self) -> None:
         if not self.strengths:
@@ -150,6 +155,7 @@ def make_job(
     naming: str | None = None,
     shard: str | None = None,
     max_photos: int | None = None,
+    style: StyleRequest = ANY_STYLE,
 ) -> BatchJob:
     """Return the job for a model that some words describe.
 
@@ -165,10 +171,11 @@ def make_job(
         naming: template of the images' names.
         shard: `I/N`; None takes all photos.
         max_photos: largest number of photos.
+        style: in which styles, for a model that has styles.
 
     Raises:
         UsageError: words that make no sense, or not for this model.
-        DataError: a table of labels that cannot be read.
+        DataError: a table of labels that cannot be read, or references that are not there.
     """
     space = card.labels
     if not space.sets and options.strengths != (1.0,):
@@ -181,6 +188,9 @@ def make_job(
     entry_point = choose_direction(card, direction)
     only = () if space.sets else (only_target(space, entry_point, targets),)
     named = only or name_targets(space, targets)
+    if _has_styles(card, entry_point, style):
+        options = _styled_options(card.entry_point(entry_point), options, source, style)
+        named = styled_targets(named, style)
     root, parts = _root_of([input] if isinstance(input, Path) else list(input))
     return BatchJob(
         input=root,
@@ -193,6 +203,46 @@ def make_job(
         shard=WHOLE if shard is None else parse_shard(shard),
         max_photos=max_photos,
     )
+
+
+def _has_styles(card: ModelCard, entry_point: str, style: StyleRequest) -> bool:
+    """Whether a model translates in styles.
+
+    Raises:
+        UsageError: it does not, and one is asked for.
+    """
+    route = style_route(card)
+    if route is not None and route.translate == entry_point:
+        return True
+    if style != ANY_STYLE:
+        raise UsageError(
+            "this model has no styles, so that `references`, `seed`, `styles` and `interpolate` "
+            "mean nothing to it",
+            hint="leave them out, or take a model with styles, like StarGAN v2",
+        )
+    return False
+
+
+def _styled_options(
+    point: EntryPoint, options: ImageOptions, source: str, style: StyleRequest
+) -> ImageOptions:
+    """The options with positions between two styles in place of strengths.
+
+    Raises:
+        UsageError: options of models without styles, or heat maps that nothing supplies.
+    """
+    if options.strengths != (1.0,) or source != "predict":
+        raise UsageError(
+            "`strengths` and `source` are about labels of photos, and this model goes by styles",
+            hint="leave them out; `interpolate` leads from one style to another",
+        )
+    if (maps := heat_maps(point)) and options.heat_maps is None:
+        names = " and ".join(repr(spec.name) for spec in maps)
+        raise UsageError(
+            f"this model takes heat maps of each face, {names}, which are not made here",
+            hint="set `heat_maps` to zeros to translate without its high-pass skip",
+        )
+    return replace(options, strengths=style.positions)
 
 
 def plan_batch(job: BatchJob) -> BatchPlan:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from stargan_deploy.batch.photos.photo_file import ImageFiles, PhotoFiles, Write
 from stargan_deploy.batch.pipeline import Pipeline
@@ -15,6 +16,8 @@ from stargan_deploy.inference.choose import ChosenModel
 from stargan_deploy.inference.faces_in_photo import make_framing as framing_for
 from stargan_deploy.inference.framing import Framing
 from stargan_deploy.inference.source_labels import LabelTable
+from stargan_deploy.inference.styles.source import StyledTarget
+from stargan_deploy.inference.styles.translator import make_translator, reference_framing
 from stargan_deploy.inference.translator import Translator
 
 
@@ -44,11 +47,13 @@ def open_session(
         UsageError: a size that the model does not take.
     """
     with chosen.open() as runtime:
-        translator = Translator(
+        options = job.options
+        translator = make_translator(
             runtime.card,
             runtime,
-            image_size=job.options.size,
-            entry_point=job.options.entry_point,
+            references=reference_framing(runtime.card, options.fit, faces=bool(options.faces)),
+            image_size=options.size,
+            entry_point=options.entry_point,
         )
         pipeline = Pipeline(
             job,
@@ -102,5 +107,13 @@ def settings_of(job: BatchJob, translator: Translator, precision: str) -> Settin
             "size": translator.image_size,
             "source": file_sha256(source.path) if isinstance(source, LabelTable) else source,
             "version": IMAGES_SINCE,
-        },
+        }
+        | _styles(job),
     )
+
+
+def _styles(job: BatchJob) -> dict[str, Any]:
+    """What decides the styles of each target, where there are any."""
+    targets = [named.target for named in job.targets]
+    found = {t.text: [s.origin for s in t.styles] for t in targets if isinstance(t, StyledTarget)}
+    return {"styles": found} if found else {}

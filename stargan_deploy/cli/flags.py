@@ -7,6 +7,7 @@ FLAGS = {
     "discriminator_path": "--discriminator",
     "entry_point": "--direction",
     "naming": "--name",
+    "references": "--reference",
     "root": "--data",
     "strengths": "--strength",
     "targets": "--attrs",

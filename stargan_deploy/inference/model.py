@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, TypeVar, cast, overload
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from stargan_deploy.backends.base import Providers, Runtime
@@ -23,6 +24,13 @@ from stargan_deploy.inference.faces_in_photo import make_framing
 from stargan_deploy.inference.find import find_model
 from stargan_deploy.inference.framing import Framed
 from stargan_deploy.inference.sampler import Sampler, SampleRequest
+from stargan_deploy.inference.styles.route import style_route
+from stargan_deploy.inference.styles.source import StyleSource, styled
+from stargan_deploy.inference.styles.translator import (
+    StyledTranslator,
+    make_translator,
+    reference_framing,
+)
 from stargan_deploy.inference.targets import check_strength, only_target
 from stargan_deploy.inference.translator import (
     ZEROS_NOTE,
@@ -34,6 +42,11 @@ from stargan_deploy.inference.translator import (
 
 AnyImage = Image.Image | Pixels
 """A PIL image of any mode and size, or an RGB uint8 array (H, W, 3) in [0, 255]."""
+
+Reference = AnyImage | str | Path
+"""An image, or the path of its file."""
+
+NO_STYLES = "this model has no styles"
 
 ImageT = TypeVar(
     "ImageT", Image.Image, Pixels, list[Image.Image], list[Pixels], list[Image.Image | Pixels]
@@ -80,6 +93,9 @@ class Model:
         size: int | None = None,
         faces: Which | None = None,
         sources: Labels | Sequence[Labels] | None = None,
+        reference: Reference | None = None,
+        seed: int | None = None,
+        style: npt.ArrayLike | None = None,
     ) -> ImageT: ...
 
     @overload
@@ -92,6 +108,9 @@ class Model:
         size: int | None = None,
         faces: Which | None = None,
         sources: Labels | Sequence[Labels] | None = None,
+        reference: Reference | None = None,
+        seed: int | None = None,
+        style: npt.ArrayLike | None = None,
     ) -> list[ImageT]: ...
 
     def translate(
@@ -103,6 +122,9 @@ class Model:
         size: int | None = None,
         faces: Which | None = None,
         sources: Labels | Sequence[Labels] | None = None,
+        reference: Reference | None = None,
+        seed: int | None = None,
+        style: npt.ArrayLike | None = None,
     ) -> Any:
         """Translate one image or several, to one target or several.
 
@@ -122,6 +144,10 @@ class Model:
                 needs the extra `faces`. None takes an image as one face.
             sources: the image's own labels, or those of each of several images; None predicts
                 them with the model's classifier where a target depends on them.
+            reference: of a model with styles, an image whose style is taken: a file, a PIL image
+                or an array.
+            seed: of a model with styles, draws one; None is 0 where nothing else gives the style.
+            style: the style itself (S,), as `Model.style` returns it; the target may be empty then.
 
         Returns:
             The same kind of thing that went in: an image, an array, or a list. For a list of
@@ -138,10 +164,33 @@ class Model:
         targets = list(target) if several else [cast(str, target)]
         images, restore = _listed(image, size or self.card.preprocessing.image_size)
         check_strength(strength)
+        source = self._style_source(reference, seed, style)
         options: dict[str, Any] = {"strength": strength, "size": size, "faces": faces}
+        options["source"] = source
         labels_NK = self._labels(sources, len(images))
         results = map(restore, self._run(images, targets, labels_NK=labels_NK, **options))
         return list(results) if several else next(results)
+
+    def style(
+        self, domain: str, *, reference: Reference | None = None, seed: int = 0
+    ) -> FloatArray:
+        """The style (S,) of a reference, or one that is drawn, for a domain.
+
+        Args:
+            domain: one of the model's.
+            reference: a file, a PIL image or an array; None draws.
+            seed: of the drawn style.
+
+        Raises:
+            LabelError: a domain that the model does not know.
+            UsageError: the model has no styles.
+            DataError: a reference that cannot be used.
+        """
+        source = self._style_source(reference, None if reference is not None else seed, None)
+        translator = self._translator(choose_direction(self.card, None))
+        if source is None or not isinstance(translator, StyledTranslator):
+            raise UsageError(NO_STYLES)
+        return translator.style(self.card.labels.parse(domain), source)
 
     def classify(self, image: AnyImage | Sequence[AnyImage]) -> Any:
         """Predict which attributes or domain an image has.
@@ -199,10 +248,41 @@ class Model:
             self._runtime.__enter__()
             self._is_open = True
 
-    def _translator(self, direction: str, size: int | None = None) -> Translator:
-        translator = Translator(self.card, self._runtime, image_size=size, entry_point=direction)
+    def _translator(
+        self, direction: str, size: int | None = None, *, faces: bool = False
+    ) -> Translator:
+        translator = make_translator(
+            self.card,
+            self._runtime,
+            references=reference_framing(self.card, faces=faces),
+            image_size=size,
+            entry_point=direction,
+        )
         self._open()
         return translator
+
+    def _style_source(
+        self, reference: Reference | None, seed: int | None, style: npt.ArrayLike | None
+    ) -> StyleSource | None:
+        """The style that is asked for; None where none is.
+
+        Raises:
+            UsageError: of a model without styles, or by several ways.
+        """
+        given = {"reference": reference, "seed": seed, "style": style}
+        wanted = [f"`{name}`" for name, value in given.items() if value is not None]
+        if not wanted:
+            return None
+        if style_route(self.card) is None:
+            raise UsageError(NO_STYLES, hint=f"leave out {' and '.join(wanted)}")
+        if len(wanted) > 1:
+            raise UsageError(f"{' and '.join(wanted)} each give a style", hint="give one of them")
+        if seed is not None and seed < 0:
+            raise UsageError(f"a `seed` cannot be negative: {seed}")
+        if isinstance(reference, str):
+            reference = Path(reference)
+        vector = None if style is None else np.asarray(style, np.float32)
+        return StyleSource(reference=reference, vector=vector, seed=seed or 0)
 
     def _run(
         self,
@@ -213,11 +293,14 @@ class Model:
         strength: float,
         size: int | None,
         faces: Which | None,
+        source: StyleSource | None,
     ) -> list[list[Image.Image]]:
         """The results by target, then by image."""
-        jobs = self._jobs(targets)
+        jobs = self._jobs(targets, source)
         if not self.card.labels.sets and (strength != 1 or labels_NK is not None):
             raise UsageError("this model has no labels", hint="leave out `strength` and `sources`")
+        if style_route(self.card) and (strength != 1 or labels_NK is not None):
+            raise UsageError("this model goes by styles", hint="leave out `strength` and `sources`")
         side = size or self.card.preprocessing.image_size
         framing = make_framing(self.card, size=side, faces=faces)
         values = self.card.preprocessing.value_range
@@ -228,7 +311,8 @@ class Model:
         labels_FK = None if labels_NK is None else np.repeat(labels_NK, counts, axis=0)
         results = []
         for direction, wanted in jobs:
-            translator, strengths = self._translator(direction, size), [strength] * len(wanted)
+            translator = self._translator(direction, size, faces=bool(faces))
+            strengths = [strength] * len(wanted)
             found = translator.translate_prepared(tiles_FHWC, wanted, labels_FK, strengths)
             found.check_finite()
             if strength != 1 and (named := _already(found)):
@@ -238,9 +322,16 @@ class Model:
             results += [_compose(framed, pixels_FHWC) for pixels_FHWC in found.pixels]
         return results
 
-    def _jobs(self, targets: Sequence[str]) -> list[tuple[str, list[str | Target]]]:
+    def _jobs(
+        self, targets: Sequence[str], source: StyleSource | None
+    ) -> list[tuple[str, list[str | Target]]]:
         """Entry points and the targets to run them with."""
         labels = self.card.labels
+        if source is not None:
+            anything = Target(text="", set_index=0, changes={})
+            is_free = source.vector is not None
+            parsed = [anything if is_free and not t else labels.parse(t) for t in targets]
+            return [(choose_direction(self.card, None), [styled(t, [source]) for t in parsed])]
         if labels.sets:
             return [(choose_direction(self.card, None), [labels.parse(t) for t in targets])]
         directions = [choose_direction(self.card, target or None) for target in targets]

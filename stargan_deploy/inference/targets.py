@@ -58,7 +58,7 @@ def name_targets(space: LabelSpace, words: Sequence[str]) -> tuple[NamedTarget, 
         twin = next((n.target.text for n in named if n.target.changes == target.changes), None)
         if twin is not None:
             raise UsageError(f"targets {twin!r} and {word!r} mean the same", hint="name it once")
-        folder = _unlike(folder_name(target), {n.folder.casefold() for n in named})
+        folder = unlike(folder_name(target), {n.folder.casefold() for n in named})
         named.append(NamedTarget(folder=folder, target=target))
     return tuple(named)
 
@@ -79,7 +79,12 @@ def folder_name(target: Target) -> str:
     """A folder name for a target: `Blond_Hair`, `not-Male`, `flip-Smiling`, `Blond_Hair+Young`."""
     prefixes = {"on": "", "off": "not-", "flip": "flip-"}
     words = [prefixes[change] + name for name, change in target.changes.items()]
-    text = unicodedata.normalize("NFC", "+".join(words))
+    return safe_name("+".join(words))
+
+
+def safe_name(text: str) -> str:
+    """A name for a folder that is safe on every file system."""
+    text = unicodedata.normalize("NFC", text)
     text = re.sub(r"[^\w.+-]", "-", text).strip(".")
     text = text.encode()[:MAX_FOLDER_BYTES].decode(errors="ignore").rstrip(".") or "target"
     return f"{text}_" if RESERVED_STEM.fullmatch(text) else text
@@ -92,7 +97,7 @@ def depends_on_source(space: LabelSpace, target: Target) -> bool:
     return not np.array_equal(bare, full)
 
 
-def _unlike(name: str, taken: Collection[str]) -> str:
+def unlike(name: str, taken: Collection[str]) -> str:
     """The name, with a number if it is taken."""
     candidates = (name, *(f"{name}-{number}" for number in range(2, len(taken) + 3)))
     return next(candidate for candidate in candidates if candidate.casefold() not in taken)

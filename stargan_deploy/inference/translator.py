@@ -28,6 +28,7 @@ from stargan_deploy.card.tensors import ROWS_PER_CALL
 from stargan_deploy.errors import CardError, ModelError, UsageError, unknown_name
 from stargan_deploy.files.colours import ValueRange
 from stargan_deploy.files.images import Pixels, half_of_pair, prepare_photo, to_rgb
+from stargan_deploy.inference.styles.route import style_route
 from stargan_deploy.inference.targets import depends_on_source
 
 Flags = npt.NDArray[np.bool_]
@@ -317,7 +318,7 @@ def is_direct(point: EntryPoint) -> bool:
 
 
 def choose_direction(card: ModelCard, wanted: str | None) -> str:
-    """The entry point from images to images that is meant.
+    """The entry point from images to images that is meant; of a model with styles, in a style.
 
     Args:
         card: the model's.
@@ -327,6 +328,9 @@ def choose_direction(card: ModelCard, wanted: str | None) -> str:
         UsageError: no such direction, none at all, several and no name, or one that needs more
             than an image and a label.
     """
+    route = style_route(card)
+    if route is not None and wanted in (None, route.translate):
+        return route.translate
     points = dict(sorted(card.entry_points.items()))
     known = [name for name, point in points.items() if is_direct(point)]
     if wanted in known:

@@ -18,6 +18,7 @@ from stargan_deploy.files.images import Pixels, encode_image, format_of
 from stargan_deploy.files.metadata import AI_MADE_XMP
 from stargan_deploy.inference.framing import Framed
 from stargan_deploy.inference.sampler import Sampler, SampleRequest
+from stargan_deploy.inference.styles.translator import make_translator
 from stargan_deploy.inference.translator import Translation, Translator
 from stargan_deploy.serving.batching.shared_runtime import SharedRuntime
 from stargan_deploy.serving.batching.ticket import Ticket
@@ -58,8 +59,12 @@ class Workplace:
             UsageError: a size that the model does not take.
         """
         runtime = self.runtime()
-        return Translator(
-            self.model.card, runtime, image_size=options.size, entry_point=options.entry_point
+        return make_translator(
+            self.model.card,
+            runtime,
+            references=self.model.framing(options.fit, None, options.faces),
+            image_size=options.size,
+            entry_point=options.entry_point,
         )
 
 

@@ -11,7 +11,8 @@ from stargan_deploy.batch.plan import BatchPlan, Photo
 from stargan_deploy.errors import DataError
 from stargan_deploy.files.images import load_image, save_image
 from stargan_deploy.inference.framing import Framing
-from stargan_deploy.presentation.grids import image_grid
+from stargan_deploy.inference.styles.source import StyledTarget
+from stargan_deploy.presentation.grids import PAPER, image_grid
 from stargan_deploy.presentation.text import evenly, printable
 
 ROWS_PER_SHEET = 24
@@ -100,10 +101,25 @@ def _headings(plan: BatchPlan) -> list[str]:
 def _write_sheet(
     path: Path, plan: BatchPlan, photos: Sequence[Photo], framing: Framing, cell_px: int
 ) -> None:
-    rows = _rows(photos, framing, cell_px)
-    square, white = (cell_px, cell_px), (255, 255, 255)
-    cells = [[ImageOps.pad(i, square, color=white) for i in (r.source, *r.results)] for r in rows]
+    square = (cell_px, cell_px)
+    rows = [[r.source, *r.results] for r in _rows(photos, framing, cell_px)]
+    if references := _references(plan, cell_px):
+        rows.insert(0, [Image.new("RGB", square, PAPER), *references])
+    cells = [[ImageOps.pad(image, square, color=PAPER) for image in row] for row in rows]
     save_image(image_grid(cells, ["Photo", *_headings(plan)], cell_px=cell_px), path)
+
+
+def _references(plan: BatchPlan, cell_px: int) -> list[Image.Image]:
+    """The reference of each target, if every one has one that can still be read."""
+    targets = [named.target for named in plan.job.targets]
+    styles = [target.styles[0] for target in targets if isinstance(target, StyledTarget)]
+    paths = [style.reference for style in styles if isinstance(style.reference, Path)]
+    if not paths or len(paths) < len(targets):
+        return []
+    try:
+        return [_reduced(load_image(path), cell_px) for path in paths]
+    except DataError:
+        return []
 
 
 def _rows(photos: Sequence[Photo], framing: Framing, size: int) -> Iterator[GalleryRow]:

@@ -33,8 +33,10 @@ from stargan_deploy.cli.progress import progress
 from stargan_deploy.errors import UsageError
 from stargan_deploy.inference.choose import RuntimeRequest
 from stargan_deploy.inference.find import find_model
+from stargan_deploy.inference.styles.source import StyleRequest
 
 SAFETY, SCALE = "Interrupted and repeated runs", "Many machines"
+STYLES = "Styles, of models that have them"
 
 Photos = Annotated[
     list[Path] | None,
@@ -51,10 +53,22 @@ Input = Annotated[
 Attrs = Annotated[
     list[str] | None,
     typer.Option(
+        *("--attrs", "--domain"),
         metavar="TARGET",
-        help="Blond_Hair; Blond_Hair,Young; -Male; flip:Smiling. If given several times, "
+        help="Blond_Hair; Blond_Hair,Young; -Male; flip:Smiling; female. If given several times, "
         "photos are translated to each target, in separate folders.",
         show_default=False,
+    ),
+]
+References = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--reference",
+        metavar="FILE_OR_DIR",
+        help="Image whose style is taken, or a folder of them; may be given several times. Each "
+        "has a folder of results.",
+        show_default="a random style",
+        rich_help_panel=STYLES,
     ),
 ]
 Direction = Annotated[
@@ -138,6 +152,8 @@ def batch(
     output: Output = Path("translated"),
     source: Source = "predict",
     *,
+    reference: References = None,
+    style: Annotated[StyleRequest, Fields(panel=STYLES, without=("references",))],
     images: Annotated[ImageOptions, Fields(panel="Images", without=("entry_point",))],
     name: Name = None,
     runtime: Annotated[RuntimeRequest, Fields(without=("earlier", "size"), notes=BACKENDS)],
@@ -170,6 +186,7 @@ def batch(
         options=images,
         naming=name,
         shard=shard,
+        style=replace(style, references=tuple(reference or ())),
     )
     request = BatchRequest(
         job=job,
