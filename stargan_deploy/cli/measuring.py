@@ -1,8 +1,14 @@
-"""Groups like `bench`: they measure, unless the first word is the name of a sub-command."""
+"""What `bench` and `evaluate` share: they measure unless a sub-command is named, into a folder."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from typer.core import TyperGroup
+
+from stargan_deploy.errors import UsageError
+from stargan_deploy.files.atomic import make_folder, missing_folders, remove_empty
 
 MEASURE = "run"
 """Name of the command that measures; it need not be typed."""
@@ -25,3 +31,22 @@ class MeasuringGroup(TyperGroup):
         inner = run.make_context(MEASURE, [], parent=ctx, resilient_parsing=True)
         found = [item for item in super().shell_complete(ctx, incomplete) if item.value != MEASURE]
         return [*found, *run.shell_complete(inner, incomplete)]
+
+
+@contextmanager
+def results_folder(folder: Path) -> Iterator[None]:
+    """Make a folder before minutes of measuring; removes it again if they fail.
+
+    Raises:
+        UsageError: the folder is a file.
+        OutputError: it cannot be made.
+    """
+    if folder.is_file():
+        raise UsageError(f"--out {folder} is a file; name a folder")
+    made = missing_folders(folder)
+    make_folder(folder)
+    try:
+        yield
+    except BaseException:
+        remove_empty(made)
+        raise

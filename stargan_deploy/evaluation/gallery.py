@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from stargan_deploy.evaluation.measures import CLASSIFIER, JUDGE, MEASURES, key
+from stargan_deploy.evaluation.measures import JUDGE, MEASURES, OWN, key
 from stargan_deploy.evaluation.meters.base import Found, Group
 from stargan_deploy.files.images import Pixels
 
@@ -18,7 +18,7 @@ MARGIN = "margin"
 
 WORST: dict[str, Literal["lowest", "highest"]] = {
     key(JUDGE, MARGIN): "lowest",
-    key(CLASSIFIER, MARGIN): "lowest",
+    key(OWN, MARGIN): "lowest",
     **{
         name: "highest" if measure.is_better == "lower" else "lowest"
         for name, measure in MEASURES.items()

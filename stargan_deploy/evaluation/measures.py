@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-CLASSIFIER, JUDGE = "classifier", "judge"
+OWN, JUDGE = "own", "judge"
 """The two that read labels in images: the model's own classifier, and an independent model."""
 
 Unit = Literal["share", "levels", "cosine", "dB", "distance"]
@@ -91,6 +91,7 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
                 title="sure",
                 unit="share",
                 is_better="higher",
+                is_of_photo=True,
                 meaning="Share of images in which one class is seen with a probability of at least "
                 "0.9.",
             ),

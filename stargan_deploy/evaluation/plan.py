@@ -19,13 +19,6 @@ from stargan_deploy.inference.find import ModelFile
 from stargan_deploy.inference.targets import NamedTarget, name_targets, only_target
 from stargan_deploy.inference.translator import choose_direction, is_direct
 
-MAX_PHOTOS = 1000
-"""Photos of a data set, where no other number is asked for."""
-
-MAX_DRAWN_IMAGES, MIN_DRAWN = 640, 32
-"""Images to make from drawn faces, and the fewest faces: so many end within two minutes on two
-cores with a full-size generator at 128x128."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationOptions:

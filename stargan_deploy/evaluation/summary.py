@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from stargan_deploy.evaluation.measures import (
     BY_READERS,
-    CLASSIFIER,
     JUDGE,
+    OWN,
     is_share,
     key,
     measure_of,
@@ -49,7 +49,7 @@ def summarise(
 ) -> Summary:
     """Make figures of values (T, P) or (1, P) by measure."""
     means = {name: bootstrap.means(rows, is_share=is_share(name)) for name, rows in values.items()}
-    own, judge = (_answers(r, means, targets, confusions.get(r)) for r in (CLASSIFIER, JUDGE))
+    own, judge = (_answers(r, means, targets, confusions.get(r)) for r in (OWN, JUDGE))
     plain = {name: _measure(found, targets) for name, found in means.items() if "." not in name}
     return Summary(
         own=own or Answers(),

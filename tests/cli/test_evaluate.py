@@ -11,8 +11,10 @@ from stargan_deploy.data.open import open_source
 from stargan_deploy.data.synthetic.portrait import ATTRIBUTES as DRAWN
 from stargan_deploy.evaluation.results import load_results
 from stargan_deploy.inference import find
+from stargan_deploy.training.runs.run import Run
+from stargan_deploy.training.session import create_trainer
 from tests.conftest import make_checkpoint
-from tests.tiny_families import lively_model
+from tests.tiny_families import lively_model, tiny_family_recipe
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +31,7 @@ def faces(tmp_path):
 def test_bare_evaluate_takes_the_demo_model_and_draws_faces(command, tmp_path):
     result = command("evaluate", "--count", 4)
     assert result.code == 0, result.err
-    assert "accuracy (classifier)" in result.out
+    assert "accuracy (own classifier)" in result.out
     results = load_results(tmp_path / "evaluation")
     (model,) = results.models
     assert results.data == "synthetic faces"
@@ -164,6 +166,55 @@ def test_models_that_do_different_things_are_refused(command, checkpoint, tmp_pa
     assert "do different things" in result.err
 
 
+def test_digits_are_judged_by_a_classifier_of_digits(command, tmp_path):
+    digits = lively_model("cgan", tmp_path / "digits")
+    recipe = tiny_family_recipe("classifier", tmp_path / "digits/data", data={"kind": "idx"})
+    judge = create_trainer(recipe, Run(tmp_path / "judge")).train()
+    words = ("evaluate", digits, "--count", 6)
+    blind = command(*words)
+    assert (blind.code, "nothing sees what is in them" in blind.err) == (2, True)
+    result = command(*words, "--judge", judge, "--data", tmp_path / "digits" / "data")
+    assert result.code == 0, result.err
+    results = load_results(tmp_path / "evaluation")
+    (model,) = results.models
+    assert results.targets == ("0", "1", "2")
+    assert set(model.judge.attributes) == {"0", "1", "2"}
+    assert model.judge.accuracy.num == 6
+    assert set(model.sets) == {"judge on real images: accuracy", "judge on real images: sure"}
+    assert "judge on real images" in result.out
+    again = command(*words, "--judge", judge, "--attrs", "1")
+    assert (again.code, "of all classes in turn" in again.err) == (2, True)
+
+
+def test_both_directions_are_evaluated_on_their_own_photos(command, tmp_path):
+    model = lively_model("cyclegan", tmp_path / "model")
+    data = tmp_path / "model" / "data"
+    result = command("evaluate", model, "--data", data, "--allow-training-photos")
+    assert result.code == 0, result.err
+    results = load_results(tmp_path / "evaluation")
+    (found,) = results.models
+    assert results.targets == ("a2b", "b2a")
+    assert len(results.photos) == 2
+    assert {n: f.num for n, f in found.measures["change"].by_target.items()} == {
+        "a2b": 1,
+        "b2a": 1,
+    }
+    assert found.measures["reconstruction"].num == 2
+    assert "cannot be drawn" in command("evaluate", model).err
+    one = command("evaluate", model, "--data", data, "--direction", "b2a", "--count", 2)
+    assert one.code == 0, one.err
+    assert load_results(tmp_path / "evaluation").models[0].measures["change"].num == 1
+
+
+def test_pairs_are_compared_with_the_truth(command, tmp_path):
+    model = lively_model("pix2pix", tmp_path / "model")
+    result = command("evaluate", model, "--data", tmp_path / "model" / "data")
+    assert result.code == 0, result.err
+    (found,) = load_results(tmp_path / "evaluation").models
+    assert set(found.measures) == {"l1", "psnr", "ssim"}
+    assert found.measures["l1"].value > 0
+
+
 def test_compare_fails_on_a_regression(command, checkpoint, tmp_path, faces):
     words = ("--data", faces, "--count", 3, "--attrs", "Male")
     for name in ("a", "b"):
@@ -173,13 +224,13 @@ def test_compare_fails_on_a_regression(command, checkpoint, tmp_path, faces):
     assert "noise" in same.out
     worse = json.loads((tmp_path / "b" / "results.json").read_text())
     for model in worse["models"]:
-        model["values"]["classifier.kept"] = [[0.0] * 3]
+        model["values"]["own.kept"] = [[0.0] * 3]
     (tmp_path / "b" / "results.json").write_text(json.dumps(worse))
     better = json.loads((tmp_path / "a" / "results.json").read_text())
     for model in better["models"]:
-        model["values"]["classifier.kept"] = [[1.0] * 3]
+        model["values"]["own.kept"] = [[1.0] * 3]
     (tmp_path / "a" / "results.json").write_text(json.dumps(better))
     failed = command("evaluate", "compare", "a", "b", "--json")
     assert failed.code == 1
-    assert json.loads(failed.out)["regressions"][0]["measure"] == "classifier.kept"
+    assert json.loads(failed.out)["regressions"][0]["measure"] == "own.kept"
     assert command("evaluate", "compare", "a", "b", "--fail-over", "lots").code == 2

@@ -5,10 +5,10 @@ import pytest
 
 from stargan_deploy.card.labels import multilabel_space, onehot_space
 from stargan_deploy.evaluation.judge import Judge
+from stargan_deploy.evaluation.kinds.translation import Surroundings, measure_translations
 from stargan_deploy.evaluation.plan import Leg
 from stargan_deploy.evaluation.statistics import Bootstrap
 from stargan_deploy.evaluation.summary import summarise
-from stargan_deploy.evaluation.translation import Surroundings, measure_translations
 from stargan_deploy.inference.targets import name_targets
 from tests.evaluation.painted import (
     NAMES,
@@ -96,7 +96,7 @@ def test_photos_that_have_the_target_do_not_count():
     labels = np.array([[1, 0, 0], [0, 0, 0], [0, 1, 0], [1, 1, 0]], np.float32)
     found, raw = measured(ideal, labels, words=["Male"])
     assert found.own.attributes["Male"].accuracy.num == 2
-    assert np.isnan(raw.values["classifier.accuracy"][0]).tolist() == [True, False, False, True]
+    assert np.isnan(raw.values["own.accuracy"][0]).tolist() == [True, False, False, True]
 
 
 def test_photos_without_labels_are_judged_by_what_is_read(judge):

@@ -14,9 +14,8 @@ from stargan_deploy.cli.bench.compare import compare
 from stargan_deploy.cli.commands import App
 from stargan_deploy.cli.console import say, show, show_json
 from stargan_deploy.cli.guidance.next_steps import say_next
-from stargan_deploy.cli.measuring import MEASURE, MeasuringGroup
+from stargan_deploy.cli.measuring import MEASURE, MeasuringGroup, results_folder
 from stargan_deploy.cli.options import BACKENDS, OUT, Fields, Json, Quiet
-from stargan_deploy.cli.results_folder import results_folder
 from stargan_deploy.config import from_mapping, read_toml, to_mapping
 from stargan_deploy.devices import choose_device
 from stargan_deploy.errors import ConfigError, UsageError

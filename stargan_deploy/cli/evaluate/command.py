@@ -8,10 +8,9 @@ import typer
 from stargan_deploy.cli.commands import App
 from stargan_deploy.cli.console import say, show_json
 from stargan_deploy.cli.evaluate.compare import compare
-from stargan_deploy.cli.measuring import MEASURE, MeasuringGroup
+from stargan_deploy.cli.measuring import MEASURE, MeasuringGroup, results_folder
 from stargan_deploy.cli.options import BACKENDS, OUT, Fields, Json, Quiet
 from stargan_deploy.cli.progress import progress
-from stargan_deploy.cli.results_folder import results_folder
 from stargan_deploy.evaluation.plan import EvaluationOptions, EvaluationRequest
 from stargan_deploy.evaluation.run import Evaluation
 from stargan_deploy.evaluation.run import evaluate as run_evaluation

@@ -95,7 +95,7 @@ class PhotoSet:
     @property
     def are_files(self) -> bool:
         """Whether photos are files of their own, and neither drawn nor parts of a larger file."""
-        return Path(self.location(0)).is_file()
+        return bool(self.numbers) and Path(self.location(0)).is_file()
 
     def location(self, place: int) -> str:
         """Path of a photo, or its name where it is no file."""

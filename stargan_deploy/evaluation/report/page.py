@@ -10,19 +10,19 @@ from typing import Any, NamedTuple
 from PIL import Image
 
 from stargan_deploy.evaluation.gallery import MARGIN, Gallery, WorstPhoto
-from stargan_deploy.evaluation.measures import BY_READERS, CLASSIFIER, JUDGE, MEASURES
+from stargan_deploy.evaluation.measures import BY_READERS, JUDGE, MEASURES, OWN
 from stargan_deploy.evaluation.report.charts import accuracy_chart, speed_chart
 from stargan_deploy.evaluation.report.tables import (
-    READER_WORDS,
     answers_of,
     comparable,
     confusion_table,
     differences_table,
     figures_table,
     models_table,
+    sets_table,
     targets_table,
 )
-from stargan_deploy.evaluation.report.words import amount, figure, measure_words
+from stargan_deploy.evaluation.report.words import READER_WORDS, amount, figure, measure_words
 from stargan_deploy.evaluation.results import Confusion, ModelFigures, Results
 from stargan_deploy.presentation.bars import BarChart
 from stargan_deploy.presentation.numbers import digits
@@ -62,7 +62,8 @@ def write_report(results: Results, galleries: Mapping[str, Gallery], path: Path)
         OutputError: the file cannot be written.
     """
     names = ", ".join(model.name for model in results.models)
-    tables = [figures_table(results), *_target_tables(results)]
+    tables = [figures_table(results), sets_table(results), *_target_tables(results)]
+    tables = [table for table in tables if table.lines]
     if compared := comparable(results.differences):
         title = f"Differences to {results.models[0].name}, on the same photos"
         tables.append(differences_table(compared, title=title).without("against").merged("model"))
@@ -106,7 +107,7 @@ def _tiles(results: Results) -> list[Tile]:
     """The first model's main figures."""
     model = results.models[0]
     found = []
-    for reader in (JUDGE, CLASSIFIER):
+    for reader in (JUDGE, OWN):
         answers = answers_of(model, reader)
         if answers and answers.accuracy:
             real = amount("real", answers.real.value) if answers.real else NOTHING
@@ -120,14 +121,14 @@ def _tiles(results: Results) -> list[Tile]:
 
 
 def _target_tables(results: Results) -> Iterator[Any]:
-    for reader in (CLASSIFIER, JUDGE):
+    for reader in (OWN, JUDGE):
         table = targets_table(results, reader)
         if table.lines:
             yield table.merged("model")
 
 
 def _charts(results: Results) -> Iterator[tuple[str, list[BarChart | PointChart]]]:
-    for reader in (JUDGE, CLASSIFIER):
+    for reader in (JUDGE, OWN):
         models = [(model, answers_of(model, reader)) for model in results.models]
         lanes = [
             accuracy_chart(answers, number, model.name)
@@ -147,7 +148,7 @@ def _charts(results: Results) -> Iterator[tuple[str, list[BarChart | PointChart]
 
 def _confusions(results: Results) -> Iterator[Heat]:
     for model in results.models:
-        for reader in (JUDGE, CLASSIFIER):
+        for reader in (JUDGE, OWN):
             answers = answers_of(model, reader)
             if answers and answers.confusion:
                 yield _heat(model, results.targets, answers.confusion, reader)

@@ -6,18 +6,20 @@ from rich.console import Console
 
 from stargan_deploy.evaluation.measures import (
     BY_READERS,
-    CLASSIFIER,
     JUDGE,
     MEASURES,
+    OWN,
     key,
     measure_of,
 )
 from stargan_deploy.evaluation.report.words import (
+    READER_WORDS,
     amount,
     change,
     change_interval,
     figure,
     measure_words,
+    set_words,
 )
 from stargan_deploy.evaluation.results import (
     Answers,
@@ -33,8 +35,6 @@ from stargan_deploy.presentation.text import NOTHING
 
 DISPENSABLE = ("device", "images", "ms per image", "change")
 """Columns that a narrow terminal can do without."""
-
-READER_WORDS = {CLASSIFIER: "own classifier", JUDGE: "judge"}
 
 
 def answers_of(model: ModelFigures, reader: str) -> Answers | None:
@@ -75,7 +75,7 @@ def _figures(
     results: Results,
 ) -> Iterator[tuple[str, Callable[[ModelFigures], Figure | None]]]:
     """The measures that some model has, and where a model has them."""
-    for reader in (CLASSIFIER, JUDGE):
+    for reader in (OWN, JUDGE):
         for name in BY_READERS:
 
             def seen(model: ModelFigures, reader: str = reader, name: str = name) -> Figure | None:
@@ -91,6 +91,20 @@ def _figures(
 
         if any(map(measured, results.models)):
             yield name, measured
+
+
+def sets_table(results: Results) -> Table:
+    """Figures of whole sets of images, a line for each."""
+    names = dict.fromkeys(name for model in results.models for name in model.sets)
+    lines = [
+        (name, *(set_words(name, model.sets.get(name)) for model in results.models))
+        for name in names
+    ]
+    return Table(
+        title="Sets of images as a whole, with intervals at 95 %",
+        columns=("figure", *(model.name for model in results.models)),
+        lines=tuple(lines),
+    )
 
 
 def targets_table(results: Results, reader: str) -> Table:
@@ -158,7 +172,9 @@ def show_results(results: Results, console: Console) -> None:
     """Print the tables of an evaluation."""
     models_table(results).print(console, dispensable=DISPENSABLE)
     figures_table(results).print(console)
-    for reader in (CLASSIFIER, JUDGE):
+    if (sets := sets_table(results)).lines:
+        sets.print(console)
+    for reader in (OWN, JUDGE):
         table = targets_table(results, reader)
         if table.lines:
             table.merged("model").print(console, dispensable=("photos", "kept"))

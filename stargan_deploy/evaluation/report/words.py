@@ -1,9 +1,14 @@
 """Figures of an evaluation in words."""
 
-from stargan_deploy.evaluation.measures import is_share, measure_of
+from stargan_deploy.evaluation.measures import JUDGE, OWN, is_share, measure_of
 from stargan_deploy.evaluation.results import Difference, Figure, SetFigure
 from stargan_deploy.presentation.numbers import digits
 from stargan_deploy.presentation.text import NOTHING
+
+READER_WORDS = {OWN: "own classifier", JUDGE: "judge"}
+
+SHARES = ("judge on real images", "precision", "recall")
+"""Starts of the names of sets' figures that are shares."""
 
 
 def amount(name: str, value: float) -> str:
@@ -36,4 +41,13 @@ def measure_words(name: str) -> str:
     """The name of values for people: `accuracy (judge)`."""
     reader = name.rpartition(".")[0]
     title = measure_of(name).title
-    return f"{title} ({reader})" if reader else title
+    return f"{title} ({READER_WORDS[reader]})" if reader else title
+
+
+def set_words(name: str, found: SetFigure | None) -> str:
+    """A figure of a set with its interval: `12.3 (11.0 to 13.9)`."""
+    if found is None:
+        return NOTHING
+    if name.startswith(SHARES):
+        return figure("accuracy", found)
+    return f"{found.value:.4g} ({found.low:.4g} to {found.high:.4g})"

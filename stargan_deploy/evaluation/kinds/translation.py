@@ -4,58 +4,25 @@ Shapes: P photos, N photos of a group, T targets, K labels of the model.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from stargan_deploy.backends.base import Runtime
 from stargan_deploy.batch.outcome import Outcome
 from stargan_deploy.card.labels import FloatArray, LabelSpace, Target
-from stargan_deploy.evaluation.gallery import MARGIN, Gallery
+from stargan_deploy.evaluation.gallery import MARGIN
 from stargan_deploy.evaluation.judge import Judge
-from stargan_deploy.evaluation.measures import CLASSIFIER, JUDGE, measure_of
-from stargan_deploy.evaluation.meters.base import Array, Found, Group, Meter
+from stargan_deploy.evaluation.kinds.base import Measured, Surroundings
+from stargan_deploy.evaluation.measures import JUDGE, OWN, measure_of
+from stargan_deploy.evaluation.meters.base import Found, Group, Meter
 from stargan_deploy.evaluation.meters.closer import Cycles, OutsideHead, closer_numbers
 from stargan_deploy.evaluation.meters.pixels import Changes
 from stargan_deploy.evaluation.meters.readings import Readings, own_labels, read_labels
 from stargan_deploy.evaluation.photos.collect import Translated, translated
-from stargan_deploy.evaluation.photos.photo_set import PhotoSet
 from stargan_deploy.evaluation.plan import Leg, leg_names
-from stargan_deploy.evaluation.results import Confusion
-from stargan_deploy.faces.alignment import AlignedFace
-from stargan_deploy.files.images import Pixels
 from stargan_deploy.inference.source_labels import needed_names
 from stargan_deploy.inference.translator import Translator
-
-FaceFinder = Callable[[Pixels], AlignedFace | None]
-"""Finds the face of a square; None where there is none."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Surroundings:
-    """What a model is measured with."""
-
-    photos: PhotoSet
-    judge: Judge | None = None
-    find_face: FaceFinder | None = None
-    on_photos: Callable[[int], None] = lambda _: None
-    """Called with a number of photos that are done."""
-
-
-@dataclass(kw_only=True)
-class Measured:
-    """Everything that was found out about one model."""
-
-    values: dict[str, Array] = field(default_factory=dict)
-    """(T, P) or (1, P) by measure, NaN where a photo does not count."""
-    confusions: dict[str, Confusion] = field(default_factory=dict)
-    """By reader."""
-    failures: dict[str, str] = field(default_factory=dict)
-    """Reasons by photo."""
-    gallery: Gallery = field(default_factory=Gallery)
-    num_images: int = 0
-    seconds: float = 0.0
 
 
 def measure_translations(
@@ -76,7 +43,7 @@ def measure_translations(
     start_s = time.perf_counter()
     measured = Measured()
     own = Judge.of(runtime) if "classify" in runtime.card.entry_points else None
-    found = {CLASSIFIER: own, JUDGE: around.judge}
+    found = {OWN: own, JUDGE: around.judge}
     readers = {name: reader for name, reader in found.items() if reader is not None}
     num_targets = sum(len(leg.targets) for leg in legs)
     for leg in legs:
@@ -106,9 +73,7 @@ class _LegRun:
         self._given_PK = around.photos.labels(self._space)
         self._targets = [named.target for named in leg.targets]
         self._readings = {
-            name: Readings(
-                name, reader, self._space, self._targets, only_own_sets=name == CLASSIFIER
-            )
+            name: Readings(name, reader, self._space, self._targets, only_own_sets=name == OWN)
             for name, reader in self._readers.items()
         }
         self._meters = [*self._readings.values(), *self._image_meters()]

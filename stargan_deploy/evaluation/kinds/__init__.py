@@ -1,0 +1,1 @@
+"""What is done with a kind of model: photos translated, images made from noise."""
