@@ -9,7 +9,7 @@ import inspect
 import itertools
 import textwrap
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from stargan_deploy.devices import Device, parse_device
 from stargan_deploy.errors import UsageError
@@ -21,6 +21,17 @@ def split_names(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in split if name))
 
 
+def _some_names(text: str) -> tuple[str, ...]:
+    names = split_names(text)
+    if not names:
+        raise ValueError("no names")  # all of them would be meant, where the setting is left out
+    return names
+
+
+def _size(text: str) -> int | str:
+    return text if text == "photo" else int(text)
+
+
 def _pair(text: str) -> tuple[float, float]:
     low, high = map(float, text.split(","))
     return low, high
@@ -29,7 +40,8 @@ def _pair(text: str) -> tuple[float, float]:
 TEXTS: dict[Any, tuple[str, str, Callable[[str], Any]]] = {
     Device | None: ("DEVICE", "a device", parse_device),
     frozenset[str]: ("NAME,...", "names", lambda text: frozenset(split_names(text))),
-    tuple[str, ...]: ("NAME,...", "names", split_names),
+    tuple[str, ...]: ("NAME,...", "names", _some_names),
+    int | Literal["photo"] | None: ("PIXELS|photo", "a number of pixels, or photo", _size),
     tuple[int, ...]: ("N,...", "whole numbers like 1,8", lambda t: tuple(map(int, t.split(",")))),
     tuple[float, ...]: (
         "NUMBER,...",

@@ -7,11 +7,11 @@ been renamed, and the others are looked up under the names in the card when they
 
 import dataclasses
 from abc import abstractmethod
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Generic, TypeVar
 
 from stargan_deploy.backends.base import FileRuntime, OpenOptions
-from stargan_deploy.card.card import EntryPoint
+from stargan_deploy.card.card import EntryPoint, ModelCard
 from stargan_deploy.devices import CPU, Device, parse_device
 from stargan_deploy.errors import CardError, ModelError
 
@@ -93,12 +93,13 @@ class ArtefactRuntime(FileRuntime, Generic[Engine]):
         return self._engines[entry_point]
 
     def _open_companion(self, point: EntryPoint) -> Engine:
-        path = companion_path(self._path, point)
+        path = companion_path(self._path, point, self.card)
         if not path.is_file():
             raise ModelError(
                 f"{self._path} keeps another of its entry points in {path.name}, which is not next "
                 "to it",
-                hint="copy the files of an export together",
+                hint="copy the files of an export together, with equal beginnings of their names; "
+                "`source` zeros, or `sources` in Python, does without a classifier",
             )
         payload = self._read_payload(path)
         if payload.sha256 != point.payload_sha256:
@@ -128,7 +129,7 @@ def no_card(path: Path) -> CardError:
     )
 
 
-def companion_path(path: Path, point: EntryPoint) -> Path:
+def companion_path(path: Path, point: EntryPoint, card: ModelCard) -> Path:
     """Where the file of another entry point should be, next to one of an artefact's files.
 
     In a Triton model repository, `<model>/1/model.onnx`, it is in the folder of another model.
@@ -136,7 +137,29 @@ def companion_path(path: Path, point: EntryPoint) -> Path:
     beside = path.parent / Path(point.file).name
     if Path(point.file).suffix != path.suffix and path.parent.name == "1":
         return path.parents[2] / Path(point.file).name / "1" / path.name
-    return beside
+    return _renamed_alike(path, point, card) or beside
+
+
+def _renamed_alike(path: Path, point: EntryPoint, card: ModelCard) -> Path | None:
+    """The file of an entry point where all files of an export were renamed in the same way.
+
+    `face.onnx` and `face.classifier.onnx` as `x.onnx` and `x.classifier.onnx`, for example.
+    """
+    wanted = Path(point.file).name
+    for known in (Path(each.file).name for each in card.entry_points.values()):
+        for end in _endings(known):
+            start = known.removesuffix(end)
+            if path.name.endswith(end) and start and wanted.startswith(start):
+                found = path.with_name(path.name.removesuffix(end) + wanted.removeprefix(start))
+                if found.is_file() and found != path:
+                    return found
+    return None
+
+
+def _endings(name: str) -> list[str]:
+    """The endings of a name from the longest on: `.classifier.onnx`, `.onnx`."""
+    suffixes = PurePath(name).suffixes
+    return ["".join(suffixes[index:]) for index in range(len(suffixes))]
 
 
 def _changed(path: Path, owner: str = "its model card") -> CardError:

@@ -206,8 +206,11 @@ class Pipeline:
     def _traits(self, image: Image.Image) -> tuple[Trait, ...]:
         translator = self._translator
         traits = photo_traits(image, translator.card, translator.image_size)
-        is_cropped = self._job.options.faces is None and self._job.options.fit == "crop"
-        return tuple(trait for trait in traits if is_cropped or trait in OF_ANY_FRAMING)
+        options = self._job.options
+        is_cropped = options.faces is None and options.fit == "crop"
+        named = set(traits) if is_cropped else set(traits) & OF_ANY_FRAMING
+        hidden = {"larger"} if options.size == "photo" else set()
+        return tuple(trait for trait in traits if trait in named - hidden)
 
     def _given_labels(self, photo: Photo) -> FloatArray | None:
         table = self._job.source

@@ -21,7 +21,7 @@ from stargan_deploy.card.labels import LabelSpace
 from stargan_deploy.errors import DataError, UsageError, unknown_name
 from stargan_deploy.files.colours import ValueRange, check_range
 from stargan_deploy.files.metadata import KEEPABLE
-from stargan_deploy.inference.framing import Fit
+from stargan_deploy.inference.framing import Fit, Size
 from stargan_deploy.inference.source_labels import LabelTable, needed_names, read_label_table
 from stargan_deploy.inference.styles.route import heat_maps, style_route
 from stargan_deploy.inference.styles.source import ANY_STYLE, StyleRequest, styled_targets
@@ -46,9 +46,10 @@ class ImageOptions:
     """How a whole photo becomes a square, without `faces`. crop: its centre, as in training. pad:
     all of it, on a square whose rest is cut off the result. stretch: all of it, resized to a square
     and back."""
-    size: int | None = None
-    """Side of the translated images in pixels, if the model takes several sizes; None takes the
-    size of training."""
+    size: Size | None = None
+    """Side of the translated images in pixels, if the model takes several sizes; "photo" gives the
+    photo's own size, with the change enlarged and all around it kept; None takes the size of
+    training."""
     entry_point: str = "translate"
     """Entry point of the model's card that translates."""
     faces: Literal["largest", "all"] | None = None
@@ -80,6 +81,8 @@ class ImageOptions:
             raise UsageError(str(error).replace("range", "`range`", 1)) from error
         for word in sorted(self.keep.difference(KEEPABLE)):
             raise UsageError(f"`keep`: {unknown_name('metadata', word, KEEPABLE)}")
+        if self.faces and self.size == "photo":
+            raise UsageError("`faces` keeps the photo's size anyway", hint="leave out `size`")
         if self.faces and self.fit != "crop":
             raise UsageError("`fit` does not go with `faces`, which aligns and crops each face")
 

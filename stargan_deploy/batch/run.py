@@ -23,6 +23,8 @@ from stargan_deploy.inference.choose import (
     resolve_runtime,
 )
 from stargan_deploy.inference.find import ModelFile
+from stargan_deploy.inference.framing import side_of
+from stargan_deploy.presentation.text import printable
 from stargan_deploy.progress import OnProgress
 
 _log = logging.getLogger(__name__)
@@ -124,7 +126,8 @@ def watch_batch(
     """Translate what is in the folder and what arrives in it, until a signal; resumes if need be.
 
     Yields:
-        The report on the whole folder, after each group of photos.
+        The report on the whole folder, after each group of photos; of its failures and photos
+        without a face those of the group, since the others were told before.
 
     Raises:
         StarganDeployError: as `choose_for_watching` and `run_batch`.
@@ -135,7 +138,13 @@ def watch_batch(
         _log.info("watching %s with %s; Ctrl-C ends it", request.job.input, request.model.path.name)
         now = replace(context, covers_folder=True)
         for plan in watch(request.job):
-            yield execute_plan(plan, work, now)
+            names = {printable(photo.name) for photo in plan.photos}
+            report = execute_plan(plan, work, now)
+            yield replace(
+                report,
+                failures=tuple(f for f in report.failures if f.path in names),
+                without_face=tuple(name for name in report.without_face if name in names),
+            )
             now = replace(now, policy=replace(now.policy, changed="redo"))
 
 
@@ -160,7 +169,7 @@ def _choose(
     wanted = replace(
         request.runtime,
         batch_size=ROWS_PER_CALL if batch_size is None else batch_size,
-        size=request.job.options.size,
+        size=side_of(request.job.options.size),
     )
     if request.policy.resume or resumes:
         wanted = replace(wanted, earlier=_earlier_runtime(earlier))

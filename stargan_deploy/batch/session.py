@@ -14,7 +14,7 @@ from stargan_deploy.card.tensors import ROWS_PER_CALL
 from stargan_deploy.files.atomic import file_sha256, write_bytes
 from stargan_deploy.inference.choose import ChosenModel
 from stargan_deploy.inference.faces_in_photo import make_framing as framing_for
-from stargan_deploy.inference.framing import Framing
+from stargan_deploy.inference.framing import Framing, side_of
 from stargan_deploy.inference.source_labels import LabelTable
 from stargan_deploy.inference.styles.source import StyledTarget
 from stargan_deploy.inference.styles.translator import make_translator, reference_framing
@@ -52,7 +52,7 @@ def open_session(
             runtime.card,
             runtime,
             references=reference_framing(runtime.card, options.fit, faces=bool(options.faces)),
-            image_size=options.size,
+            image_size=side_of(options.size),
             entry_point=options.entry_point,
         )
         pipeline = Pipeline(
@@ -100,6 +100,7 @@ def settings_of(job: BatchJob, translator: Translator, precision: str) -> Settin
         targets={named.target.text: job.options.strengths for named in job.targets},
         options=recorded(job.options)
         | ({"strengths_from": "photo"} if min(job.options.strengths) < 1 else {})
+        | ({"images": "of the photo's size"} if job.options.size == "photo" else {})
         | {
             "classifier": hashes.get("classify", ""),
             "faces": job.options.faces or "off",

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from stargan_deploy.card.labels import Groups
 from stargan_deploy.config import refuse_below
 from stargan_deploy.data.registry import LAYOUTS, WITHOUT_FOLDER
-from stargan_deploy.errors import unknown_name
+from stargan_deploy.errors import ConfigError, unknown_name
 from stargan_deploy.files.colours import ValueRange, check_range
 
 AUTO = "auto"
@@ -113,6 +113,22 @@ class DataConfig:
             )
             for name, own in self.sets.items()
         }
+
+    def refuse_unused_folders(self) -> None:
+        """Refuse folders of sets that are drawn; runs of 0.1.0 may name such, and are resumed.
+
+        Raises:
+            ConfigError: there is one.
+        """
+        named = [("data", self.kind, self.root)]
+        named += [(f"data.sets.{name}", own.kind, own.root) for name, own in self.sets.items()]
+        for place, kind, root in named:
+            if kind in WITHOUT_FOLDER and root:
+                raise ConfigError(
+                    f"{place}.kind={kind} draws its images, and {place}.root={root} would be "
+                    "unused",
+                    hint="delete one of them",
+                )
 
     def _check_sets(self) -> None:
         if len(self.sets) < 2:

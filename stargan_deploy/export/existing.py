@@ -12,6 +12,7 @@ from stargan_deploy.backends.registry import format_spec, load_runtime
 from stargan_deploy.card.card import ModelCard
 from stargan_deploy.config import flatten
 from stargan_deploy.errors import StarganDeployError, UsageError
+from stargan_deploy.export.leftovers import find_orphans
 
 FOREIGN = "not an export of stargan-deploy"
 
@@ -43,11 +44,12 @@ def look_at_existing(
     Raises:
         UsageError: there is something else, and `overwrite` is not set.
     """
+    main, *_ = files.values()
+    orphans = find_orphans(main)
     whole = [part for path in files.values() for part in (path, *exporter.side_files(path))]
-    present = [path for path in whole if path.exists()]
+    present = [p for p in whole if p.exists() and not orphans & {p, *p.parents}]
     if not present:
         return Existing()
-    main, *_ = files.values()
     card = _card_at(main, exporter, wanted)
     problem = _problem(card, files, exporter, wanted)
     if not problem and not overwrite:

@@ -1,16 +1,14 @@
 """Exports a checkpoint of any family: every entry point of its card, proven, or nothing at all."""
 
 import dataclasses
-import glob
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from stargan_deploy.backends.difference import TOLERANCES, Tolerance
 from stargan_deploy.backends.exporter import Exporter, GraphRequest
@@ -19,6 +17,7 @@ from stargan_deploy.backends.registry import SOURCE, format_spec, load_exporter
 from stargan_deploy.card.card import EntryPoint, ModelCard, Precision, Verdict
 from stargan_deploy.errors import OutputError
 from stargan_deploy.export.about import describe_entry
+from stargan_deploy.export.leftovers import LOCK, SUFFIX, prefix_of, remove_leftovers, write_journal
 from stargan_deploy.export.options import ExportOptions
 from stargan_deploy.export.plan import ExportPlan, plan_export
 from stargan_deploy.export.proof.calibration import make_calibration
@@ -30,13 +29,6 @@ from stargan_deploy.files.atomic import make_folder
 
 SOURCE_FOLDER = "source"
 """Folder, inside the hidden one, of the ONNX graphs that other formats are made from."""
-
-STAGING_SUFFIX = ".export"
-LOCK = "lock"
-"""File, inside the hidden folder, that a living export holds locked."""
-
-MIN_LEFTOVER_AGE_S = 60
-"""A younger folder may be one that is about to be locked."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -171,10 +163,9 @@ def _staging(main: Path) -> Iterator[Path]:
     Folders of killed exports of the same file are removed too.
     """
     make_folder(main.parent)
-    prefix = f".{main.stem[:80]}."
-    _remove_leftovers(main.parent, prefix)
+    remove_leftovers(main)
     try:
-        folder = Path(tempfile.mkdtemp(prefix=prefix, suffix=STAGING_SUFFIX, dir=main.parent))
+        folder = Path(tempfile.mkdtemp(prefix=prefix_of(main), suffix=SUFFIX, dir=main.parent))
         staged = folder / "files"
         staged.mkdir()
         lock = FileLock(folder / LOCK)
@@ -195,15 +186,6 @@ def _staging(main: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _remove_leftovers(place: Path, prefix: str) -> None:
-    """Remove the staging folders whose export was killed, so that their lock is free."""
-    for folder in place.glob(f"{glob.escape(prefix)}*{STAGING_SUFFIX}"):
-        with suppress(OSError, Timeout):
-            if time.time() - folder.stat().st_mtime > MIN_LEFTOVER_AGE_S:
-                with FileLock(folder / LOCK, timeout=0):
-                    shutil.rmtree(folder, ignore_errors=True)
-
-
 def _publish(folder: Path, main: Path) -> None:
     """Moves everything to its place, the main file last: where it is, the others are too.
 
@@ -212,12 +194,12 @@ def _publish(folder: Path, main: Path) -> None:
     for path in (path for path in folder.rglob("*") if path.is_file()):
         with open(path, "rb+") as stream:
             os.fsync(stream.fileno())
-    new: list[Path] = []
+    staged = sorted(folder.iterdir(), key=lambda path: path.name == main.name)
+    new = [p for p in (main.parent / path.name for path in staged) if not p.exists()]
+    write_journal(folder.parent, new)
     try:
-        for path in sorted(folder.iterdir(), key=lambda path: path.name == main.name):
+        for path in staged:
             place = main.parent / path.name
-            if not place.exists():
-                new.append(place)
             if path.is_dir() and place.is_dir():
                 place.rename(folder / f"{path.name}.replaced")
             path.replace(place)

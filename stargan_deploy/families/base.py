@@ -71,6 +71,13 @@ class OfficialOptions:
     domain_names: Sequence[str] = ()
     """Names of one-hot domains, which follow the attributes where there are both (joint training).
     """
+    unnamed: bool = False
+    """Whether names that are not as many as the labels are left out, and the labels called
+    `UNNAMED` and a number, for those who want the other weights alone."""
+
+
+UNNAMED = "unnamed label"
+"""Beginning of the names of labels that nobody named."""
 
 
 @dataclass(frozen=True, kw_only=True)

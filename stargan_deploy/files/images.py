@@ -50,6 +50,9 @@ SQUARES = 2
 SHAPE_TOLERANCE = 0.01
 """Share of the height by which the width of a pair of another shape may differ."""
 
+BEYOND_CROP = "beyond crop"
+"""Key in the `info` of an image that was cropped to its largest square instead of a scrap."""
+
 MAX_CROP_RATIO = 2
 """A photo whose shorter side exceeds so many crop sizes is unlike the training's."""
 
@@ -179,7 +182,21 @@ def is_beyond_crop(photo: Image.Image, crop_size: int | None) -> bool:
 
     A crop of 178 pixels is most of a CelebA image, but a cheek in a camera's.
     """
-    return crop_size is not None and min(photo.size) > MAX_CROP_RATIO * crop_size
+    return is_far_larger(photo.size, crop_size)
+
+
+def is_far_larger(size: tuple[int, int], crop_size: int | None) -> bool:
+    """Whether an image of a width and height is far larger than a crop is meant for."""
+    return crop_size is not None and min(size) > MAX_CROP_RATIO * crop_size
+
+
+def crop_note(number: int, num_all: int, crop_size: int | None) -> str:
+    """A line about images that are far larger than their crop; None where sets have their own."""
+    crop = "the crop_size of their set" if crop_size is None else f"data.crop_size={crop_size}"
+    return (
+        f"{number} of {num_all} images are more than twice as large as {crop}: their largest "
+        "squares are taken"
+    )
 
 
 def fitting_crop(photo: Image.Image, crop_size: int | None) -> int | None:
@@ -233,10 +250,15 @@ def centre_crop_resize(image: Image.Image, *, crop_size: int | None, size: int) 
 
 def centre_crop(image: Image.Image, crop_size: int | None) -> Image.Image:
     """The centre square of a side in pixels, or the largest that fits if that is less or None."""
+    return image.crop(centre_box(image, crop_size))
+
+
+def centre_box(image: Image.Image, crop_size: int | None) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of the square that `centre_crop` takes."""
     side = min(image.size) if crop_size is None else min(crop_size, *image.size)
     left = round((image.width - side) / 2)
     top = round((image.height - side) / 2)
-    return image.crop((left, top, left + side, top + side))
+    return left, top, left + side, top + side
 
 
 class _QuietDecoders:

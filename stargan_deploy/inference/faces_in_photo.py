@@ -11,7 +11,7 @@ from stargan_deploy.faces.alignment import CELEBA, CELEBA_HQ, align_face
 from stargan_deploy.faces.blending import blend_faces
 from stargan_deploy.faces.detection import FaceDetector
 from stargan_deploy.files.images import Pixels
-from stargan_deploy.inference.framing import Fit, Framed, Framing, WholePhoto
+from stargan_deploy.inference.framing import Fit, Framed, Framing, Size, WholePhoto, side_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ def make_framing(
     card: ModelCard,
     *,
     fit: Fit = "crop",
-    size: int | None = None,
+    size: Size | None = None,
     faces: Literal["largest", "all"] | None = None,
 ) -> Framing:
     """The way from photos to a model's tiles and back.
@@ -60,14 +60,15 @@ def make_framing(
     Args:
         card: the model's.
         fit: how a photo becomes a square, where faces are not looked for.
-        size: side of the tiles in pixels; None takes that of training.
+        size: side of the tiles in pixels; None takes that of training, and so does "photo", whose
+            results have the photo's own size.
         faces: which faces to look for; None takes photos as they are.
 
     Raises:
         BackendError: faces are wanted, and the detector is not installed.
     """
     crop_size = card.preprocessing.crop_size
-    side = size or card.preprocessing.image_size
+    side = side_of(size) or card.preprocessing.image_size
     if faces is None:
         how = card.preprocessing
         return WholePhoto(
@@ -76,5 +77,7 @@ def make_framing(
             size=side,
             condition=how.condition,
             pair_ratio=how.pair_ratio,
+            at_photo_size=size == "photo",
+            keeps_detail=bool(card.labels.sets),
         )
     return FacesInPhoto(detector=FaceDetector.open(), which=faces, crop_size=crop_size, size=side)

@@ -8,11 +8,29 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
-from stargan_deploy.files.images import Pixels, half_of_pair, prepare_photo
+from stargan_deploy.files.images import (
+    Pixels,
+    centre_box,
+    fitting_crop,
+    half_of_pair,
+    prepare_photo,
+)
 
 Fit = Literal["crop", "pad", "stretch"]
+
+Size = int | Literal["photo"]
+"""Side of translated squares in pixels, or "photo" for images of the photo's own size."""
+
+FEATHER = 16
+"""One part in so many of a square's side, over which it fades into the photo around it."""
+
+
+def side_of(size: Size | None) -> int | None:
+    """The side of the squares that a model is asked for; None for that of training."""
+    return None if size == "photo" else size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,11 +85,36 @@ class WholePhoto:
     """Half of a pair that the model takes; None for images that are no pairs."""
     pair_ratio: float | None = None
     """Width of a pair by its height; None for two squares."""
-    num_ahead: int = 64
+    at_photo_size: bool = False
+    """Whether the result has the photo's own size."""
+    keeps_detail: bool = False
+    """Whether such a result takes the details that a tile is too coarse for from the photo, as
+    suits models that change a face and do not replace it."""
+
+    @property
+    def num_ahead(self) -> int:
+        """Photos that may be decoded before they are needed; few where they are held."""
+        return 4 if self.at_photo_size else 64
 
     def frame(self, photo: Image.Image) -> Framed:
         """Cuts an RGB photo of any size into one tile."""
         photo = half_of_pair(photo, self.condition, self.pair_ratio)
+        framed = self._framed(photo)
+        return self._at_photo_size(photo, framed) if self.at_photo_size else framed
+
+    def _at_photo_size(self, photo: Image.Image, framed: Framed) -> Framed:
+        """The same tile, whose translation is enlarged and put back into the photo."""
+        box = (0, 0, *photo.size)
+        if self.fit == "crop":
+            box = centre_box(photo, fitting_crop(photo, self.crop_size))
+        before = framed.compose(framed.tiles) if self.keeps_detail else None
+        return Framed(
+            tiles=framed.tiles,
+            compose=lambda tiles: _put_back(photo, box, framed.compose(tiles), before),
+            held_bytes=photo.width * photo.height * 3,
+        )
+
+    def _framed(self, photo: Image.Image) -> Framed:
         if self.fit == "pad":
             return _padded(photo, self.size)
         if self.fit == "stretch":
@@ -97,6 +140,49 @@ def _stretched(photo: Image.Image, size: int) -> Framed:
         photo.resize((size, size), Image.Resampling.BILINEAR),
         lambda tile: Image.fromarray(tile).resize(shape, Image.Resampling.BICUBIC),
     )
+
+
+def _put_back(
+    photo: Image.Image,
+    box: tuple[int, int, int, int],
+    translated: Image.Image,
+    before: Image.Image | None,
+) -> Image.Image:
+    """A copy of a photo with a translated part of it, enlarged to that part's size.
+
+    Args:
+        photo: RGB.
+        box: left, top, right and bottom of the part.
+        translated: the part's translation, of any size.
+        before: the part before it was translated, in the same size; its change is what is then
+            enlarged and added to the photo. None puts the enlarged translation in its place.
+    """
+    size = (box[2] - box[0], box[3] - box[1])
+    part = translated.resize(size, Image.Resampling.BICUBIC)
+    if before is not None:
+        own = before.resize(size, Image.Resampling.BICUBIC)
+        change = np.asarray(part).astype(np.int16) - np.asarray(own)
+        levels = (np.asarray(photo.crop(box)) + change).clip(0, 255)
+        part = Image.fromarray(levels.astype(np.uint8))
+    result = photo.copy()
+    result.paste(part, box[:2], _feathered(photo, box))
+    return result
+
+
+def _feathered(photo: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
+    """A mask of a part, which fades at its edges, but not where these are the photo's own."""
+    width, height = box[2] - box[0], box[3] - box[1]
+    edge = max(1, min(width, height) // FEATHER)
+    sides = ((width, box[0] > 0, box[2] < photo.width), (height, box[1] > 0, box[3] < photo.height))
+    across, down = (_ramp(length, edge, first, last) for length, first, last in sides)
+    return Image.fromarray((255 * down[:, None] * across[None]).round().astype(np.uint8))
+
+
+def _ramp(length: int, edge: int, at_start: bool, at_end: bool) -> npt.NDArray[np.float32]:
+    """Weights that rise over the first pixels and fall over the last ones, where they shall."""
+    rising = ((np.arange(length) + 0.5) / edge).clip(0, 1).astype(np.float32)
+    flat = np.ones(length, np.float32)
+    return (rising if at_start else flat) * (rising[::-1] if at_end else flat)
 
 
 def _framed(square: Image.Image, finish: Callable[[Pixels], Image.Image]) -> Framed:

@@ -22,7 +22,7 @@ from stargan_deploy.files.images import Pixels
 from stargan_deploy.inference.choose import ChosenModel, RuntimeRequest, resolve_runtime
 from stargan_deploy.inference.faces_in_photo import make_framing
 from stargan_deploy.inference.find import find_model
-from stargan_deploy.inference.framing import Framed
+from stargan_deploy.inference.framing import Framed, Size, side_of
 from stargan_deploy.inference.sampler import Sampler, SampleRequest
 from stargan_deploy.inference.styles.route import style_route
 from stargan_deploy.inference.styles.source import StyleSource, styled
@@ -90,7 +90,7 @@ class Model:
         target: str = "",
         *,
         strength: float = 1.0,
-        size: int | None = None,
+        size: Size | None = None,
         faces: Which | None = None,
         sources: Labels | Sequence[Labels] | None = None,
         reference: Reference | None = None,
@@ -105,7 +105,7 @@ class Model:
         target: list[str] | tuple[str, ...],
         *,
         strength: float = 1.0,
-        size: int | None = None,
+        size: Size | None = None,
         faces: Which | None = None,
         sources: Labels | Sequence[Labels] | None = None,
         reference: Reference | None = None,
@@ -119,7 +119,7 @@ class Model:
         target: str | Sequence[str] = "",
         *,
         strength: float = 1.0,
-        size: int | None = None,
+        size: Size | None = None,
         faces: Which | None = None,
         sources: Labels | Sequence[Labels] | None = None,
         reference: Reference | None = None,
@@ -139,7 +139,8 @@ class Model:
                 nothing where there is only one. A list of targets gives a list of results.
             strength: how far to go from the image's own labels (0) to the target's (1), and
                 beyond, up to 1.5.
-            size: side of the translated squares in pixels; None takes that of training.
+            size: side of the translated squares in pixels; None takes that of training. "photo"
+                gives the image's own size, with what is around the square unchanged.
             faces: "largest" or "all" finds, aligns and translates faces and blends them back;
                 needs the extra `faces`. None takes an image as one face.
             sources: the image's own labels, or those of each of several images; None predicts
@@ -162,7 +163,7 @@ class Model:
         """
         several = not isinstance(target, str)
         targets = list(target) if several else [cast(str, target)]
-        images, restore = _listed(image, size or self.card.preprocessing.image_size)
+        images, restore = _listed(image, side_of(size) or self.card.preprocessing.image_size)
         check_strength(strength)
         source = self._style_source(reference, seed, style)
         options: dict[str, Any] = {"strength": strength, "size": size, "faces": faces}
@@ -291,7 +292,7 @@ class Model:
         *,
         labels_NK: FloatArray | None,
         strength: float,
-        size: int | None,
+        size: Size | None,
         faces: Which | None,
         source: StyleSource | None,
     ) -> list[list[Image.Image]]:
@@ -301,8 +302,8 @@ class Model:
             raise UsageError("this model has no labels", hint="leave out `strength` and `sources`")
         if style_route(self.card) and (strength != 1 or labels_NK is not None):
             raise UsageError("this model goes by styles", hint="leave out `strength` and `sources`")
-        side = size or self.card.preprocessing.image_size
-        framing = make_framing(self.card, size=side, faces=faces)
+        side = side_of(size) or self.card.preprocessing.image_size
+        framing = make_framing(self.card, size=size, faces=faces)
         values = self.card.preprocessing.value_range
         framed = [framing.frame(as_photo(image, values)) for image in images]
         counts = [len(each.tiles) for each in framed]
@@ -311,7 +312,7 @@ class Model:
         labels_FK = None if labels_NK is None else np.repeat(labels_NK, counts, axis=0)
         results = []
         for direction, wanted in jobs:
-            translator = self._translator(direction, size, faces=bool(faces))
+            translator = self._translator(direction, side, faces=bool(faces))
             strengths = [strength] * len(wanted)
             found = translator.translate_prepared(tiles_FHWC, wanted, labels_FK, strengths)
             found.check_finite()

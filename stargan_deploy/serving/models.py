@@ -25,7 +25,7 @@ from stargan_deploy.inference.choose import (
 )
 from stargan_deploy.inference.faces_in_photo import make_framing
 from stargan_deploy.inference.find import find_model
-from stargan_deploy.inference.framing import Fit, Framing
+from stargan_deploy.inference.framing import Fit, Framing, Size
 from stargan_deploy.serving.batching.batcher import Batcher, OnBatch
 from stargan_deploy.serving.problems import ConflictError, ForbiddenError, NotFoundError
 
@@ -90,7 +90,7 @@ class ServedModel:
         return self.batcher.card
 
     def framing(
-        self, fit: Fit, size: int | None, faces: Literal["largest", "all"] | None
+        self, fit: Fit, size: Size | None, faces: Literal["largest", "all"] | None
     ) -> Framing:
         """The way from photos to tiles and back; the same object for the same settings.
 
@@ -124,7 +124,7 @@ class ServedModel:
         threading.Thread(target=self.batcher.close, name="closing", daemon=True).start()
 
     def _make_framing(
-        self, fit: Fit, size: int | None, faces: Literal["largest", "all"] | None
+        self, fit: Fit, size: Size | None, faces: Literal["largest", "all"] | None
     ) -> Framing:
         return make_framing(self.card, fit=fit, size=size, faces=faces)
 

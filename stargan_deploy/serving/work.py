@@ -16,7 +16,7 @@ from stargan_deploy.card.labels import FloatArray
 from stargan_deploy.errors import DataError
 from stargan_deploy.files.images import Pixels, encode_image, format_of
 from stargan_deploy.files.metadata import AI_MADE_XMP
-from stargan_deploy.inference.framing import Framed
+from stargan_deploy.inference.framing import Framed, side_of
 from stargan_deploy.inference.sampler import Sampler, SampleRequest
 from stargan_deploy.inference.styles.translator import make_translator
 from stargan_deploy.inference.translator import Translation, Translator
@@ -63,7 +63,7 @@ class Workplace:
             self.model.card,
             runtime,
             references=self.model.framing(options.fit, None, options.faces),
-            image_size=options.size,
+            image_size=side_of(options.size),
             entry_point=options.entry_point,
         )
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from stargan_deploy.card.labels import LabelSpace
 from stargan_deploy.errors import ModelError, brief
-from stargan_deploy.families.base import Checkpoint, Family, OfficialOptions
+from stargan_deploy.families.base import UNNAMED, Checkpoint, Family, OfficialOptions
 from stargan_deploy.families.checkpoint import (
     EMA_PREFIX,
     load_checkpoint,
@@ -36,12 +36,11 @@ def find_start(path: Path) -> Path:
 def load_start(path: Path, labels: LabelSpace, *, family: str) -> Checkpoint:
     """Read weights to start from: one of our checkpoints, or an official one of the family.
 
-    An official checkpoint is read as one for the run's own labels; a discriminator next to the
-    generator is read too.
+    An official checkpoint, which has no names of labels, is read as one for the run's own labels if
+    it has as many; a discriminator next to the generator is read too.
 
     Raises:
         ModelError: neither of these, or a checkpoint of another family.
-        LabelError: an official checkpoint with another number of labels than the run.
     """
     owners = [name for name in FAMILIES if path.suffix in load_family(name).official_suffixes]
     if owners:
@@ -61,6 +60,7 @@ def _read_official(path: Path, labels: LabelSpace, family: Family) -> Checkpoint
         names=by_kind["multilabel"],
         domain_names=by_kind["onehot"],
         discriminator_path=family.official_companion(path),
+        unnamed=True,
     )
     return family.read_official(path, options)
 
@@ -103,6 +103,13 @@ def take_weights(objective: Objective, checkpoint: Checkpoint, *, family: str) -
         except (ModelError, RuntimeError, KeyError) as error:
             _refuse_other_shape(checkpoint, objective, family=family, complaint=complaint)
             raise ModelError(f"{complaint}: {brief(error)}") from error
+    if any(name.startswith(UNNAMED) for name in old.names):
+        return [
+            *notes,
+            f"the checkpoint has {old.label_width} labels without names, and this training "
+            f"{labels.label_width}: all of these start from scratch (stargan-deploy convert "
+            "gives it names)",
+        ]
     notes += [
         f"label {name} is new: it starts from scratch"
         for name in labels.names

@@ -241,8 +241,11 @@ def change_tables(
     data = merge(preset, changed).get("data", {})
     if not isinstance(data, Mapping):
         return changed
-    own = wanted.get("data")
-    places = place_roots(data, roots, wanted=own if isinstance(own, Mapping) else {})
+    own, named = wanted.get("data"), tables.get("data")
+    asked = dict(own) if isinstance(own, Mapping) else {}
+    if isinstance(named, Mapping) and "kind" not in named:  # the preset draws, the recipe does not
+        asked = {key: named[key] for key in ("root", "attributes") if key in named} | asked
+    places = place_roots(data, roots, wanted=asked)
     return merge(changed, {"data": places} if places else {})
 
 

@@ -12,6 +12,7 @@ import torch
 
 from stargan_deploy.card.labels import NO_LABELS, multilabel_space, onehot_space
 from stargan_deploy.data.batches.loading import epoch_length, image_names
+from stargan_deploy.data.batches.prepared import crop_remark
 from stargan_deploy.data.layouts.listed import PAPER_ATTRIBUTES
 from stargan_deploy.data.open import open_source
 from stargan_deploy.data.source import ImageSource, SequenceSource
@@ -75,10 +76,13 @@ def plan_training(
     objective = build_objective(recipe, source)
     if checkpoint:
         _refuse_another_past(earlier, objective, source, path=checkpoint)
+    notes: list[str] = []
     if init_from:
         start = load_start(find_start(init_from), source.label_space, family=recipe.family)
-        take_weights(objective, start, family=recipe.family)
-    return _describe(recipe, source, objective)
+        notes = take_weights(objective, start, family=recipe.family)
+    plan = _describe(recipe, source, objective)
+    remark = crop_remark(source, recipe.data)
+    return replace(plan, notes=(*plan.notes, *notes, *([remark] if remark else [])))
 
 
 def plan_of(trainer: Trainer) -> Plan:

@@ -106,6 +106,7 @@ def start_run(
     Raises:
         TrainingError: the folder holds another run, or checkpoints.
     """
+    recipe.data.refuse_unused_folders()
     folder = Path((ranks or Ranks()).broadcast(str(out or new_run_folder(recipe.name))))
     _check_new_folder(folder, recipe)
     _log.info("run: %s", folder)

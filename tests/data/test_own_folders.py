@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stargan_deploy.data.batches.loading import first_images
-from stargan_deploy.data.batches.prepared import PreparedImages
+from stargan_deploy.data.batches.prepared import PreparedImages, crop_remark
 from stargan_deploy.data.config import DataConfig, SetConfig
 from stargan_deploy.data.inspect.check import check_folder
 from stargan_deploy.data.open import open_source, place_roots
@@ -156,3 +156,26 @@ def test_a_domain_of_photos_that_are_not_read_is_not_lost(tmp_path, write_images
         opened("auto", tmp_path)
     named = opened("auto", tmp_path, attributes=("happy", "sad"))
     assert named.label_space.names == ("happy", "sad")
+
+
+def test_a_dry_run_and_data_check_say_it_too(command, tmp_path, write_images):
+    for number in range(4):
+        save_noise(tmp_path / "hq" / ("a" if number % 2 else "b") / f"{number}.png", 400, 400)
+    said = "images are more than twice as large as data.crop_size=178: their largest squares"
+    words = ("train", "smoke", "--data", "hq", "--dry-run", "--set")
+    result = command(*words, "data.crop_size=178")
+    assert (result.code, f"4 of 4 {said}" in result.err) == (0, True), result.err
+    assert f"remark   4 of 4 {said}" in command("data", "check", "hq").out
+    assert said not in command(*words, "data.crop_size=0").err
+    assert said not in command("data", "check", "hq", "--kind", "plain").out
+
+
+def test_joined_sets_say_it_as_well(tmp_path):
+    for number in range(2):
+        save_noise(tmp_path / "a" / f"{number}" / "0.png", 400, 400)
+    sets = {"faces": SetConfig(kind="synthetic"), "own": SetConfig(root=str(tmp_path / "a"))}
+    config = DataConfig(sets=sets, num_synthetic=2, image_size=16)
+    prepared = PreparedImages(source := open_source(config, "train"), config)
+    said = "2 of 4 images are more than twice as large as the crop_size of their set"
+    assert prepared.notice.startswith(said)
+    assert crop_remark(source, config).startswith(said)

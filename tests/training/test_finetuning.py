@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from stargan_deploy.errors import LabelError, ModelError
+from stargan_deploy.errors import ModelError
 from stargan_deploy.families.checkpoint import load_checkpoint
 from stargan_deploy.families.stargan.networks_in import networks_in
 from stargan_deploy.training.runs.run import Run
@@ -73,9 +73,22 @@ def test_an_official_generator_alone(official, start):
     assert told == ["the checkpoint holds no discriminator: it starts from scratch"]
 
 
-def test_other_numbers_of_labels_and_other_shapes_are_refused(official, start):
-    with pytest.raises(LabelError, match="5 labels, but 1 names"):
-        start(official / "tiny-G.ckpt", data={"attributes": ["Male"]}, model=OFFICIAL_SHAPE)
+@pytest.mark.parametrize("names", [["Male"], ["Male", "Young", "Smiling", *FIVE[:3]]])
+def test_an_official_checkpoint_with_another_number_of_labels(official, start, names):
+    """It once was refused."""
+    networks, told = start(
+        official / "tiny-G.ckpt", data={"attributes": names}, model=OFFICIAL_SHAPE
+    )
+    first = networks_in(official / "tiny-G.ckpt")[0].weights["main.0.weight"]
+    assert torch.equal(networks["generator"].main[0].weight[:, :3], first[:, :3])
+    head = networks_in(official / "tiny-D.ckpt")[0].weights["main.0.weight"]
+    assert torch.equal(networks["discriminator"].main[0].weight, head)
+    assert told[-1].startswith(
+        f"the checkpoint has 5 labels without names, and this training {len(names)}: all of these"
+    )
+
+
+def test_other_shapes_are_refused(official, start):
     with pytest.raises(ModelError, match="the checkpoint's generator does not fit"):
         start(official / "tiny-G.ckpt", data={"attributes": FIVE})
 

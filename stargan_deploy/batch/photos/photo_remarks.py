@@ -66,8 +66,9 @@ def trait_notes(
     """
     own_size, crop_size = card.preprocessing.image_size, card.preprocessing.crop_size
     why = "the size of this model" if size == own_size else "as `size` says"
+    way = "`size` photo or `faces` all keeps their size"
     texts: dict[Trait, str] = {
-        "larger": f"larger than {size}x{size}: {{}}; they come out at {size}x{size}, {why}",
+        "larger": f"larger than {size}x{size}: {{}}; they come out at {size}x{size}, {why}; {way}",
         "beyond crop": f"far larger than the model's crop of {crop_size} pixels: {{}}; their "
         "largest centre square is taken instead",
         "narrow": f"{NARROW_WORDS}: {{}}; `range` sets the values for black and white",

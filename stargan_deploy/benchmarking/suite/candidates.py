@@ -202,7 +202,7 @@ def make_candidate(
     start = time.perf_counter()
     runtime.run(inputs, entry_point=entry_point)
     first_call_s = time.perf_counter() - start
-    file = model.path if model.is_checkpoint else companion_path(model.path, point)
+    file = model.path if model.is_checkpoint else companion_path(model.path, point, model.card)
     return Candidate(
         name=name,
         entry=opened.entry,

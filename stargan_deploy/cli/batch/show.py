@@ -52,8 +52,8 @@ def show_outcome(report: BatchReport) -> None:
         say(f"note: {with_flags(note)}")
     for failure in report.failures[:MAX_SHOWN_FAILURES]:
         show(f"failed: {with_flags(failure.reason)}")
-    if report.num_failed > MAX_SHOWN_FAILURES:
-        show(f"... and {report.num_failed - MAX_SHOWN_FAILURES} more in {report.path}")
+    if (more := len(report.failures) - MAX_SHOWN_FAILURES) > 0:
+        show(f"... and {more} more in {report.path}")
     if report.without_face:
         show(f"no face in {_count(len(report.without_face), 'photo')}; listed in {report.path}")
     before = f", {report.num_done_before} of them before" if report.num_done_before else ""

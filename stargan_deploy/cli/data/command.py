@@ -1,5 +1,6 @@
 """`stargan-deploy data`: checking a data folder, and downloading one."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -17,7 +18,9 @@ from stargan_deploy.data.inspect.download import download_celeba
 from stargan_deploy.data.layout import load_layout
 from stargan_deploy.data.layouts.listed import PAPER_ATTRIBUTES
 from stargan_deploy.data.registry import LAYOUTS, WITHOUT_FOLDER
-from stargan_deploy.errors import DataError
+from stargan_deploy.errors import DataError, UsageError
+from stargan_deploy.files.colours import ValueRange
+from stargan_deploy.typed import read_typed
 
 if TYPE_CHECKING:
     Kind = str
@@ -38,7 +41,10 @@ MAX_LISTED = 20
 
 @data.command()
 def check(
-    folder: Annotated[Path, typer.Argument(help="Folder of the data set, or its label file.")],
+    folders: Annotated[
+        list[Path],
+        typer.Argument(metavar="FOLDER...", help="Folder of a data set, or its label file."),
+    ],
     attrs: Annotated[
         list[str] | None,
         typer.Option(help="Labels to count, or the two domains: A,B,...", show_default="all"),
@@ -47,19 +53,39 @@ def check(
         Kind,
         typer.Option(help="Layout of the folder, as data.kind of a recipe; auto recognises it."),
     ] = "auto",
+    range: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LOW,HIGH",
+            help="Values of deep images (16 bits, floats) that become black and white, as "
+            "data.range of a recipe.",
+            show_default="the full range of their type",
+        ),
+    ] = None,
     json_output: Json = False,
     quiet: Quiet = False,  # noqa: ARG001 - its callback silences
 ) -> None:
     """Show what a data folder holds: layout, images, sizes, labels, broken files."""
     names = names_of(attrs)
-    with progress("images") as on_progress:
-        report = check_folder(folder, kind=kind, attributes=names, progress=on_progress)
+    if attrs and not names:
+        raise UsageError("`attributes` names no label", hint="leave it out for all of them")
+    values = None if range is None else read_typed("range", ValueRange | None, range)
+    reports = []
+    for number, folder in enumerate(folders):
+        with progress("images") as on_progress:
+            report = check_folder(
+                folder, kind=kind, attributes=names, range=values, progress=on_progress
+            )
+        reports.append(report)
+        if not json_output:
+            heading = ["", str(folder)] if number else [str(folder)]
+            show("\n".join([*(heading if len(folders) > 1 else []), with_flags(_text(report))]))
     if json_output:
-        show_json(to_mapping(report))
-    else:
-        show(with_flags("\n".join(_lines(report))))
-    _refuse_faults(report)
-    say_next("train", _recipe(report.layout), "--data", folder)
+        plain = [to_mapping(report) for report in reports]
+        show_json(plain[0] if len(plain) == 1 else plain)
+    _refuse_faults(reports)
+    if len(folders) == 1:
+        say_next("train", _recipe(reports[0].layout), "--data", folders[0])
 
 
 @data.command()
@@ -75,18 +101,18 @@ def download(
     say_next("train", "celeba128", "--data", folder)
 
 
-def _refuse_faults(report: FolderReport) -> None:
-
-    faults = list(report.problems)
-    if report.broken:
-        named = "; ".join(image.reason for image in report.broken[:MAX_NAMED])
-        number = f"{len(report.broken)} of {report.num_images}"
-        faults.append(f"{number} images in {report.root} are broken: {named}")
+def _refuse_faults(reports: Sequence[FolderReport]) -> None:
+    faults = [problem for report in reports for problem in report.problems]
+    for report in reports:
+        if report.broken:
+            named = "; ".join(image.reason for image in report.broken[:MAX_NAMED])
+            number = f"{len(report.broken)} of {report.num_images}"
+            faults.append(f"{number} images in {report.root} are broken: {named}")
     if faults:
         raise DataError("; ".join(faults))
 
 
-def _lines(report: FolderReport) -> list[str]:
+def _text(report: FolderReport) -> str:
     """The report for a person to read."""
     lines = [
         f"layout   {_summary(report.layout)}",
@@ -102,7 +128,7 @@ def _lines(report: FolderReport) -> list[str]:
         lines += ["", *_count_lines(report)]
     if len(report.labels) > 1 and not _excludes_itself(report):
         lines += ["", *_table_lines(report)]
-    return lines
+    return "\n".join(lines)
 
 
 def _summary(layout: str) -> str:

@@ -54,7 +54,7 @@ def _labels(typed: Mapping[str, Any], beginning: str) -> Iterable[str]:
     from stargan_deploy.data.open import names_at_a_glance
     from stargan_deploy.inference.find import find_model
 
-    given = typed.get("data") or typed.get("folder") or []
+    given = typed.get("data") or typed.get("folders") or []
     roots = [Path(root) for root in (given if isinstance(given, list | tuple) else [given])]
     if roots:
         names = [name for root in roots for name in names_at_a_glance(root)]

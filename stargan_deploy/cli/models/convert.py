@@ -125,6 +125,10 @@ def _options(
             "convert needs the names of the labels, in the order of training: --attrs NAME,... or "
             f"{DOMAINS} NAME,..."
         )
+    for option, text in ((DOMAINS, domains), *(("--exclusive", group) for group in exclusive)):
+        least = 1 if option == DOMAINS else 2
+        if text not in ("", ALL) and len(_names(text)) < least:
+            raise UsageError(f"{option} takes {least} or more names, not {text!r}")
     return OfficialOptions(
         names=_names(attrs),
         discriminator_path=discriminator,

@@ -26,9 +26,10 @@ COLUMN = 12
 
 
 def info(
-    file: Annotated[
-        Path | None,
+    files: Annotated[
+        list[Path] | None,
         typer.Argument(
+            metavar="[FILE]...",
             help="Checkpoint, artefact, Triton model, or a run's folder.",
             show_default="the newest run's newest checkpoint, else the demo model",
         ),
@@ -37,23 +38,45 @@ def info(
     quiet: Quiet = False,  # noqa: ARG001 - its callback silences
 ) -> None:
     """Show the model card of a file: what it is, takes and gives, and how it was proven."""
-    path = _find(file)
-    card, graph = _read(path)
+    wanted: list[Path | None] = [*files] if files else [None]
+    found = [(path, *_read(path)) for path in map(_find, wanted)]
     if json_output:
-        plain = to_mapping(card) if card else None
-        show_json({"file": str(path), "card": plain, "graph": graph})
+        plain = [
+            {"file": str(path), "card": to_mapping(card) if card else None, "graph": graph}
+            for path, card, graph in found
+        ]
+        show_json(plain[0] if len(plain) == 1 else plain)
         return
+    for number, (path, card, graph) in enumerate(found):
+        if number:
+            show("")
+        _show(path, card, graph)
+    path, card, _ = found[0]
+    if card is not None and len(found) == 1:
+        _say_next(path, card)
+
+
+def _show(path: Path, card: ModelCard | None, graph: dict[str, Any] | None) -> None:
     size = f"{path} ({artefact_bytes(path) / 1e6:.1f} MB)"
-    is_checkpoint = path.suffix.lower() == CHECKPOINT_SUFFIX
-    lines = card_lines(card, is_checkpoint=is_checkpoint) if card else graph_lines(graph or {})
+    lines = (
+        card_lines(card, is_checkpoint=_is_checkpoint(path)) if card else graph_lines(graph or {})
+    )
     for what, words in [("file", size), *lines]:
         show(one_line(f"{what:{COLUMN}} {words}").rstrip())
     if graph:
         say("only files with a card can be run; stargan-deploy export writes them")
-    elif card is not None and is_checkpoint:
+
+
+def _say_next(path: Path, card: "ModelCard") -> None:
+    if _is_checkpoint(path):
         say_next("export", path)
-    elif card is not None:
+    else:
         say_use(path, card)
+
+
+def _is_checkpoint(path: Path) -> bool:
+
+    return path.suffix.lower() == CHECKPOINT_SUFFIX
 
 
 def _find(file: Path | None) -> Path:

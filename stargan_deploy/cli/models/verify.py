@@ -1,7 +1,7 @@
 """`stargan-deploy verify`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 
 def verify(
-    artefact: Annotated[Path, typer.Argument(help="An exported file: .onnx, .xml, .engine, .pt2.")],
+    artefacts: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", help="Exported files: .onnx, .xml, .engine, .pt2."),
+    ],
     checkpoint: Annotated[
         Path | None,
         typer.Option(
@@ -50,15 +53,32 @@ def verify(
     from stargan_deploy.export.proof.verify import verify
     from stargan_deploy.export.proof.worst_images import save_worst_images
 
-    _check_is_file(artefact)
-    source = find_source(artefact, read_card_of(artefact), checkpoint)
-    say(f"comparing {artefact} with {source}")
-    found = verify(artefact, checkpoint=source, device=device, images=images)
+    sources = [_source_of(artefact, checkpoint) for artefact in artefacts]
+    found: dict[Path, Verification] = {}
+    for artefact, source in zip(artefacts, sources, strict=True):
+        say(f"comparing {artefact} with {source}")
+        found[artefact] = verify(artefact, checkpoint=source, device=device, images=images)
+        if not json_output:
+            _show(artefact, found[artefact])
+    if json_output:
+        plain = [_facts(artefact, each) for artefact, each in found.items()]
+        show_json(plain[0] if len(plain) == 1 else plain)
+    comparisons = [comparison for each in found.values() for comparison in each.comparisons]
     if report is not None:
-        save_worst_images(report, found.comparisons)
-    _show(artefact, found, json_output)
-    check_passed(found.comparisons)
-    say_use(artefact, read_card_of(artefact))
+        save_worst_images(report, comparisons)
+    check_passed(comparisons)
+    if len(artefacts) == 1:
+        say_use(artefacts[0], read_card_of(artefacts[0]))
+
+
+def _source_of(artefact: Path, checkpoint: Path | None) -> Path:
+    """The checkpoint that an artefact is compared with.
+
+    Raises:
+        ModelError: it is not there, or the artefact is not one.
+    """
+    _check_is_file(artefact)
+    return find_source(artefact, read_card_of(artefact), checkpoint)
 
 
 def _check_is_file(artefact: Path) -> None:
@@ -68,11 +88,12 @@ def _check_is_file(artefact: Path) -> None:
         )
 
 
-def _show(artefact: Path, found: "Verification", json_output: bool) -> None:
+def _facts(artefact: Path, found: "Verification") -> dict[str, Any]:
 
-    verdicts = [comparison.verdict for comparison in found.comparisons]
-    if json_output:
-        show_json({"artefact": str(artefact), "verdicts": [to_mapping(v) for v in verdicts]})
-        return
-    show_verdicts(verdicts)
+    verdicts = [to_mapping(comparison.verdict) for comparison in found.comparisons]
+    return {"artefact": str(artefact), "verdicts": verdicts}
+
+
+def _show(artefact: Path, found: "Verification") -> None:
+    show_verdicts([comparison.verdict for comparison in found.comparisons])
     say(f"the verdict is now in the card of {artefact}")

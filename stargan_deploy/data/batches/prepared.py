@@ -6,19 +6,30 @@ Shape legend: P panels of an item, H height, W width.
 import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import accumulate, pairwise
+from contextlib import suppress
+from itertools import accumulate, islice, pairwise
 
 import numpy as np
 from PIL import Image
 
+from stargan_deploy.data.batches.order import spread_order
 from stargan_deploy.data.config import DataConfig
 from stargan_deploy.data.source import ImageSource
 from stargan_deploy.errors import DataError, ImageError
 from stargan_deploy.files.colours import NARROW, narrow_note
-from stargan_deploy.files.images import Pixels, is_beyond_crop, prepare_photo
+from stargan_deploy.files.images import (
+    BEYOND_CROP,
+    Pixels,
+    crop_note,
+    is_beyond_crop,
+    prepare_photo,
+)
 
 MAX_NAMED_FAILURES = 5
 NUM_DECODERS = 4
+NUM_LOOKED_AT = 16
+"""Images that are decoded to tell whether those of a source are far larger than the crop."""
+
 SKIPPING = "`skip_broken` leaves such images out; data check names them all"
 """Hint about broken images."""
 
@@ -68,10 +79,8 @@ class PreparedImages:
             number = f"{len(names)} of {len(self)} images"
             parts.append(f"left out {number}, which cannot be read: {_named(names)}")
         if self._beyond_crop:
-            parts.append(
-                f"{len(self._beyond_crop)} of {len(self)} images are more than twice as large as "
-                f"data.crop_size={self._config.crop_size}: their largest squares are taken"
-            )
+            crop_size = _crop_size(self._config)
+            parts.append(crop_note(len(self._beyond_crop), len(self), crop_size))
         if self._narrow:
             parts.append(narrow_note(len(self._narrow), len(self), "data.range"))
         return "; ".join(parts)
@@ -97,7 +106,7 @@ class PreparedImages:
 
     def _prepare(self, index: int) -> Pixels:
         item, crop_size = self._source.load(index), _crop_size(self._config)
-        if is_beyond_crop(item, crop_size):
+        if _is_beyond(item, crop_size):
             self._beyond_crop.add(index)
         if NARROW in item.info:
             self._narrow.add(index)
@@ -118,6 +127,26 @@ class PreparedImages:
         if self._cache is not None:
             self._cache[index] = pixels
         return ""
+
+
+def crop_remark(source: ImageSource, config: DataConfig) -> str:
+    """A line about images that are far larger than the crop, among a few of a source; or nothing.
+
+    Raises:
+        DataError: an image cannot be read and is not left out.
+    """
+    looked_at, beyond = 0, 0
+    for index in islice(spread_order(source.set_sizes, NUM_LOOKED_AT), NUM_LOOKED_AT):
+        with suppress(ImageError):  # named before the first step
+            item = source.load(index)
+            looked_at += 1
+            beyond += _is_beyond(item, _crop_size(config))
+    return crop_note(beyond, looked_at, _crop_size(config)) if beyond else ""
+
+
+def _is_beyond(item: Image.Image, crop_size: int | None) -> bool:
+    """Whether an item is far larger than its crop, or was before its set cut it."""
+    return is_beyond_crop(item, crop_size) or BEYOND_CROP in item.info
 
 
 def prepare_item(source: ImageSource, index: int, config: DataConfig, size: int) -> Pixels:

@@ -23,7 +23,8 @@ from stargan_deploy.data.open import DEFAULT, recognise, require_root
 from stargan_deploy.data.registry import WITHOUT_FOLDER
 from stargan_deploy.data.source import ImageSource
 from stargan_deploy.errors import ConfigError, ImageError
-from stargan_deploy.files.colours import NARROW, narrow_note
+from stargan_deploy.files.colours import NARROW, ValueRange, check_range, narrow_note
+from stargan_deploy.files.images import crop_note, is_far_larger
 from stargan_deploy.files.walk import find_images, image_files
 from stargan_deploy.progress import OnProgress
 
@@ -104,6 +105,7 @@ def check_folder(
     *,
     kind: str = AUTO,
     attributes: Sequence[str] = (),
+    range: ValueRange | None = None,
     progress: OnProgress = lambda *_: None,
 ) -> FolderReport:
     """Reads a data folder as a training would, and decodes every image in it.
@@ -112,6 +114,7 @@ def check_folder(
         root: a folder, or a file of labels.
         kind: the layout; "auto" recognises it.
         attributes: labels to count, or the two domains; empty counts all.
+        range: values of deep images that become black and white, as `data.range` of a recipe.
         progress: called with the number of images read and the number of all.
 
     Raises:
@@ -119,7 +122,13 @@ def check_folder(
         LabelError: an attribute that the folder does not know.
         ConfigError: an unknown kind, or attributes of one that has none.
     """
+    try:
+        check_range(range)
+    except ValueError as error:
+        raise ConfigError(f"`range`: {error}") from error
     contents = _read_contents(root, kind, attributes)
+    for group in contents.groups:
+        group.source.take_range(range)
     num_images = sum(len(group.files) for group in contents.groups)
     done = count(1)
     tallies = [_tally(group, lambda: progress(next(done), num_images)) for group in contents.groups]
@@ -167,11 +176,22 @@ def _report(root: Path, contents: Contents, tallies: "Sequence[_Tally]") -> Fold
         remarks=(
             *contents.remarks,
             *_maybe_pairs(contents.layout, whole),
+            *_beyond_crop(contents.layout, sizes),
             *([narrow_note(narrow, whole.num_images, "data.range")] if narrow else []),
             *((note,) if (note := find_images(root).note) else ()),
         ),
         problems=tuple(contents.problems),
     )
+
+
+def _beyond_crop(layout: str, sizes: Sequence[Size]) -> tuple[str, ...]:
+    """A remark on images of which the usual crop would keep a scrap."""
+    crop_size = DataConfig().crop_size
+    num_all = sum(size.num_images for size in sizes)
+    beyond = [size for size in sizes if is_far_larger((size.width, size.height), crop_size)]
+    if not beyond or layout == UNKNOWN or not load_layout(layout).is_automatic:
+        return ()
+    return (crop_note(sum(size.num_images for size in beyond), num_all, crop_size),)
 
 
 def _maybe_pairs(layout: str, tally: "_Tally") -> tuple[str, ...]:

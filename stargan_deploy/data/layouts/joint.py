@@ -13,7 +13,12 @@ from PIL import Image
 from stargan_deploy.card.labels import LabelSpace
 from stargan_deploy.data.source import ChainedSources, ImageSource
 from stargan_deploy.errors import LabelError
-from stargan_deploy.files.images import centre_crop, fitting_crop
+from stargan_deploy.files.images import (
+    BEYOND_CROP,
+    centre_crop,
+    fitting_crop,
+    is_beyond_crop,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +57,10 @@ class JointSource(ChainedSources):
 
     def load(self, index: int) -> Image.Image:
         """Decodes one image to RGB and cuts its set's centre square out of it."""
-        image = super().load(index)
-        return centre_crop(image, fitting_crop(image, self._crop_sizes[self._find(index)[0]]))
+        image, wanted = super().load(index), self._crop_sizes[self._find(index)[0]]
+        cropped = centre_crop(image, fitting_crop(image, wanted))
+        cropped.info = image.info | ({BEYOND_CROP: True} if is_beyond_crop(image, wanted) else {})
+        return cropped
 
     def name(self, index: int) -> str:
         """The set's name and the image's name in it."""

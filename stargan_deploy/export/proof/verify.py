@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from stargan_deploy.backends.artefact import companion_path
 from stargan_deploy.backends.registry import (
     backends_for,
     load_exporter,
@@ -112,7 +113,7 @@ def _kind(verdict: Verdict) -> tuple[str, str, str, str]:
 
 def _files_of(path: Path, card: ModelCard) -> list[Path]:
     """The artefact's existing files; the one given, which may be renamed, comes last."""
-    named = {path.parent / Path(point.file).name for point in card.entry_points.values()}
+    named = {companion_path(path, point, card) for point in card.entry_points.values()}
     others = sorted(file for file in named if file.is_file() and file != path)
     return [*(file for file in others if _is_of(file, card)), path]
 

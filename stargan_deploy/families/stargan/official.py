@@ -13,7 +13,7 @@ from pathlib import Path
 
 from stargan_deploy.card.labels import LabelSpace, multilabel_space, onehot_space
 from stargan_deploy.errors import LabelError, ModelError, UsageError
-from stargan_deploy.families.base import OfficialOptions
+from stargan_deploy.families.base import UNNAMED, OfficialOptions
 from stargan_deploy.families.stargan.networks import StarGANNetwork
 from stargan_deploy.families.stargan.networks_in import (
     FoundNetwork,
@@ -177,6 +177,8 @@ def _label_space(
     is_joint = discriminator is not None and discriminator["conv2.weight"].shape[0] == (
         label_width - NUM_SETS
     )
+    if options.unnamed:
+        return _unnamed_space(label_width, is_joint=is_joint)
     if is_joint:
         hint = (
             f"it was trained jointly (--dataset Both): name its {label_width - NUM_SETS} labels, "
@@ -188,6 +190,14 @@ def _label_space(
         f"{path} was trained with {label_width} labels, but {names} names were given ({given})",
         hint=hint,
     )
+
+
+def _unnamed_space(label_width: int, *, is_joint: bool) -> LabelSpace:
+    names = [f"{UNNAMED} {number}" for number in range(1, label_width + 1)]
+    if not is_joint:
+        return multilabel_space(names)
+    attributes, domains = multilabel_space(names[: -NUM_SETS - 1]), onehot_space(names[-1:])
+    return LabelSpace(sets=(*attributes.sets, *domains.sets))
 
 
 def _single_space(options: OfficialOptions) -> LabelSpace:
