@@ -17,7 +17,7 @@ from stargan_deploy.backends.exporter import (
     types_by_kind,
 )
 from stargan_deploy.backends.onnx import file as onnx_file
-from stargan_deploy.backends.onnx.quantize import quantize_graph
+from stargan_deploy.backends.onnx.quantize import has_quantizable, quantize_graph
 from stargan_deploy.backends.onnx.spec import SPEC
 from stargan_deploy.backends.tracing import dynamic_shapes, example_inputs
 from stargan_deploy.card.card import EntryPoint, ModelCard
@@ -102,6 +102,9 @@ def _make_graph(request: GraphRequest) -> tuple[onnx.ModelProto, tuple[str, ...]
         return _exported(lower_convolutions(request.module, torch.float16), request.point), ()
     if request.precision == "int8" and request.calibration is not None:
         model = _exported(request.module, request.point)
+        if not has_quantizable(model):  # a companion that only has linear layers
+            entry_point = request.about.get("entry_point", "the graph")
+            return model, (f"{entry_point} has no convolution and stays in float32",)
         quantized = quantize_graph(model, request.calibration)
         return quantized.model, quantized.notes
     raise ExportError(f"there is no way to write ONNX at {request.precision} from this request")

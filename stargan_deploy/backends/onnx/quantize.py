@@ -60,6 +60,11 @@ class QuantizedGraph:
     """Which convolutions stay in float32 and why, in words; empty where none does."""
 
 
+def has_quantizable(model: onnx.ModelProto) -> bool:
+    """Whether a graph has layers that are quantised."""
+    return any(node.op_type == QUANTIZED_OPERATOR for node in model.graph.node)
+
+
 def quantize_graph(model: onnx.ModelProto, calibration: Calibration) -> QuantizedGraph:
     """Quantises a graph's convolutions; those stay FP32 whose error is out of proportion.
 

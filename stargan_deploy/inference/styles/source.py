@@ -73,7 +73,7 @@ class StyleRequest:
     seed: int | None = None
     """Seed of random styles; None takes 0 where no reference is given."""
     styles: int | None = None
-    """Number of random styles; each has a folder. None takes 1, or 2 with `interpolate`."""
+    """Number of random styles, with a folder each; None takes 1, or 2 with `interpolate`."""
     interpolate: int = 0
     """Images on the way from one style to another, as a strip that begins with the photo; 0 makes
     no strips."""

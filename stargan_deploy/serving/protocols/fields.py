@@ -13,6 +13,7 @@ from stargan_deploy.batch.plan import BatchJob, ImageOptions, make_job
 from stargan_deploy.card.card import ModelCard
 from stargan_deploy.errors import UsageError, unknown_name
 from stargan_deploy.inference.sampler import SampleRequest
+from stargan_deploy.inference.styles.source import StyleRequest
 from stargan_deploy.serving.problems import with_fields
 from stargan_deploy.typed import field_docs, read_typed, split_default
 
@@ -91,6 +92,7 @@ TRANSLATE = (
         about="The photos' own labels: from the model's classifier, or all absent.",
         choices=("predict", "zeros"),
     ),
+    *_fields_of(StyleRequest, without=("references",)),
     *IMAGE,
 )
 
@@ -140,6 +142,7 @@ def translation_job(card: ModelCard, words: Words) -> BatchJob:
         direction=_text(words, "direction", None),
         source=_text(words, "source", "predict"),
         options=image_options(words),
+        style=_settings(StyleRequest, words),
     )
 
 
