@@ -16,6 +16,12 @@ def exists(path):
     return any((root / path).exists() for root in (PACKAGE, ROOT))
 
 
+def test_no_page_holds_marks_of_a_merge():
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("*/*.md"), *ROOT.glob("*/*.toml")]
+    marked = re.compile(r"^(<{7}|>{7}) |^={7}$", flags=re.MULTILINE)
+    assert not [page for page in pages if marked.search(page.read_text(encoding="utf-8"))]
+
+
 def section(title):
     return re.split(r"^## ", GUIDE.split(f"## {title}\n")[1], flags=re.MULTILINE)[0]
 
