@@ -14,6 +14,7 @@ from stargan_deploy.benchmarking.results import Results, load_results
 from stargan_deploy.card.card import Precision, Verdict
 from stargan_deploy.config import merge, read_toml, to_mapping
 from stargan_deploy.data.source import ImageSource
+from stargan_deploy.evaluation.examine import examine_as_asked
 from stargan_deploy.evaluation.plan import EvaluationOptions, EvaluationRequest
 from stargan_deploy.evaluation.report.files import write_evaluation
 from stargan_deploy.evaluation.results import ModelFigures
@@ -92,6 +93,7 @@ def train_model(
     trainer = open_training(
         start, train_source=source, sample_source=held_out or source, report=on_progress
     )
+    examine_as_asked(trainer)
     checkpoint = trainer.train()
     return TrainedRun(
         folder=start.folder,

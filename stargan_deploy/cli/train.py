@@ -98,6 +98,10 @@ def _open(request: "TrainingRequest", ranks: "Ranks") -> "Trainer":
 
     start = resolve_start(request, ranks)
     trainer = open_training(start, ranks=ranks, report=_report)
+    if trainer.recipe.evaluate.every:
+        from stargan_deploy.evaluation.examine import examine_as_asked
+
+        examine_as_asked(trainer)
     if start.checkpoint is None:
         _tell(plan_of(trainer), json_output=False)
     return trainer

@@ -8,7 +8,6 @@ from functools import partial
 
 from stargan_deploy.backends.base import Runtime
 from stargan_deploy.errors import DataError, UsageError
-from stargan_deploy.evaluation.gallery import Gallery
 from stargan_deploy.evaluation.judge import Judge
 from stargan_deploy.evaluation.kinds.base import Measured, Surroundings
 from stargan_deploy.evaluation.kinds.sampling import measure_samples
@@ -21,6 +20,7 @@ from stargan_deploy.evaluation.plan import (
     makes_samples,
     target_names,
 )
+from stargan_deploy.evaluation.report.gallery import Gallery
 from stargan_deploy.evaluation.results import (
     CONFIDENCE,
     EvaluatedPhoto,

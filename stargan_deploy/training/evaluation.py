@@ -19,8 +19,10 @@ carry. Nothing is random.
 Shape legend: N images, C channels, H height, W width, D label width, K labels.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -32,6 +34,29 @@ from stargan_deploy.data.batches.loading import Batch, to_model_range
 from stargan_deploy.families.blocks.image_to_image import levels_between
 from stargan_deploy.families.objectives.base import LabelTranslation, Networks
 from stargan_deploy.training.metrics import EVALUATION_PREFIX
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examination:
+    """What an examiner found out about a checkpoint."""
+
+    figures: Mapping[str, float]
+    """By name, for the run's metrics."""
+    score: float | None
+    """The number that decides which checkpoint is best; greater is better. None where nothing can
+    be said."""
+
+
+class Examiner(ABC):
+    """Judges the images of a training from outside, by the checkpoint that it would leave."""
+
+    @abstractmethod
+    def examine(self, checkpoint: Path) -> Examination:
+        """Judge a checkpoint.
+
+        Raises:
+            StarganDeployError: it cannot be judged, which ends the training.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -92,6 +92,23 @@ class OutputConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """Evaluation of the checkpoint that a training would leave, as by `stargan-deploy evaluate`."""
+
+    every: int = 0
+    """Steps between evaluations; 0 for none. The best checkpoint is then chosen by them."""
+    judge: str = ""
+    """Independent classifier: a checkpoint, a run's folder or an artefact; empty takes the model's
+    own classifier."""
+    count: int = 64
+    """Held-out photos, or images from noise, of an evaluation."""
+
+    def __post_init__(self) -> None:
+        refuse_below(0, {"every": self.every})
+        refuse_below(2, {"count": self.count})
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """All settings of a training."""
 
@@ -110,6 +127,7 @@ class Recipe:
     """The family's `loss_config`."""
     train: TrainConfig = field(default_factory=TrainConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
 
     def __post_init__(self) -> None:
         refuse_below(0, {"seed": self.seed})
@@ -130,6 +148,7 @@ FREE_ON_RESUME = (
     "train.compile",
     "train.channels_last",
     "output",
+    "evaluate",
 )
 """Settings, or whole tables of them, that may differ between a run and its continuation."""
 

@@ -31,6 +31,7 @@ from stargan_deploy.families.registry import load_family
 from stargan_deploy.files.images import SQUARES
 from stargan_deploy.stop_signals import StopSignals
 from stargan_deploy.training.compiling import compiled
+from stargan_deploy.training.evaluation import Examiner
 from stargan_deploy.training.guard import FP16_PATIENCE, FiniteGuard
 from stargan_deploy.training.recipe import Recipe, TrainConfig
 from stargan_deploy.training.runs.recorder import Recorder, Report, to_device
@@ -76,7 +77,7 @@ class Trainer:
         self._part = self.ranks.share_of(objective.phases[0].batch_size)
         self._guard = FiniteGuard(FP16_PATIENCE if recipe.train.precision == "fp16" else 0)
         self.step = 0
-        self.source = train_source
+        self.source, self.sample_source = train_source, sample_source
         self._parents = dict(parents or {})
         self._terms: dict[str, Tensor] = {}
         """The loss terms of the latest step."""
@@ -106,6 +107,10 @@ class Trainer:
             num_steps=self.num_steps,
             report=report,
         )
+
+    def examine_with(self, examiner: Examiner) -> None:
+        """Have an examiner choose the best checkpoint, every `evaluate.every` steps."""
+        self._recorder.examiner = examiner
 
     @property
     def num_steps(self) -> int:

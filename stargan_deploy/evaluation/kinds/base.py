@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from stargan_deploy.evaluation.gallery import Gallery
 from stargan_deploy.evaluation.judge import Judge
 from stargan_deploy.evaluation.meters.base import Array
 from stargan_deploy.evaluation.photos.photo_set import PhotoSet
+from stargan_deploy.evaluation.report.gallery import Gallery
 from stargan_deploy.evaluation.results import Confusion, SetFigure
 from stargan_deploy.faces.alignment import AlignedFace
 from stargan_deploy.files.images import Pixels

@@ -11,7 +11,6 @@ import numpy as np
 from stargan_deploy.backends.base import Runtime
 from stargan_deploy.batch.outcome import Outcome
 from stargan_deploy.card.labels import FloatArray, LabelSpace, Target
-from stargan_deploy.evaluation.gallery import MARGIN
 from stargan_deploy.evaluation.judge import Judge
 from stargan_deploy.evaluation.kinds.base import Measured, Surroundings
 from stargan_deploy.evaluation.measures import JUDGE, OWN, measure_of
@@ -21,6 +20,7 @@ from stargan_deploy.evaluation.meters.pixels import Changes
 from stargan_deploy.evaluation.meters.readings import Readings, own_labels, read_labels
 from stargan_deploy.evaluation.photos.collect import Translated, translated
 from stargan_deploy.evaluation.plan import Leg, leg_names
+from stargan_deploy.evaluation.report.gallery import MARGIN
 from stargan_deploy.inference.source_labels import needed_names
 from stargan_deploy.inference.translator import Translator
 

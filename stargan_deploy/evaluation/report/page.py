@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
-from stargan_deploy.evaluation.gallery import MARGIN, Gallery, WorstPhoto
 from stargan_deploy.evaluation.measures import BY_READERS, JUDGE, MEASURES, OWN
 from stargan_deploy.evaluation.report.charts import accuracy_chart, speed_chart
+from stargan_deploy.evaluation.report.gallery import MARGIN, Gallery, WorstPhoto
 from stargan_deploy.evaluation.report.tables import (
     answers_of,
     comparable,

@@ -27,7 +27,7 @@ from stargan_deploy.families.objectives.base import (
     Tensors,
 )
 from stargan_deploy.presentation.grids import image_grid
-from stargan_deploy.training.evaluation import evaluate, score
+from stargan_deploy.training.evaluation import Examiner, evaluate, score
 from stargan_deploy.training.metrics import EVALUATION_PREFIX
 from stargan_deploy.training.recipe import Recipe
 from stargan_deploy.training.runs.run import Run
@@ -37,6 +37,9 @@ _log = logging.getLogger(__name__)
 
 EVALUATED_AT_ONCE = 64
 """Held-out images in memory at a time, for the figures of the finished model."""
+
+EXAMINED = "examined.safetensors"
+"""Name of the model that an examiner gets, and that is gone afterwards."""
 
 MODEL_DTYPES = {"fp32": torch.float32, "fp16": torch.float16}
 
@@ -101,6 +104,8 @@ class Recorder:
         self._clock = _Clock()
         self._num_steps = num_steps
         self._best = float("-inf")
+        self.examiner: Examiner | None = None
+        """Chooses the best checkpoint, in place of the run's own evaluation."""
 
     def begin(self, step: int, parents: Mapping[str, str]) -> None:
         """Write settings and surroundings, and what the weights started from."""
@@ -145,6 +150,10 @@ class Recorder:
         )
         samples = self._is_due(step, self._output.sample_every)
         result = self._evaluate(step) if evaluates else None
+        if self.examiner is not None:
+            examines = self._is_due(step, self._recipe.evaluate.every)
+            result = self._examine(step, self.examiner) if examines else None
+            evaluates |= examines
         if samples:
             self._save_sample(step)
         if self.saves_at(step) or self._is_best(result):
@@ -204,6 +213,18 @@ class Recorder:
             return None
         self._run.log(step, values)
         return score(values)
+
+    def _examine(self, step: int, examiner: Examiner) -> float | None:
+        """Have the model that would be left now judged; return the score."""
+        path = self._run.folder / EXAMINED
+        save_checkpoint(path, self._card(), deployable(self._state.tensors(), dtype=torch.float32))
+        try:
+            found = examiner.examine(path)
+        finally:
+            path.unlink(missing_ok=True)
+        named = {f"{EVALUATION_PREFIX}{name}": value for name, value in found.figures.items()}
+        self._run.log(step, named)
+        return found.score
 
     @torch.no_grad()
     def _evaluate_itself(self, objective: SelfEvaluating) -> dict[str, float]:

@@ -41,6 +41,12 @@ TILES: tuple[tuple[str, str, str, Callable[[float], str]], ...] = (
         percent,
     ),
     (
+        f"{EVALUATION_PREFIX}judge_accuracy_mean",
+        "Accuracy by the judge",
+        "of translated held-out images",
+        percent,
+    ),
+    (
         f"{EVALUATION_PREFIX}accuracy_real",
         "Classifier on real images",
         "the judge of the accuracy itself",
@@ -106,10 +112,24 @@ EVALUATION_CHARTS: tuple[tuple[str, str, tuple[float, float], Looks], ...] = (
         (0.0, 1.0),
         {"label_accuracy": ("mean", "strong")},
     ),
+    (
+        "accuracy by the judge",
+        "share of images in which the independent judge sees the target",
+        (0.0, 1.0),
+        {
+            "judge_accuracy_mean": ("mean", "strong"),
+            "judge_accuracy_real": ("real images", "dashed"),
+            "judge_kept": ("other labels kept", "dashed"),
+        },
+    ),
 )
 """Titles, notes, bounds of the vertical axis, and lines."""
 
-BY_LABEL = {"accuracy_mean": "accuracy", "label_accuracy": "label_accuracy"}
+BY_LABEL = {
+    "accuracy_mean": "accuracy",
+    "label_accuracy": "label_accuracy",
+    "judge_accuracy_mean": "judge_accuracy",
+}
 """Metrics whose charts have a line more for each label: the names of those end in the label."""
 
 
