@@ -66,6 +66,16 @@ def test_links_to_headings_lead_somewhere(path):
         assert anchor in {re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in headings}
 
 
+def test_the_tests_and_findings_that_guides_name_exist():
+    files = (ROOT / "tests").rglob("test_*.py")
+    known = {name for file in files for name in re.findall(r"def (test_\w+)", file.read_text())}
+    for path in GUIDES:
+        text = path.read_text(encoding="utf-8")
+        assert not set(re.findall(r"`(test_\w+)`", text)) - known, path
+        for script in re.findall(r"`(findings/[\w.-]+)`", text):
+            assert (ROOT / script).is_file(), script
+
+
 @pytest.mark.parametrize(("guide", "least"), [("README.md", 2), ("CONTRIBUTING.md", 6)])
 def test_targets_of_the_makefile_exist(guide, least):
     text = (ROOT / guide).read_text(encoding="utf-8")

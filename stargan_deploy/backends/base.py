@@ -27,6 +27,9 @@ Providers = Sequence[Provider]
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
+Threads = int | Literal["pinned"]
+"""A number of threads, or the one that a backend pins by itself."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OpenOptions:
@@ -40,6 +43,9 @@ class OpenOptions:
     """Which weights of a checkpoint with both kinds."""
     precision: Precision | None = None
     """Compute precision of a checkpoint's convolutions; an artefact has its own."""
+    threads: Threads | None = None
+    """Threads that compute one call on a CPU, where results depend on their number: a fixed number,
+    or "pinned" for one of the backend's choice; None leaves them to its library."""
     session: Any = None
     """An open `onnxruntime.InferenceSession` of the file that is opened."""
     session_options: Any = None
@@ -88,6 +94,11 @@ class Runtime(ABC):
     @abstractmethod
     def device(self) -> Device:
         """The device that the engine really runs on."""
+
+    @property
+    def pinned_threads(self) -> int | None:
+        """Threads that compute one call, where results depend on their number and it was fixed."""
+        return None
 
     @abstractmethod
     def _open(self) -> None:

@@ -17,7 +17,7 @@ from stargan_deploy.devices import DeviceKind
 from stargan_deploy.errors import ModelError, UsageError, unknown_name
 
 if TYPE_CHECKING:
-    from stargan_deploy.backends.base import FileRuntime, OpenOptions, Providers, Runtime
+    from stargan_deploy.backends.base import FileRuntime, OpenOptions, Providers, Runtime, Threads
     from stargan_deploy.backends.exporter import Exporter
     from stargan_deploy.card.card import ModelCard, Precision
     from stargan_deploy.families.base import Checkpoint
@@ -150,6 +150,7 @@ def open_runtime(
     batch_size: int | None = None,
     weights: Literal["ema", "raw"] | None = None,
     precision: "Precision | None" = None,
+    threads: "Threads | None" = None,
     session: Any = None,
     session_options: Any = None,
     providers: "Providers | None" = None,
@@ -164,6 +165,8 @@ def open_runtime(
         batch_size: fixed size of every call to the engine; None runs inputs as they are.
         weights: which weights of a checkpoint with both kinds; None takes the card's choice.
         precision: what the convolutions of a checkpoint compute in; None takes fp32.
+        threads: of each call on a CPU, where results depend on their number; "pinned" takes the
+            backend's own choice, and None leaves them free.
         session: an open `onnxruntime.InferenceSession` of an ONNX artefact, to be run as it is.
         session_options: `onnxruntime.SessionOptions` for an ONNX artefact.
         providers: onnxruntime's execution providers for an ONNX artefact; None takes the device's.
@@ -186,6 +189,7 @@ def open_runtime(
         batch_size=batch_size,
         weights=weights,
         precision=precision,
+        threads=threads,
         session=session,
         session_options=session_options,
         providers=providers,

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from stargan_deploy.backends.base import Arrays
+from stargan_deploy.backends.base import Arrays, Threads
 from stargan_deploy.card.card import EntryPoint
 from stargan_deploy.devices import Device
 
@@ -29,6 +29,34 @@ def to_arrays(point: EntryPoint, outputs: Tensor | Sequence[Tensor]) -> dict[str
     listed = (outputs,) if isinstance(outputs, Tensor) else outputs
     pairs = zip(point.outputs, listed, strict=True)
     return {spec.name: output.cpu().numpy() for spec, output in pairs}
+
+
+@contextmanager
+def number_of_threads(number: int | None) -> Iterator[None]:
+    """Has torch compute with a number of threads, also with more than there are processors.
+
+    Args:
+        number: None leaves it as it is.
+    """
+    before = torch.get_num_threads()
+    if number is None or number == before:
+        yield
+        return
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def threads_to_pin(wanted: Threads | None, device: Device) -> int | None:
+    """The number of threads that calls on a device are pinned to; by default all that torch has.
+
+    Sums of torch's CPU kernels are divided by threads, which moves single values by a rounding.
+    """
+    if device.is_cuda or device.kind != "cpu":
+        return None
+    return torch.get_num_threads() if wanted == "pinned" else wanted
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 
+from stargan_deploy.backends.base import Threads
 from stargan_deploy.batch.disk import DiskWait
 from stargan_deploy.batch.execute import BatchContext, Work, execute_plan
 from stargan_deploy.batch.manifest.reader import Manifests, read_manifests
@@ -173,7 +174,15 @@ def _choose(
     )
     if request.policy.resume or resumes:
         wanted = replace(wanted, earlier=_earlier_runtime(earlier))
-    return resolve_runtime(request.model, wanted, num_images=num_images)
+    chosen = resolve_runtime(request.model, wanted, num_images=num_images)
+    return replace(chosen, threads=_threads(chosen.backend, wanted.earlier))
+
+
+def _threads(backend: str, earlier: EarlierRuntime | None) -> Threads | None:
+    """As many as the run that is being resumed had, also where these were free; else pinned."""
+    if earlier is not None and earlier.backend == backend:
+        return earlier.threads
+    return "pinned"
 
 
 def _earlier_runtime(earlier: Manifests) -> EarlierRuntime | None:
@@ -184,7 +193,14 @@ def _earlier_runtime(earlier: Manifests) -> EarlierRuntime | None:
     return EarlierRuntime(
         backend=str(settings.get("backend", "")),
         payload_sha256=str(settings.get("artefact_sha256", "")),
+        threads=_number(settings.get("options"), "threads"),
     )
+
+
+def _number(table: object, name: str) -> int | None:
+    """A positive number in a table that a file may hold anything for."""
+    value = table.get(name) if isinstance(table, dict) else None
+    return value if type(value) is int and value > 0 else None
 
 
 @contextmanager
@@ -209,6 +225,7 @@ def _opened(
         if request.ray is None:
             yield opened.pipeline.work, context
             return
+        chosen = replace(chosen, threads=opened.translator.runtime.pinned_threads)
     from stargan_deploy.batch.ray.cluster import ray_work
 
     with ray_work(

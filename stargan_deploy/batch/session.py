@@ -90,6 +90,7 @@ def settings_of(job: BatchJob, translator: Translator, precision: str) -> Settin
     """
     card, source = translator.card, job.source
     hashes = {name: point.payload_sha256 for name, point in card.entry_points.items()}
+    threads = translator.runtime.pinned_threads
     measured = ", ".join(f"{kind} {dtype}" for kind, dtype in sorted(card.precision.items()))
     return Settings(
         artefact_sha256=hashes.get(translator.entry_point, ""),
@@ -101,6 +102,7 @@ def settings_of(job: BatchJob, translator: Translator, precision: str) -> Settin
         options=recorded(job.options)
         | ({"strengths_from": "photo"} if min(job.options.strengths) < 1 else {})
         | ({"images": "of the photo's size"} if job.options.size == "photo" else {})
+        | ({"threads": threads} if threads else {})
         | {
             "classifier": hashes.get("classify", ""),
             "faces": job.options.faces or "off",

@@ -129,7 +129,9 @@ def _tell(plan: "Plan", json_output: bool) -> None:
     say(f"{plan.num_images:,} images of {plan.training_data} at {size}{names}")
     for note in plan.notes:
         say(note)
-    say(f"parameters: {sizes}; {plan.num_steps:,} steps of {recipe.train.batch_size} images")
+    steps = "1 step" if plan.num_steps == 1 else f"{plan.num_steps:,} steps"
+    num_images = recipe.train.batch_size
+    say(f"parameters: {sizes}; {steps} of {num_images} image{'' if num_images == 1 else 's'}")
 
 
 def _tell_result(trainer: "Trainer", path: Path, json_output: bool) -> None:

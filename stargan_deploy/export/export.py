@@ -15,14 +15,15 @@ from stargan_deploy.backends.exporter import Exporter, GraphRequest
 from stargan_deploy.backends.pixel_graph import PixelModule
 from stargan_deploy.backends.registry import SOURCE, format_spec, load_exporter
 from stargan_deploy.card.card import EntryPoint, ModelCard, Precision, Verdict
-from stargan_deploy.errors import OutputError
+from stargan_deploy.errors import OutputError, ParityError
 from stargan_deploy.export.about import describe_entry
 from stargan_deploy.export.leftovers import LOCK, SUFFIX, prefix_of, remove_leftovers, write_journal
 from stargan_deploy.export.options import ExportOptions
 from stargan_deploy.export.plan import ExportPlan, plan_export
 from stargan_deploy.export.proof.calibration import make_calibration
 from stargan_deploy.export.proof.compare import check_passed
-from stargan_deploy.export.proof.proof import prove_artefact
+from stargan_deploy.export.proof.proof import Proof, prove_artefact
+from stargan_deploy.export.proof.rounding import measure_rounding
 from stargan_deploy.export.proof.worst_images import save_worst_images
 from stargan_deploy.families.registry import load_family
 from stargan_deploy.files.atomic import make_folder
@@ -104,7 +105,7 @@ def run_export(
         proof = prove_artefact(plan, proven, source, tolerance or TOLERANCES[plan.precision])
         if report is not None:
             save_worst_images(report, proof.comparisons)
-        check_passed(proof.comparisons)
+        _check_passed(plan, proof)
         verdicts = tuple(comparison.verdict for comparison in proof.comparisons)
         card = dataclasses.replace(card, verdicts=verdicts, unverified=proof.unverified)
         for path in staged.values():
@@ -112,6 +113,25 @@ def run_export(
         shutil.rmtree(folder / SOURCE_FOLDER, ignore_errors=True)
         _publish(folder, main)
     return ExportResult(card=card, files=tuple(plan.files.values()), verdicts=card.verdicts)
+
+
+def _check_passed(plan: ExportPlan, proof: Proof) -> None:
+    """Refuses what is out of tolerance; in half precision it says which layers lose most.
+
+    Raises:
+        ParityError: an entry point did not pass.
+    """
+    try:
+        check_passed(proof.comparisons)
+    except ParityError as error:
+        failed = next(each.verdict for each in proof.comparisons if not each.verdict.passed)
+        found = measure_rounding(
+            plan.content, plan.card, failed.entry_point, plan.precision, plan.proof_faces
+        )
+        if found is not None:
+            error.message += f"; {found.describe(plan.precision)}"
+            error.hint = "export with `precision` fp32; a longer training may pass"
+        raise
 
 
 def _write_source(plan: ExportPlan, target: Exporter, folder: Path) -> dict[str, Path]:

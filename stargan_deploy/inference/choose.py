@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from stargan_deploy.backends import registry
-from stargan_deploy.backends.base import OpenOptions, Providers, Runtime
+from stargan_deploy.backends.base import OpenOptions, Providers, Runtime, Threads
 from stargan_deploy.backends.difference import precision_of
 from stargan_deploy.backends.registry import (
     AUTO,
@@ -45,6 +45,8 @@ class EarlierRuntime:
 
     backend: str
     payload_sha256: str
+    threads: int | None = None
+    """Threads that each call was pinned to; None where they were free, or did not matter."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +85,8 @@ class ChosenModel(ModelFile):
     precision: Precision = "fp32"
     weights: Literal["ema", "raw"] | None = None
     batch_size: int | None = None
+    threads: Threads | None = None
+    """Threads of each call on a CPU; see `OpenOptions`."""
     build_s: float | None = None
     """Seconds that exporting took; None where nothing was exported."""
 
@@ -107,6 +111,7 @@ class ChosenModel(ModelFile):
             batch_size=self.batch_size,
             weights=self.weights,
             precision=self.precision if self.is_checkpoint else None,
+            threads=self.threads,
             session=session,
             session_options=session_options,
             providers=providers,

@@ -1,10 +1,13 @@
 """Batches from request to report, as a library."""
 
 import dataclasses
+import json
+import re
 from dataclasses import replace
 from itertools import islice
 
 import pytest
+import torch
 
 from stargan_deploy.batch import run as batch_run
 from stargan_deploy.batch.manifest import reader
@@ -92,6 +95,51 @@ def test_resuming_prefers_what_the_earlier_run_used(request_of, monkeypatch):
     monkeypatch.setattr(batch_run, "resolve_runtime", noted)
     assert run_batch(request_of(policy=RESUME)).num_done_before == 4
     assert asked == [("eager", 16)]
+
+
+def started(folder):
+    """The settings that the newest run wrote."""
+    rows = [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
+    return [row["settings"] for row in rows if "settings" in row][-1]
+
+
+def test_threads_are_pinned_recorded_and_resumed(tmp_path, request_of):
+    run_batch(request_of())
+    assert started(tmp_path / "out")["options"]["threads"] == torch.get_num_threads()
+    path = tmp_path / "out" / "manifest.jsonl"
+    text = path.read_text()
+    other = torch.get_num_threads() + 1
+    path.write_text(text.replace(f'"threads":{other - 1}', f'"threads":{other}'))
+    assert path.read_text() != text
+    next(iter(pictures(tmp_path / "out").values())).unlink()
+    report = run_batch(request_of(policy=RESUME))
+    assert (report.num_done_before, report.num_translated) == (3, 4)
+    assert started(tmp_path / "out")["options"]["threads"] == other
+    assert torch.get_num_threads() == other - 1
+
+
+def test_a_run_whose_threads_were_free_is_resumed_so(tmp_path, request_of):
+    """Versions before did not pin them."""
+    run_batch(request_of())
+    path = tmp_path / "out" / "manifest.jsonl"
+    text = path.read_text()
+    path.write_text(re.sub(r'"threads":\d+,|,"threads":\d+', "", text))
+    assert "threads" not in path.read_text()
+    next(iter(pictures(tmp_path / "out").values())).unlink()
+    report = run_batch(request_of(policy=RESUME))
+    assert (report.num_done_before, report.num_translated) == (3, 4)
+    assert "threads" not in started(tmp_path / "out")["options"]
+
+
+def test_threads_that_do_not_matter_are_not_recorded(tmp_path, request_of, artefact):
+    request = request_of(model=read_model(artefact), runtime=RuntimeRequest(device=CPU))
+    run_batch(request)
+    assert "threads" not in started(tmp_path / "out")["options"]
+
+
+@pytest.mark.parametrize("found", [None, 3, True, -1, "2", {"threads": "x"}, {"threads": -1}])
+def test_a_forged_number_of_threads_is_none(found):
+    assert batch_run._number(found, "threads") is None
 
 
 def test_a_session_serves_several_batches(tmp_path, request_of):

@@ -1,13 +1,18 @@
 """Every family goes through the exporters' doors: proven, with its entry points in the card."""
 
+import re
+
 import numpy as np
 import pytest
 
 from stargan_deploy.backends.registry import open_runtime
-from stargan_deploy.errors import UsageError
+from stargan_deploy.errors import ParityError, UsageError
 from stargan_deploy.export.export import export
 from stargan_deploy.export.plan import ExportOptions
 from stargan_deploy.export.proof.cases import make_cases
+from stargan_deploy.export.proof.images import synthetic_face
+from stargan_deploy.export.proof.rounding import Rounding, measure_rounding
+from stargan_deploy.families.checkpoint import load_checkpoint
 from tests.tiny_families import TINY, large_ones_slowly, lively_model
 
 FAMILIES = sorted(TINY)
@@ -73,6 +78,39 @@ def test_openvino_says_what_it_leaves_in_fp32_at_bf16(family, conv, note, traine
     assert all(verdict.passed for verdict in result.verdicts)
     assert result.card.precision["conv"] == conv
     assert any(note in text for text in result.card.notes)
+
+
+@pytest.mark.parametrize("family", ["cyclegan", "progan"])
+def test_a_refusal_at_half_precision_names_the_layers(family, trained, tmp_path):
+    """These tiny networks of glaring contrast lose as much in PyTorch itself."""
+    openvino = pytest.importorskip("openvino")
+    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        pytest.skip("needs a CPU with bf16")
+    options = ExportOptions(format="openvino", precision="bf16", max_batch=4)
+    with pytest.raises(ParityError, match="mean_difference") as caught:
+        export(trained(family), out=tmp_path / "m.xml", options=options)
+    found = re.search(r"(makes \d+%|most of the error, \d+%).* ([\d.]+) levels", str(caught.value))
+    assert found, caught.value
+    assert float(found[2]) > 0.3
+    assert "`precision` fp32" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("shares", "words"),
+    [
+        ({"a.3": 0.7, "b": 0.3}, "layer 'a.3' makes 70% of the error; rounded in PyTorch to bf16"),
+        ({"a": 0.4, "b": 0.3, "c": 0.3}, "no layer stands out (of 3, 'a' makes most of the error"),
+    ],
+)
+def test_the_layers_are_told(shares, words):
+    rounding = Rounding(shares=shares, figures={"mean_difference": 0.71})
+    assert rounding.describe("bf16").startswith(words)
+    assert "0.71 levels on average" in rounding.describe("bf16")
+
+
+def test_fp32_has_nothing_to_round(trained):
+    content = load_checkpoint(trained("progan"))
+    assert measure_rounding(content, content.card, "sample", "fp32", synthetic_face) is None
 
 
 @pytest.mark.parametrize("family", [name for name in FAMILIES if name in ("gan", "dcgan", "cgan")])

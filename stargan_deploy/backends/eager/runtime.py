@@ -12,7 +12,13 @@ from torch import Tensor, nn
 from stargan_deploy.backends.base import Arrays, FileRuntime, OpenOptions, SelfTest
 from stargan_deploy.backends.eager.spec import SPEC
 from stargan_deploy.backends.exporter import types_by_kind
-from stargan_deploy.backends.tensors import to_arrays, to_tensors, true_fp32
+from stargan_deploy.backends.tensors import (
+    number_of_threads,
+    threads_to_pin,
+    to_arrays,
+    to_tensors,
+    true_fp32,
+)
 from stargan_deploy.backends.trial import check_trial, trial_devices, trial_input, trial_layer
 from stargan_deploy.card.card import ModelCard
 from stargan_deploy.devices import CPU, Device, choose_device
@@ -66,6 +72,11 @@ class EagerRuntime(FileRuntime):
     def device(self) -> Device:
         """The device that the networks are on."""
         return self._device
+
+    @property
+    def pinned_threads(self) -> int | None:
+        """Threads that compute each call, where they were pinned."""
+        return threads_to_pin(self._options.threads, self._device)
 
     @classmethod
     def read_card(cls, path: Path) -> ModelCard:
@@ -121,7 +132,7 @@ class EagerRuntime(FileRuntime):
     def _call(self, entry_point: str, tensors: Sequence[Tensor]) -> Outputs:
         """Runs a network on tensors that are on its device."""
         try:
-            with torch.inference_mode(), true_fp32():
+            with torch.inference_mode(), true_fp32(), number_of_threads(self.pinned_threads):
                 return self._modules[entry_point](*tensors)
         except torch.OutOfMemoryError as error:
             raise BackendError(

@@ -4,6 +4,7 @@ OpenVINO itself is imported here alone, when it is needed, and without its telem
 """
 
 import contextlib
+import dataclasses
 import functools
 import importlib
 import logging
@@ -27,6 +28,28 @@ Mode = Literal["latency", "throughput"]
 
 Hint = Literal["f32", "bf16"]
 """Precision of the layers that are not quantised."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Streams:
+    """Requests that run at the same time, each with a fixed number of threads."""
+
+    num_requests: int
+    threads: int
+    """Threads of each request."""
+
+    @property
+    def properties(self) -> dict[str, Any]:
+        """OpenVINO's settings; its threads stay free to move between processors.
+
+        Bound to processors, as by default, those of several processes would share the first ones.
+        """
+        return {
+            "NUM_STREAMS": self.num_requests,
+            "INFERENCE_NUM_THREADS": self.num_requests * self.threads,
+            "ENABLE_CPU_PINNING": False,
+        }
+
 
 TRANSPOSED = "Deconvolution"
 """Type of transposed convolutions in the graph that the CPU runs.
@@ -101,11 +124,20 @@ def load_model(graph: IntermediateRepresentation, path: Path) -> Any:
         raise ModelError(f"OpenVINO cannot load {path}: {reason(error)}") from error
 
 
-def compile_model(model: Any, hint: Hint, *, mode: Mode = "latency") -> Any:
+def compile_model(
+    model: Any, hint: Hint, *, mode: Mode = "latency", streams: Streams | None = None
+) -> Any:
     """Compiles an `openvino.Model` for this CPU with a precision that is set and read back.
 
+    Args:
+        model: the graph.
+        hint: the precision.
+        mode: how requests share the processors, where `streams` does not say it.
+        streams: how many requests of how many threads.
+
     Raises:
-        BackendError: this CPU does not compute in that precision, or not this graph.
+        BackendError: this CPU does not compute in that precision, has too few processors for the
+            streams, or cannot run this graph.
     """
     core = openvino_core()
     # Some CPUs imitate bf16 slowly without listing it.
@@ -115,7 +147,8 @@ def compile_model(model: Any, hint: Hint, *, mode: Mode = "latency") -> Any:
             hint="run the artefact on one with AVX512_BF16 or AMX, or export with `precision` fp32 "
             "or int8",
         )
-    properties = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": mode.upper()}
+    sharing = streams.properties if streams else {"PERFORMANCE_HINT": mode.upper()}
+    properties = {"INFERENCE_PRECISION_HINT": hint, **sharing}
     try:
         compiled = core.compile_model(model, "CPU", properties)
     except RuntimeError as error:
@@ -126,6 +159,13 @@ def compile_model(model: Any, hint: Hint, *, mode: Mode = "latency") -> Any:
     taken = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
     if taken != hint:
         raise BackendError(f"OpenVINO computes in {taken} here, although {hint} was set")
+    found = compiled.get_property("INFERENCE_NUM_THREADS")
+    if streams and found != streams.num_requests * streams.threads:
+        raise BackendError(  # it takes fewer without a word
+            f"OpenVINO computes with {found} threads here, although "
+            f"{streams.num_requests * streams.threads} were set",
+            hint="run it where as many processors may be used",
+        )
     return compiled
 
 
@@ -144,6 +184,33 @@ def layer_types(compiled: Any) -> list[tuple[str, str]]:
 def layer_precision(compiled: Any) -> dict[str, str]:
     """The precisions that a compiled graph really computes in, by kind of layer."""
     return types_by_kind((LAYER_KINDS[layer], (name,)) for layer, name in layer_types(compiled))
+
+
+def infer_each(queue: Any, inputs: Arrays, names: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+    """Runs each row of a batch as a request of its own, as many at a time as a queue has.
+
+    Args:
+        queue: an `openvino.AsyncInferQueue` of a graph that takes one row.
+        inputs: by name, batch first.
+        names: of the outputs wanted.
+
+    Raises:
+        RuntimeError: OpenVINO failed; no request is running any more.
+    """
+    num_rows = len(next(iter(inputs.values())))
+    found: list[dict[str, npt.NDArray[Any]]] = [{} for _ in range(num_rows)]
+
+    def keep(request: Any, row: int) -> None:
+        found[row] = {name: request.get_tensor(name).data.copy() for name in names}
+
+    queue.set_callback(keep)
+    try:
+        for row in range(num_rows):
+            own = {name: array[row : row + 1] for name, array in inputs.items()}
+            queue.start_async(own, row, share_inputs=True)
+    finally:
+        queue.wait_all()
+    return {name: np.concatenate([outputs[name] for outputs in found]) for name in names}
 
 
 def infer(

@@ -52,6 +52,13 @@ class Pt2Runtime(ArtefactRuntime[Code]):
 
     backend = SPEC.name
 
+    @property
+    def pinned_threads(self) -> int | None:
+        """Threads that compute each call, where they were pinned."""
+        from stargan_deploy.backends.tensors import threads_to_pin
+
+        return threads_to_pin(self._options.threads, self._device)
+
     @classmethod
     def read_card(cls, path: Path) -> ModelCard:
         """Reads the card in a package."""
@@ -115,11 +122,12 @@ class Pt2Runtime(ArtefactRuntime[Code]):
         return to_tensors(self.card.entry_point(entry_point), inputs, self._device)
 
     def _call(self, entry_point: str, tensors: "Sequence[Tensor]") -> "list[Tensor]":
-        from stargan_deploy.backends.tensors import true_fp32
+        from stargan_deploy.backends.tensors import number_of_threads, true_fp32
 
         code = self._engine(entry_point)
+        pinned = number_of_threads(self.pinned_threads)
         try:
-            with true_fp32(tuned=self.batch_size is not None):
+            with pinned, true_fp32(tuned=self.batch_size is not None):
                 return code(tensors)
         except RuntimeError as error:
             raise BackendError(

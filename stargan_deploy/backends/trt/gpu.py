@@ -33,7 +33,7 @@ def pick_gpu(wanted: Device | None = None) -> Gpu:
     reason = why_no_gpu()
     if reason is not None:
         raise BackendError(
-            f"TensorRT engines run on NVIDIA GPUs only, and here is {reason}",
+            f"TensorRT engines run on NVIDIA GPUs only, and this machine has {reason}",
             hint="use a machine with one",
         )
     return describe_gpu(choose_device(str(wanted or Device("cuda"))))

@@ -6,6 +6,7 @@ output, and everything between them stays in FP32.
 """
 
 import copy
+from collections.abc import Collection
 
 import torch
 from torch import Tensor, nn
@@ -36,7 +37,9 @@ class LoweredLayer(nn.Module):
         return y.to(torch.float32)
 
 
-def lower_convolutions(module: nn.Module, dtype: torch.dtype) -> nn.Module:
+def lower_convolutions(
+    module: nn.Module, dtype: torch.dtype, *, only: Collection[str] | None = None
+) -> nn.Module:
     """Copy a network such that its convolutions and linear layers compute in half precision.
 
     Weights are rounded once, here; a layer that is used in several places stays one layer. Keys of
@@ -45,18 +48,25 @@ def lower_convolutions(module: nn.Module, dtype: torch.dtype) -> nn.Module:
     Args:
         module: any network in FP32; it is not changed.
         dtype: torch.float16 or torch.bfloat16.
+        only: names of the layers to lower; None lowers all.
 
     Raises:
         ModelError: a weight is too large for the type.
     """
     lowered: dict[nn.Module, nn.Module] = {}
-    return _lower(copy.deepcopy(module), dtype, lowered, name="")
+    return _lower(copy.deepcopy(module), dtype, lowered, name="", only=only)
 
 
 def _lower(
-    module: nn.Module, dtype: torch.dtype, lowered: dict[nn.Module, nn.Module], name: str
+    module: nn.Module,
+    dtype: torch.dtype,
+    lowered: dict[nn.Module, nn.Module],
+    name: str,
+    only: Collection[str] | None,
 ) -> nn.Module:
     if isinstance(module, LOWERED_LAYERS):
+        if only is not None and name not in only:
+            return module
         if module not in lowered:
             _check_range(module, dtype, name)
             lowered[module] = LoweredLayer(module, dtype)
@@ -64,7 +74,7 @@ def _lower(
     for child_name, child in module._modules.items():
         if child is not None:
             path = f"{name}.{child_name}" if name else child_name
-            module._modules[child_name] = _lower(child, dtype, lowered, path)
+            module._modules[child_name] = _lower(child, dtype, lowered, path, only)
     return module
 
 

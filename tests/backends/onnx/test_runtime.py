@@ -69,6 +69,24 @@ def test_it_gives_what_pytorch_gives(artefact, checkpoint):
     np.testing.assert_allclose(found_logits, logits, atol=1e-5)
 
 
+def test_neither_batch_nor_threads_change_an_image(artefact):
+    """docs/batch.md says so, and no manifest records threads of onnxruntime."""
+    random = np.random.default_rng(0)
+    image = random.integers(0, 256, (5, 32, 32, 3), np.uint8)
+    inputs = {"image": image, "label": np.eye(5, dtype=np.float32)}
+    found = []
+    for num_threads in (1, 2, 3):
+        session_options = onnxruntime.SessionOptions()
+        session_options.intra_op_num_threads = num_threads
+        for size in (1, 2, 8):
+            options = OpenOptions(batch_size=size, session_options=session_options)
+            with OnnxRuntime(artefact, options) as runtime:
+                assert runtime.pinned_threads is None
+                found.append(runtime.run(inputs)["translated"])
+    for other in found[1:]:
+        np.testing.assert_array_equal(other, found[0])
+
+
 def test_nothing_runs_before_it_is_entered_or_after(artefact):
     runtime = OnnxRuntime(artefact, OpenOptions(device="cpu"))
     inputs = {"image": PIXELS, "label": LABEL}

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 if not importlib.util.find_spec("openvino"):  # which must not be imported with its telemetry
@@ -407,3 +408,73 @@ def test_a_signal_is_still_heard_after_openvino(checkpoint, tmp_path):
         check=False,
     )
     assert (done.returncode, done.stdout.count("heard")) == (0, 5), done.stderr
+
+
+ON_ONE_PROCESSOR = """
+import hashlib, os, sys
+from pathlib import Path
+import numpy as np
+if sys.argv[2:]:
+    os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+from stargan_deploy.backends.base import OpenOptions
+from stargan_deploy.backends.openvino.runtime import OpenVinoRuntime
+image = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
+label = np.eye(5, dtype=np.float32)
+for size in (1, 3, 8):
+    options = OpenOptions(batch_size=size, threads="pinned")
+    with OpenVinoRuntime(Path(sys.argv[1]), options) as runtime:
+        found = runtime.run({"image": image, "label": label})["translated"]
+        assert runtime.pinned_threads == 1
+    print(hashlib.sha256(found.tobytes()).hexdigest())
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs Linux")
+@pytest.mark.parametrize("precision", ["int8", "bf16"])
+def test_pinned_images_depend_neither_on_batch_nor_on_processors(
+    precision, in_int8, in_fp32, tmp_path
+):
+    """In INT8 half of the values differed, by up to 7 levels, where an image was alone."""
+    if precision == "bf16" and not has_bf16():
+        pytest.skip("needs a CPU with bf16")
+    written = {"int8": in_int8, "bf16": in_fp32}[precision]
+    path, card = written.copy_to(tmp_path), written.card
+    if precision == "bf16":  # the file is that of FP32
+        card = dataclasses.replace(card, precision={"conv": "bfloat16", "norm": "bfloat16"})
+    OpenVinoExporter().attach_card(path, card)
+    (tmp_path / "run.py").write_text(ON_ONE_PROCESSOR)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
+    lines = []
+    for restriction in ([], ["one"]):
+        command = [sys.executable, tmp_path / "run.py", path, *restriction]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        lines += done.stdout.split()
+    assert len(lines) == 6
+    assert len(set(lines)) == 1
+
+
+def test_more_threads_than_there_are_processors_are_refused(in_fp32, tmp_path):
+    """OpenVINO would take fewer without a word, and give other images than those resumed."""
+    path = in_fp32.copy_to(tmp_path)
+    OpenVinoExporter().attach_card(path, in_fp32.card)
+    inputs = {"image": np.zeros((1, 32, 32, 3), np.uint8), "label": np.zeros((1, 5), np.float32)}
+    with (
+        OpenVinoRuntime(path, OpenOptions(threads=4096)) as runtime,
+        pytest.raises(BackendError, match="threads here, although 4096 were set"),
+    ):
+        runtime.run(inputs)
+
+
+def test_a_pinned_runtime_recovers_from_a_request_that_fails(in_fp32, tmp_path):
+    path = in_fp32.copy_to(tmp_path)
+    OpenVinoExporter().attach_card(path, in_fp32.card)
+    with OpenVinoRuntime(path, OpenOptions(threads="pinned", batch_size=2)) as runtime:
+        image = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
+        inputs = {"image": image, "label": np.eye(5, dtype=np.float32)[:3]}
+        first = runtime.run(inputs)["translated"]
+        engine = runtime._engine("translate")
+        with pytest.raises(RuntimeError):
+            engine.infer({**inputs, "label": inputs["label"][:, :4]}, ["translated"])
+        again = runtime.run(inputs)["translated"]
+    np.testing.assert_array_equal(first, again)
