@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
 
@@ -135,6 +136,21 @@ def test_threads_that_do_not_matter_are_not_recorded(tmp_path, request_of, artef
     request = request_of(model=read_model(artefact), runtime=RuntimeRequest(device=CPU))
     run_batch(request)
     assert "threads" not in started(tmp_path / "out")["options"]
+
+
+def test_workers_get_the_number_that_was_pinned(request_of, monkeypatch):
+    """A worker has fewer processors than the driver, and would pin another number by itself."""
+    given = []
+
+    @contextmanager
+    def ray_work(_address, model, _job, *, settings, **_options):
+        given.append((model.threads, settings.options["threads"]))
+        yield None
+
+    monkeypatch.setattr("stargan_deploy.batch.ray.cluster.ray_work", ray_work)
+    request = request_of(ray="local")
+    with batch_run._opened(request, prepare_batch(request).chosen, lambda _done, _all: None):
+        assert given == [(torch.get_num_threads(),) * 2]
 
 
 @pytest.mark.parametrize("found", [None, 3, True, -1, "2", {"threads": "x"}, {"threads": -1}])
