@@ -141,7 +141,7 @@ class BatchPlan:
 
     @property
     def summary(self) -> str:
-        """The batch in a few words: `2 photos to Blond_Hair; -Male`, or without targets `2 photos`."""
+        """The batch in a few words: `2 photos to Blond_Hair; -Male`, or `2 photos`."""
         photos = f"{len(self.photos)} photo{'' if len(self.photos) == 1 else 's'}"
         texts = [named.target.text for named in self.job.targets]
         return photos if texts == ["translate"] else f"{photos} to {'; '.join(texts)}"
