@@ -57,6 +57,8 @@ class FoldersLayout(DataLayout):
         trained, base = split_folder(root, "train"), split_folder(root, split)
         known = files_by_domain(trained)
         if len(known) < 2:
+            if config.kind == AUTO:
+                _refuse_labels(root)
             raise DataError(
                 f"{trained} is neither in CelebA's layout (list_attr_*.txt), nor has it one CSV "
                 "(file,Attribute1,...), which may also be given itself, nor at least two folders "

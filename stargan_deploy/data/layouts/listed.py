@@ -226,8 +226,8 @@ class CelebALayout(ListedLayout):
         return file
 
     def default_attributes(self, file: LabelFile) -> tuple[str, ...]:
-        """The paper's five; all of a list that has none of them."""
-        return PAPER_ATTRIBUTES if set(PAPER_ATTRIBUTES) & set(file.names) else file.names
+        """The paper's five; all of a list that lacks one of them."""
+        return PAPER_ATTRIBUTES if set(PAPER_ATTRIBUTES) <= set(file.names) else file.names
 
 
 class CsvLayout(ListedLayout):

@@ -241,3 +241,17 @@ def test_a_list_without_the_paper_s_attributes_gives_all_of_its_own(tmp_path, wr
     own = opened("auto", tmp_path / "labels.txt", scheme="none")
     assert own.label_space.names == ("Wings", "Tail")
     assert json.dumps(own.labels.tolist()) == json.dumps([[1.0, 0.0], [0.0, 1.0]])
+
+
+def test_a_list_with_some_of_the_paper_s_attributes_gives_all_of_its_own(tmp_path, write_images):
+    write_images(tmp_path / "images", ["1.jpg", "2.jpg"])
+    (tmp_path / "list_attr_x.txt").write_text("2\nMale Beard\n1.jpg 1 -1\n2.jpg -1 1\n")
+    assert opened("auto", tmp_path, scheme="none").label_space.names == ("Male", "Beard")
+
+
+def test_two_csvs_without_folders_are_named(tmp_path, write_images):
+    write_images(tmp_path, ["1.png", "2.png"])
+    for name in ("one.csv", "two.csv"):
+        (tmp_path / name).write_text("file,Male\n1.png,1\n2.png,0\n")
+    with pytest.raises(DataError, match=r"one\.csv seems to list labels.*give the file itself"):
+        opened("auto", tmp_path)
