@@ -14,12 +14,11 @@ the manifold of the made ones; a manifold is balls that reach from each image to
 Shape legend: N rows, D features, G photos, R images made of each.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from stargan_deploy.errors import UsageError
 from stargan_deploy.evaluation.feature_set import Doubles, FeatureSet, Floats, Moments
+from stargan_deploy.evaluation.results import Figure
 
 NUM_GROUPS = 10
 """Groups of rows that the jackknife leaves out in turn."""
@@ -37,21 +36,12 @@ BLOCK = 1024
 """Rows whose distances to all others are in memory at once."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Estimate:
-    """A number with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-
 def frechet(mean_a: Doubles, cov_a: Doubles, mean_b: Doubles, cov_b: Doubles) -> float:
     """The Fréchet distance of two Gaussians, given means (D,) and covariances (D, D)."""
     return _frechet_to(mean_a, cov_a, mean_b, cov_b, _root(cov_b))
 
 
-def frechet_distance(a: FeatureSet, b: FeatureSet) -> Estimate:
+def frechet_distance(a: FeatureSet, b: FeatureSet) -> Figure:
     """The Fréchet distance of two sets, which grows as they differ.
 
     The interval is a jackknife over groups of both sets' rows. It covers the spread from image to
@@ -74,7 +64,9 @@ def frechet_distance(a: FeatureSet, b: FeatureSet) -> Estimate:
     value = _frechet_to(a.mean, a.covariance, b.mean, b.covariance, root_b)
     variance = _jackknife_variance(a, b, root_b) + _jackknife_variance(b, a, root_a)
     reach = GROUPS_QUANTILE * variance**0.5
-    return Estimate(value=value, low=max(0.0, value - reach), high=value + reach)
+    return Figure(
+        value=value, low=max(0.0, value - reach), high=value + reach, num=min(a.count, b.count)
+    )
 
 
 def kernel_distance(
@@ -84,7 +76,7 @@ def kernel_distance(
     subsets: int = 100,
     subset_size: int = 1000,
     seed: int = 0,
-) -> Estimate:
+) -> Figure:
     """The kernel distance of two sets: the mean over subsets; unbiased, and so at times below zero.
 
     The interval follows from the spread over subsets of m of n images, which is that of the whole
@@ -115,12 +107,12 @@ def kernel_distance(
     ]
     value, spread = float(np.mean(found)), float(np.std(found, ddof=1))
     reach = NORMAL_QUANTILE * spread * (size / (least - size)) ** 0.5
-    return Estimate(value=value, low=value - reach, high=value + reach)
+    return Figure(value=value, low=value - reach, high=value + reach, num=least)
 
 
 def precision_recall(
     real: FeatureSet, made: FeatureSet, *, neighbours: int = 3
-) -> tuple[Estimate, Estimate]:
+) -> tuple[Figure, Figure]:
     """How many made images look real, and how much of the real images' variety is made.
 
     Wilson's intervals for shares, given the two manifolds.
@@ -163,9 +155,16 @@ def diversity(features_GRD: Floats) -> Doubles:
     return distances
 
 
-def cosine(a_ND: Floats, b_ND: Floats) -> Doubles:
-    """The cosine of the angle between two features of each image, (N,) in [-1, 1]."""
-    cosines: Doubles = (_unit(a_ND) * _unit(b_ND)).sum(axis=-1)
+def cosine(a_ND: Floats, b_ND: Floats, centre_D: Floats | float = 0.0) -> Doubles:
+    """The cosine of the angle between two features of each image, (N,) in [-1, 1].
+
+    Args:
+        a_ND: features of some images.
+        b_ND: features of other versions of them.
+        centre_D: where angles are seen from. Features share a direction, in which even different
+            images agree; seen from the mean of many images, different ones score 0 on average.
+    """
+    cosines: Doubles = (_unit(a_ND - centre_D) * _unit(b_ND - centre_D)).sum(axis=-1)
     return cosines
 
 
@@ -261,10 +260,11 @@ def _share_within(rows: Floats, centres: Floats, reaches: Floats) -> float:
     return num_inside / len(rows)
 
 
-def _share(value: float, num: int) -> Estimate:
+def _share(value: float, num: int) -> Figure:
     """A share of a number of images with Wilson's interval."""
     z2 = NORMAL_QUANTILE**2
     middle = (value + z2 / (2 * num)) / (1 + z2 / num)
     reach = NORMAL_QUANTILE * (value * (1 - value) / num + z2 / (4 * num**2)) ** 0.5
     reach /= 1 + z2 / num
-    return Estimate(value=value, low=max(0.0, middle - reach), high=min(1.0, middle + reach))
+    low, high = max(0.0, middle - reach), min(1.0, middle + reach)
+    return Figure(value=value, low=low, high=high, num=num)

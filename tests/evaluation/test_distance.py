@@ -155,3 +155,6 @@ def test_cosine_is_one_for_the_same_direction():
     assert cosine(rows, 3 * rows) == pytest.approx(1)
     assert cosine(rows, -rows) == pytest.approx(-1)
     assert cosine(np.zeros((1, 4)), np.ones((1, 4))) == 0
+    centre = rows.mean(axis=0)
+    assert cosine(rows, rows, centre) == pytest.approx(1)
+    assert abs(cosine(rows + 100, rows[::-1] + 100, centre + 100).mean()) < 0.5

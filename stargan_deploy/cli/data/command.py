@@ -90,12 +90,37 @@ def check(
 
 @data.command()
 def download(
-    name: Annotated[Literal["celeba"], typer.Argument(help="Data set: celeba.")],
-    folder: Annotated[Path, typer.Argument(help="A new folder for it.")],
+    name: Annotated[
+        Literal["celeba", "face-api"],
+        typer.Argument(help="celeba, or face-api: the network that tells persons apart."),
+    ],
+    path: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A new folder for celeba. For face-api a file that `npm pack` wrote elsewhere.",
+            show_default="face-api is fetched with npm",
+        ),
+    ] = None,
     quiet: Quiet = False,  # noqa: ARG001 - its callback silences
 ) -> None:
-    """Download a data set: CelebA through torchvision, about 1.4 GB from Google Drive."""
-    say(f"{name}: for non-commercial research only, by the terms of its makers")
+    """Download CelebA (1.4 GB from Google Drive), or face descriptors (13 MB with npm)."""
+    if name == "face-api":
+        _download_face_api(path)
+    elif path is None:
+        raise UsageError("celeba needs a folder", hint="stargan-deploy data download celeba FOLDER")
+    else:
+        _download_celeba(path)
+
+
+def _download_face_api(archive: Path | None) -> None:
+    from stargan_deploy.evaluation.features.face_api import PACKAGE, fetch_face_api
+
+    say(f"{PACKAGE} (MIT licence) {'from npm' if archive is None else f'from {archive}'} ...")
+    show(f"face descriptors in {fetch_face_api(archive)}")
+
+
+def _download_celeba(folder: Path) -> None:
+    say("celeba: for non-commercial research only, by the terms of its makers")
     number = download_celeba(folder)
     show(f"{number:,} images in {folder}")
     say_next("train", "celeba128", "--data", folder)
