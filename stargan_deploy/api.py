@@ -173,6 +173,8 @@ def evaluate_models(
     *,
     targets: str | Sequence[str] = (),
     judge: AnyPath | None = None,
+    features: Sequence[str] = (),
+    identity: str | None = None,
     count: int | None = None,
     seed: int = 0,
     backend: str | None = None,
@@ -190,6 +192,9 @@ def evaluate_models(
             draws faces.
         targets: targets in words; none for each label that all models have.
         judge: an independent classifier: any model with the entry point `classify`.
+        features: features to compare made with real images on: "efficientnet-lite0",
+            "inception:FILE", an ONNX file.
+        identity: descriptor of faces: "face-api", an ONNX file.
         count: largest number of photos, or number of images from noise.
         seed: decides which photos are taken of more, and images from noise.
         backend: what runs the models, "auto" for the fastest that is proven here; None runs a
@@ -214,6 +219,8 @@ def evaluate_models(
     options = EvaluationOptions(
         data=None if data is None or isinstance(data, ImageSource) else Path(data),
         judge=None if judge is None else Path(judge),
+        features=tuple(features),
+        identity=identity,
         count=count,
         seed=seed,
         direction=direction,

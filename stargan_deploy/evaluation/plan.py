@@ -30,6 +30,11 @@ class EvaluationOptions:
     judge: Path | None = None
     """Independent classifier: any model with a classifier, for example a run of train/judge.toml;
     None takes the models' own classifiers alone."""
+    features: tuple[str, ...] = ()
+    """Features to compare made with real images on: efficientnet-lite0, inception:FILE, or an ONNX
+    file; empty takes the judge's alone."""
+    identity: str | None = None
+    """Descriptor of faces: face-api, or an ONNX file; None takes none."""
     count: int | None = None
     """Largest number of photos, or number of images from noise; None takes 1,000 of a data set, of
     drawn faces as many as take a minute or two."""

@@ -96,15 +96,6 @@ class Answers:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SetFigure:
-    """A figure of a set of images as a whole, with its interval at 95 %."""
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelFigures(Answers):
     """One model; the answers at this level are those of its own classifier."""
 
@@ -136,7 +127,7 @@ class ModelFigures(Answers):
     """What the judge sees."""
     measures: dict[str, MeasureFigures] = dataclasses.field(default_factory=dict)
     """Measures of images, by name."""
-    sets: dict[str, SetFigure] = dataclasses.field(default_factory=dict)
+    sets: dict[str, Figure] = dataclasses.field(default_factory=dict)
     """Distances between sets of images, and other figures of whole sets, by name."""
     values: Values = dataclasses.field(default_factory=dict)
     """Raw values, from which all figures above can be computed again."""

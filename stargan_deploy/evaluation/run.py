@@ -97,6 +97,7 @@ def evaluate(
         }
         judge = _judge_facts(around.judge)
         notes += _judge_notes(judge, runs)
+        notes += [f"{title}: {note}" for title, run in runs.items() for note in run.measured.notes]
     results = _results(request, photos, about, names, runs)
     galleries = {title: run.measured.gallery for title, run in runs.items()}
     results = replace(results, judge=judge, notes=tuple(notes))
@@ -137,10 +138,10 @@ def _sampling(
     Raises:
         UsageError: there is nothing to measure them with.
     """
-    if around.judge is None:
+    if around.judge is None and not around.nets:
         raise UsageError(
             f"{model.path.name} makes images from noise, and nothing sees what is in them",
-            hint="name a classifier of such images with `judge`",
+            hint="name a classifier of such images with `judge`, or `features` and `data`",
         )
     return partial(
         measure_samples,

@@ -9,6 +9,8 @@ from typing import Literal
 
 from stargan_deploy.data.source import SequenceSource
 from stargan_deploy.errors import BackendError, UsageError
+from stargan_deploy.evaluation.features.base import FeatureNet
+from stargan_deploy.evaluation.features.registry import open_features
 from stargan_deploy.evaluation.judge import Judge
 from stargan_deploy.evaluation.kinds.base import FaceFinder, Surroundings
 from stargan_deploy.evaluation.meters.closer import face_finder
@@ -117,9 +119,37 @@ def surroundings(
             device = str(options.device) if options.device else None
             judge = stack.enter_context(Judge.open(options.judge, device=device))
             around = replace(around, judge=judge)
+        nets = [stack.enter_context(_net(words, request)) for words in options.features]
+        for net in nets:
+            _check_enough(net, request, photos)
+        around = replace(around, nets=tuple(nets))
+        if options.identity is not None:
+            described = stack.enter_context(_net(options.identity, request))
+            around = replace(around, identity=described)
         if not makes_samples(request.models[0].card):
             around = replace(around, find_face=_face_finder(notes))
         yield around
+
+
+def _net(words: str, request: EvaluationRequest) -> FeatureNet:
+    return open_features(words, device=request.options.device)
+
+
+def _check_enough(net: FeatureNet, request: EvaluationRequest, photos: PhotoSet) -> None:
+    """Refuse fewer images than the covariance of features needs.
+
+    Raises:
+        UsageError: there are fewer.
+    """
+    numbers = [len(photos)]
+    if makes_samples(request.models[0].card):
+        numbers.append(num_samples(request))
+    if min(numbers) <= net.width:
+        raise UsageError(
+            f"a {net.distance_name} on the {net.width:,} features of {net.name} needs at least "
+            f"{net.width + 1:,} photos, and there are {min(numbers):,}",
+            hint="raise `count`, name a larger set with `data`, or leave out `features`",
+        )
 
 
 def progress_of(num_all: int, on_progress: OnProgress) -> Callable[[int], None]:

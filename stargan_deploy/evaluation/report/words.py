@@ -1,7 +1,7 @@
 """Figures of an evaluation in words."""
 
 from stargan_deploy.evaluation.measures import JUDGE, OWN, is_share, measure_of
-from stargan_deploy.evaluation.results import Difference, Figure, SetFigure
+from stargan_deploy.evaluation.results import Difference, Figure
 from stargan_deploy.presentation.numbers import digits
 from stargan_deploy.presentation.text import NOTHING
 
@@ -16,7 +16,7 @@ def amount(name: str, value: float) -> str:
     return f"{100 * value:.1f}%" if is_share(name) else digits(value)
 
 
-def figure(name: str, found: Figure | SetFigure | None) -> str:
+def figure(name: str, found: Figure | None) -> str:
     """A value with its interval: `97.2% (95.0 to 98.8)`."""
     if found is None:
         return NOTHING
@@ -44,7 +44,7 @@ def measure_words(name: str) -> str:
     return f"{title} ({READER_WORDS[reader]})" if reader else title
 
 
-def set_words(name: str, found: SetFigure | None) -> str:
+def set_words(name: str, found: Figure | None) -> str:
     """A figure of a set with its interval: `12.3 (11.0 to 13.9)`."""
     if found is None:
         return NOTHING
