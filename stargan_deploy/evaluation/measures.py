@@ -124,8 +124,8 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
                 title="identity",
                 unit="cosine",
                 is_better="higher",
-                meaning="Cosine between the descriptors of the face before and after, seen from the "
-                "mean of the photos; a photo and itself score 1.",
+                meaning="Cosine between the descriptors of the face before and after, seen from "
+                "the mean of the photos; a photo and itself score 1.",
             ),
             Measure(
                 name="identity_of_others",
