@@ -43,7 +43,9 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
         f"stargan_deploy/recipes/{path.name}" for path in (ROOT / "train").glob("*.toml")
     }
     assert any(name.endswith("licenses/LICENSE") for name in names)
-    code = [entry for entry in zipfile.ZipFile(wheel).infolist() if "/assets/" not in entry.filename]
+    code = [
+        entry for entry in zipfile.ZipFile(wheel).infolist() if "/assets/" not in entry.filename
+    ]
     assert sum(entry.compress_size for entry in code) < 1_000_000
 
 
