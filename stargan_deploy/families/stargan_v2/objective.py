@@ -165,7 +165,7 @@ class StarGANv2Objective(Objective, SelfEvaluating):
     def sample(self, networks: Networks, batch: Tensors) -> Samples:
         """Rows: images; columns: the source, and each domain in a random and in a found style.
 
-        The reference of a row and domain is the next image of that domain in the grid.
+        The references are the grid's own images of the domain, in turn, each one row further up.
         """
         image_BCHW, source_B = batch["image"], batch["label"].argmax(dim=1)
         random = torch.Generator().manual_seed(SAMPLE_SEED)
@@ -178,7 +178,8 @@ class StarGANv2Objective(Objective, SelfEvaluating):
             headings.append(f"{name}, random")
             (rows,) = torch.nonzero(source_B == domain, as_tuple=True)
             if len(rows):
-                reference = image_BCHW[rows[torch.arange(len(source_B)) % len(rows)]]
+                next_B = (torch.arange(len(source_B)) + 1) % len(rows)
+                reference = image_BCHW[rows[next_B]]
                 style_BS = networks["style_encoder"](reference, target_B)
                 columns += [reference, networks["generator"](image_BCHW, style_BS)]
                 headings += ["reference", name]
