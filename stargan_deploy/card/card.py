@@ -146,6 +146,18 @@ class Verdict:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Teacher:
+    """The model that a smaller one was trained after."""
+
+    sha256: str
+    """SHA-256 of its file."""
+    macs: int
+    """Multiply-accumulates of one image at the training size, by its generator."""
+    parameters: int
+    """Weights of its generator."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelCard:
     """Everything that is known about a checkpoint or an artefact."""
 
@@ -163,6 +175,8 @@ class ModelCard:
     entry_points: dict[str, EntryPoint]
     parents: dict[str, str] = dataclasses.field(default_factory=dict)
     """SHA-256 of the files this was made from, by role: "checkpoint", "initial weights", ..."""
+    teacher: Teacher | None = None
+    """The model that this one was distilled from; None for any other."""
     precision: dict[str, str] = dataclasses.field(default_factory=dict)
     """Precision as measured, by kind of layer."""
     verdicts: tuple[Verdict, ...] = ()
@@ -207,8 +221,9 @@ class ModelCard:
         for name in ADDED_LATER:
             if card["preprocessing"][name] is None:  # so that 0.1.0 reads cards without them
                 del card["preprocessing"][name]
-        if not self.held_out:
-            del card["held_out"]
+        for name in ("held_out", "teacher"):
+            if not card[name]:
+                del card[name]
         for spec in (s for p in card["entry_points"].values() for s in p["inputs"] + p["outputs"]):
             if not spec["is_heat_map"]:  # for the same reason
                 del spec["is_heat_map"]

@@ -10,7 +10,8 @@ from stargan_deploy.cli.commands import App, ImportedCommands
 from stargan_deploy.version import __version__
 
 COMMANDS = {
-    "train": ("train:train", "Train a model: images and labels in, checkpoints out."),
+    "train": ("training.train:train", "Train a model: images and labels in, checkpoints out."),
+    "distil": ("training.distil:distil", "Train a small model to draw as a large one does."),
     "export": (
         "models.export:export",
         "Export a checkpoint, and prove the result equal to PyTorch.",

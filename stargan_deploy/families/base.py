@@ -12,6 +12,7 @@ from stargan_deploy.card.card import EntryPoint, ModelCard
 from stargan_deploy.card.labels import LabelSpace
 from stargan_deploy.errors import CardError, ModelError, TrainingError, first_names
 from stargan_deploy.families.blocks.relabelling import fit_labels
+from stargan_deploy.families.distillation.base import Distillation
 from stargan_deploy.families.objectives.base import Networks, Objective, ObjectiveRequest
 
 MAX_NAMED = 3
@@ -108,6 +109,8 @@ class Family(ABC):
     """Dataclass of a recipe's `loss` table."""
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Recipes to start from, by name; a recipe that names none takes the family's namesake."""
+    distillation: ClassVar[Distillation | None] = None
+    """How its networks are made smaller; None where they cannot be."""
     official_suffixes: ClassVar[tuple[str, ...]] = ()
     """Suffixes of the original authors' checkpoints that `read_official` reads."""
 

@@ -21,13 +21,13 @@ from torch import Tensor, nn
 from stargan_deploy.card.card import CARD_KEY, ModelCard, parse_card
 from stargan_deploy.errors import CardError, ModelError, StarganDeployError, UsageError, brief
 from stargan_deploy.families.base import Checkpoint, check_finite
-from stargan_deploy.families.objectives.base import Networks
+from stargan_deploy.families.objectives.base import AUXILIARY, Networks
 from stargan_deploy.families.registry import load_family
 from stargan_deploy.files.atomic import atomic_path
 from stargan_deploy.files.runs import run_folders
 
 EMA_PREFIX = "ema."
-STATE_PREFIXES = ("optimizer.", "objective.")
+STATE_PREFIXES = ("optimizer.", AUXILIARY)
 RECIPE_KEY = "stargan_deploy.recipe"
 
 

@@ -151,6 +151,7 @@ def _origin_lines(card: ModelCard) -> list[Line]:
     facts = [
         ("trained on", f"{card.training_data or 'not stated'}{licence}"),
         ("intended use", card.intended_use),
+        ("teacher", card.teacher.sha256 if card.teacher else ""),
         *(("made from", f"{role} {sha256}") for role, sha256 in card.parents.items()),
         ("versions", _pairs(card.versions)),
     ]

@@ -19,6 +19,7 @@ from stargan_deploy.data.config import DataConfig
 from stargan_deploy.data.open import place_roots
 from stargan_deploy.errors import CardError, ConfigError, unknown_name
 from stargan_deploy.families.base import Family
+from stargan_deploy.families.distillation.config import DistillationConfig
 from stargan_deploy.families.objectives.base import OptimizerSettings
 from stargan_deploy.families.objectives.precision import PrecisionName
 from stargan_deploy.families.registry import DEFAULT_FAMILY, find_preset, load_family, presets
@@ -128,6 +129,8 @@ class Recipe:
     train: TrainConfig = field(default_factory=TrainConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    distil: DistillationConfig | None = None
+    """The teacher that the model is a student of; absent for none."""
 
     def __post_init__(self) -> None:
         refuse_below(0, {"seed": self.seed})
@@ -147,6 +150,7 @@ FREE_ON_RESUME = (
     "train.device",
     "train.compile",
     "train.channels_last",
+    "distil.teacher",
     "output",
     "evaluate",
 )
@@ -293,7 +297,9 @@ class _Change:
     def is_of_course(self) -> bool:
         """Whether a continuation may change it, at the price of exactness."""
         is_weight = {type(self.old), type(self.new)} <= {float, type(None)}
-        return self.key in COURSE_SETTINGS or (self.key.startswith("loss.") and is_weight)
+        return self.key in COURSE_SETTINGS or (
+            self.key.startswith(("loss.", "distil.")) and is_weight
+        )
 
 
 def _changes(old: Recipe, new: Recipe) -> list[_Change]:
@@ -368,6 +374,7 @@ def _tables_of(family: Family) -> dict[str, list[str]]:
         "loss": family.loss_config,
         "train": TrainConfig,
         "output": OutputConfig,
+        "distil": DistillationConfig,
     }
     return {table: [entry.name for entry in fields(kind)] for table, kind in kinds.items()}
 

@@ -18,12 +18,24 @@ from stargan_deploy.data.open import open_source
 from stargan_deploy.data.source import ImageSource, SequenceSource
 from stargan_deploy.devices import choose_device
 from stargan_deploy.distributed import Ranks, local_device
-from stargan_deploy.errors import ConfigError, DataError, StarganDeployError, TrainingError
+from stargan_deploy.errors import (
+    ConfigError,
+    DataError,
+    StarganDeployError,
+    TrainingError,
+    UsageError,
+)
 from stargan_deploy.families.base import Checkpoint
 from stargan_deploy.families.checkpoint import load_checkpoint
-from stargan_deploy.families.objectives.base import Objective, ObjectiveRequest, Phase
+from stargan_deploy.families.objectives.base import (
+    AUXILIARY,
+    Objective,
+    ObjectiveRequest,
+    Phase,
+)
 from stargan_deploy.families.registry import load_family
 from stargan_deploy.files.atomic import file_sha256
+from stargan_deploy.training.distillation.teacher import as_student, sealed
 from stargan_deploy.training.finetuning import find_start, load_start, take_weights
 from stargan_deploy.training.recipe import (
     Recipe,
@@ -68,6 +80,7 @@ def plan_training(
         StarganDeployError: anything that would stop the training before its first step.
     """
     choose_device(local_device(recipe.train.device) or None)
+    recipe = sealed(recipe)
     source = open_source(recipe.data, "train")
     open_source(recipe.data, "test")
     if checkpoint:
@@ -78,6 +91,7 @@ def plan_training(
         _refuse_another_past(earlier, objective, source, path=checkpoint)
     notes: list[str] = []
     if init_from:
+        _refuse_teacher(recipe)
         start = load_start(find_start(init_from), source.label_space, family=recipe.family)
         notes = take_weights(objective, start, family=recipe.family)
     plan = _describe(recipe, source, objective)
@@ -111,6 +125,9 @@ def create_trainer(
         ranks: this process among those that train together.
         report: called after each line of metrics.
     """
+    recipe = sealed(recipe)
+    if init_from:
+        _refuse_teacher(recipe)
     source = train_source or open_source(recipe.data, "train")
     init_from = find_start(init_from) if init_from else None
     first = load_start(init_from, source.label_space, family=recipe.family) if init_from else None
@@ -151,13 +168,22 @@ def resume_trainer(
         TrainingError: the settings contradict those of the checkpoint, or it holds none.
     """
     earlier = _read_earlier(checkpoint_path)
-    recipe = recipe or earlier.recipe
+    recipe = sealed(recipe or earlier.recipe)
     source = open_source(recipe.data, "train")
     recipe = _continued(earlier, recipe, source, path=checkpoint_path)
     trainer = create_trainer(recipe, run, train_source=source, ranks=ranks, report=report)
     _refuse_another_past(earlier, trainer.objective, source, path=checkpoint_path)
     trainer.restore(earlier.checkpoint)
     return trainer
+
+
+def _refuse_teacher(recipe: Recipe) -> None:
+    """Refuse two origins of a student's weights."""
+    if recipe.distil:
+        raise UsageError(
+            "a student's first weights are its teacher's, and `init_from` names others",
+            hint="give one of `distil.teacher` and `init_from`",
+        )
 
 
 @dataclass(frozen=True)
@@ -276,7 +302,15 @@ def _create_objective(recipe: Recipe, source: ImageSource) -> Objective:
         data_kind=recipe.data.kind,
         label_shares=source.label_shares(),
     )
-    return load_family(recipe.family).create_objective(request)
+    objective = load_family(recipe.family).create_objective(request)
+    if recipe.distil:
+        return as_student(objective, recipe, recipe.distil)
+    if missing := {r for u in objective.updates for r in u.networks} - objective.networks.keys():
+        raise ConfigError(
+            f"the recipe's model has no {', '.join(sorted(missing))}, which its training needs",
+            hint="see its `model` settings",
+        )
+    return objective
 
 
 def _check_images(recipe: Recipe, objective: Objective, source: ImageSource) -> None:
@@ -291,7 +325,11 @@ def _check_images(recipe: Recipe, objective: Objective, source: ImageSource) -> 
 
 
 def _describe(recipe: Recipe, source: ImageSource, objective: Objective) -> Plan:
-    sizes = {r: sum(p.numel() for p in n.parameters()) for r, n in objective.networks.items()}
+    sizes = {
+        role: sum(p.numel() for p in network.parameters())
+        for role, network in objective.networks.items()
+        if not role.startswith(AUXILIARY)
+    }
     return Plan(
         recipe=recipe,
         training_data=source.description,

@@ -295,6 +295,7 @@ class Trainer:
             ),
             entry_points={},
             parents=self._parents,
+            teacher=self.objective.teacher,
             training_data=self.source.description,
             data_licence=recipe.data.licence,
             intended_use=recipe.intended_use,

@@ -23,11 +23,11 @@ from stargan_deploy.backends.registry import product_specs
 from stargan_deploy.benchmarking.machine import processor
 from stargan_deploy.benchmarking.measure.fastest_call import fastest_call_s
 from stargan_deploy.benchmarking.results import Roof, RooflineShare
-from stargan_deploy.benchmarking.roofline.counting import CallCounts
 from stargan_deploy.benchmarking.roofline.gemm import make_product
 from stargan_deploy.card.card import Precision
 from stargan_deploy.devices import CPU, Device
 from stargan_deploy.errors import BackendError
+from stargan_deploy.families.counting import CallCounts
 
 ARITHMETIC: dict[Precision, Arithmetic] = {
     "fp32": "float32",

@@ -19,11 +19,11 @@ from stargan_deploy.benchmarking.measure.memory import (
 )
 from stargan_deploy.benchmarking.report.format import PATHS
 from stargan_deploy.benchmarking.results import PictureError, Roof, Row, Timing
-from stargan_deploy.benchmarking.roofline.counting import count_call
 from stargan_deploy.benchmarking.roofline.roofline import roofline_share
 from stargan_deploy.benchmarking.suite.candidates import Candidate
 from stargan_deploy.benchmarking.suite.timed_calls import InputBatches
 from stargan_deploy.card.card import ModelCard, Precision
+from stargan_deploy.families.counting import count_call
 
 
 def assemble_rows(

@@ -1,5 +1,6 @@
 """`stargan-deploy info`: shows the card of a checkpoint or an artefact."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ from stargan_deploy.config import to_mapping
 from stargan_deploy.errors import ModelError
 from stargan_deploy.inference.find import find_model_path
 from stargan_deploy.presentation.card_lines import card_lines, graph_lines
+from stargan_deploy.presentation.numbers import digits
 from stargan_deploy.presentation.text import one_line
 
 TRITON_CONFIG = "config.pbtxt"
@@ -42,7 +44,12 @@ def info(
     found = [(path, *_read(path)) for path in map(_find, wanted)]
     if json_output:
         plain = [
-            {"file": str(path), "card": to_mapping(card) if card else None, "graph": graph}
+            {
+                "file": str(path),
+                "card": to_mapping(card) if card else None,
+                "graph": graph,
+                **_size_of(card),
+            }
             for path, card, graph in found
         ]
         show_json(plain[0] if len(plain) == 1 else plain)
@@ -61,7 +68,9 @@ def _show(path: Path, card: ModelCard | None, graph: dict[str, Any] | None) -> N
     lines = (
         card_lines(card, is_checkpoint=_is_checkpoint(path)) if card else graph_lines(graph or {})
     )
-    for what, words in [("file", size), *lines]:
+    facts = _size_of(card if _is_checkpoint(path) else None)
+    arithmetic = [("size", _words_of(card, facts))] if card and facts["macs"] else []
+    for what, words in [("file", size), *arithmetic, *lines]:
         show(one_line(f"{what:{COLUMN}} {words}").rstrip())
     if graph:
         say("only files with a card can be run; stargan-deploy export writes them")
@@ -75,8 +84,30 @@ def _say_next(path: Path, card: "ModelCard") -> None:
 
 
 def _is_checkpoint(path: Path) -> bool:
-
     return path.suffix.lower() == CHECKPOINT_SUFFIX
+
+
+def _size_of(card: ModelCard | None) -> dict[str, Any]:
+    """Arithmetic and weights of a model and of its teacher; nothing where there is none."""
+    from stargan_deploy.errors import StarganDeployError
+    from stargan_deploy.families.counting import model_size
+
+    facts: dict[str, Any] = dict.fromkeys(("macs", "parameters", "teacher"))
+    if card is None:
+        return facts
+    with suppress(StarganDeployError):  # a family that is not registered here
+        facts |= to_mapping(model_size(card))
+    return facts | ({"teacher": to_mapping(card.teacher)} if card.teacher else {})
+
+
+def _words_of(card: ModelCard, size: dict[str, Any]) -> str:
+    """Weights and arithmetic in words, and how many times as many the teacher has."""
+    side, teacher = card.preprocessing.image_size, size["teacher"]
+    own = f"{size['parameters']:,} weights, {digits(size['macs'] / 1e9)} GMAC at {side}x{side}"
+    if teacher is None:
+        return own
+    shares = (digits(teacher[name] / size[name]) for name in ("parameters", "macs"))
+    return f"{own}; its teacher has {' and '.join(f'{share} times' for share in shares)} as much"
 
 
 def _find(file: Path | None) -> Path:

@@ -9,6 +9,7 @@ from torch import nn
 from stargan_deploy.card.card import EntryPoint, ModelCard
 from stargan_deploy.families.base import Direction, Family
 from stargan_deploy.families.blocks.image_to_image import image_entry_point
+from stargan_deploy.families.cyclegan.distillation import CycleGANDistillation
 from stargan_deploy.families.cyclegan.networks import (
     DIRECTIONS,
     MIN_SIZE,
@@ -28,6 +29,7 @@ class CycleGAN(Family):
     name = "cyclegan"
     model_config = ModelConfig
     loss_config = LossConfig
+    distillation = CycleGANDistillation()
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "cyclegan": {
             "data": {"kind": "unpaired", "image_size": 128, "crop_size": 0, "jitter": 15},

@@ -166,11 +166,13 @@ class CycleGANObjective(Objective, SelfEvaluating):
         terms = {
             "g_fake_a": self._fooling("a", draws["fake_a"]),
             "g_fake_b": self._fooling("b", draws["fake_b"]),
-            "g_cycle_a": _distance(training.called["b2a"](draws["fake_b"]), a),
-            "g_cycle_b": _distance(training.called["a2b"](draws["fake_a"]), b),
         }
         cycle, identity = self._loss.lambda_cycle, self._loss.lambda_identity
         total = terms["g_fake_a"] + terms["g_fake_b"]
+        if not cycle:
+            return Losses(total=total, terms=terms)
+        terms["g_cycle_a"] = _distance(training.called["b2a"](draws["fake_b"]), a)
+        terms["g_cycle_b"] = _distance(training.called["a2b"](draws["fake_a"]), b)
         total = total + cycle * (terms["g_cycle_a"] + terms["g_cycle_b"])
         if identity:
             terms["g_same_a"] = _distance(training.called["b2a"](a), a)

@@ -8,11 +8,12 @@ a step is drawn from a generator seeded by (seed, step).
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from stargan_deploy.card.card import Teacher
 from stargan_deploy.card.labels import NO_LABELS, LabelSpace
 from stargan_deploy.config import refuse_below
 from stargan_deploy.distributed import Ranks
@@ -23,6 +24,10 @@ Tensors = dict[str, Tensor]
 
 Networks = Mapping[str, nn.Module]
 """Networks by role."""
+
+AUXILIARY = "objective."
+"""Beginning of the roles of networks that a training needs and its model does not: checkpoints hold
+them among the training's state, and a finished model leaves them out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,17 +164,20 @@ class Objective(ABC):
         labels: the labels that the networks take.
     """
 
-    averaged: ClassVar[tuple[str, ...]] = ("generator",)
+    averaged: tuple[str, ...] = ("generator",)
     """Roles of the networks of which a moving average is kept."""
-    grows: ClassVar[bool] = False
+    grows: bool = False
     """Whether parts of the networks come into use later than others."""
-    takes: ClassVar[tuple[str, ...]] = ("image",)
+    takes: tuple[str, ...] = ("image",)
     """Names of the images in a batch that the losses need."""
-    takes_references: ClassVar[bool] = False
+    takes_references: bool = False
     """Whether a batch has two references of one domain for each image, all domains equally often:
     `reference`, `reference_2` and `reference_label` (B, D)."""
-    warms_up_averages: ClassVar[bool] = True
+    warms_up_averages: bool = True
     """Whether the averages forget the first weights sooner than their decay says."""
+
+    teacher: Teacher | None = None
+    """The model whose student is trained, for the card."""
 
     def __init__(
         self,
@@ -232,6 +240,11 @@ class Objective(ABC):
                 iterated over.
         """
         return {}
+
+    @property
+    def evaluated(self) -> "Objective":
+        """The objective that says how its networks are evaluated."""
+        return self
 
     def network_table(self) -> dict[str, Any]:
         """The card's `network` table, from which the family rebuilds the networks."""

@@ -11,6 +11,7 @@ from stargan_deploy.config import from_mapping
 from stargan_deploy.families.base import Family
 from stargan_deploy.families.blocks.image_to_image import image_entry_point
 from stargan_deploy.families.objectives.base import Networks, Objective, ObjectiveRequest
+from stargan_deploy.families.pix2pix.distillation import Pix2PixDistillation
 from stargan_deploy.families.pix2pix.networks import (
     ModelConfig,
     Pix2PixNetwork,
@@ -27,6 +28,7 @@ class Pix2Pix(Family):
     name = "pix2pix"
     model_config = ModelConfig
     loss_config = LossConfig
+    distillation = Pix2PixDistillation()
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "pix2pix": {
             "data": {"kind": "paired", "image_size": 256, "crop_size": 0, "jitter": 30},

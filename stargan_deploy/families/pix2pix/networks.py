@@ -75,10 +75,15 @@ class UNet(nn.Module):
     def __init__(self, *, levels: int = 8, conv_dim: int = 64, norm: NormName = "batch") -> None:
         super().__init__()
         self.levels = levels
-        self.widths = [conv_dim * min(2**i, MAX_WIDENING) for i in range(levels)]
+        self.widths = self.widths_of(levels=levels, conv_dim=conv_dim)
         pairs = [(3, conv_dim), *zip(self.widths, self.widths[1:], strict=False)]
         self.downs = nn.ModuleList(_down(i, levels, pair, norm) for i, pair in enumerate(pairs))
         self.ups = nn.ModuleList(_up(i, levels, pair, norm) for i, pair in enumerate(pairs))
+
+    @staticmethod
+    def widths_of(*, levels: int, conv_dim: int) -> list[int]:
+        """Features of each level, the outermost first."""
+        return [conv_dim * min(2**i, MAX_WIDENING) for i in range(levels)]
 
     @property
     def dropping(self) -> range:

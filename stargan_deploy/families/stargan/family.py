@@ -22,6 +22,7 @@ from stargan_deploy.families.base import Checkpoint, Family, OfficialOptions
 from stargan_deploy.families.blocks.image_to_image import image_entry_point
 from stargan_deploy.families.checkpoint import load_weights, network_tensors
 from stargan_deploy.families.objectives.base import Networks, Objective, ObjectiveRequest
+from stargan_deploy.families.stargan.distillation import StarGANDistillation
 from stargan_deploy.families.stargan.networks import (
     Classifier,
     Discriminator,
@@ -83,6 +84,7 @@ class StarGAN(Family):
     name = "stargan"
     model_config = ModelConfig
     loss_config = LossConfig
+    distillation = StarGANDistillation()
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"celeba128": CELEBA128, "demo": DEMO}
     official_suffixes = SUFFIXES
 

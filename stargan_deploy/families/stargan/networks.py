@@ -35,18 +35,18 @@ class ModelConfig:
     discriminator_conv_dim: int = 64
     """Channels of the discriminator's first layer."""
     discriminator_layers: int = 6
-    """Stride-2 layers of the discriminator; the image size is a multiple of 2 to this power."""
+    """Stride-2 layers of the discriminator; the image size is a multiple of 2 to this power. 0 for
+    no discriminator, which only a student may lack whose teacher has none."""
 
     def __post_init__(self) -> None:
-        refuse_below(1, vars(self))
+        sizes = dict(vars(self))
+        refuse_below(0, {"discriminator_layers": sizes.pop("discriminator_layers")})
+        refuse_below(1, sizes)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StarGANNetwork(ModelConfig):
-    """Everything that rebuilds the networks; the card's `network` table.
-
-    A model without a discriminator has `discriminator_layers` 0.
-    """
+    """Everything that rebuilds the networks; the card's `network` table."""
 
     label_width: int
     """Width D of the generator's label, with the mask of joint training."""
@@ -54,9 +54,6 @@ class StarGANNetwork(ModelConfig):
     """Width K of the classifier's output."""
     image_size: int
     """Side of the images that the discriminator takes, in pixels."""
-
-    def __post_init__(self) -> None:
-        """Allow a missing discriminator."""
 
 
 class ResidualBlock(nn.Module):

@@ -174,14 +174,12 @@ class StarGANObjective(Objective, LabelTranslation):
         scores, logits = self._scores(fake_BCHW, self.networks)
         adversarial = generator_term(self._loss.adversarial, scores)
         classification = classification_loss(self.labels, logits, draws["label_target"])
-        rebuilt_BCHW = training.called["generator"](fake_BCHW, batch["label"])
-        reconstruction = F.l1_loss(rebuilt_BCHW.to(real_BCHW.dtype), real_BCHW)
-        total = (
-            adversarial
-            + self._loss.lambda_cls * classification
-            + self._loss.lambda_rec * reconstruction
-        )
-        terms = {"g_fake": adversarial, "g_cls": classification, "g_rec": reconstruction}
+        total = adversarial + self._loss.lambda_cls * classification
+        terms = {"g_fake": adversarial, "g_cls": classification}
+        if self._loss.lambda_rec:
+            rebuilt_BCHW = training.called["generator"](fake_BCHW, batch["label"])
+            terms["g_rec"] = F.l1_loss(rebuilt_BCHW.to(real_BCHW.dtype), real_BCHW)
+            total = total + self._loss.lambda_rec * terms["g_rec"]
         return Losses(total=total, terms=terms)
 
     def _scores(self, image_BCHW: Tensor, networks: Networks) -> tuple[Tensor, Tensor]:

@@ -199,16 +199,17 @@ class Recorder:
 
     def _evaluate(self, step: int) -> float | None:
         """Evaluate the networks on held-out images, if the family can; return the score."""
-        if isinstance(self._objective, LabelTranslation):
+        objective = self._objective.evaluated
+        if isinstance(objective, LabelTranslation):
             values = evaluate(
-                self._objective,
+                objective,
                 self._state.best_networks(),
                 self._held_out,
-                self._objective.labels,
+                objective.labels,
                 device=self._device,
             )
-        elif isinstance(self._objective, SelfEvaluating):
-            values = self._evaluate_itself(self._objective)
+        elif isinstance(objective, SelfEvaluating):
+            values = self._evaluate_itself(objective)
         else:
             return None
         self._run.log(step, values)

@@ -6,10 +6,10 @@ import torch
 from stargan_deploy.benchmarking.measure.fastest_call import fastest_call_s
 from stargan_deploy.benchmarking.results import Roof
 from stargan_deploy.benchmarking.roofline import roofline
-from stargan_deploy.benchmarking.roofline.counting import CallCounts
 from stargan_deploy.benchmarking.roofline.roofline import measure_roofs, roofline_share
 from stargan_deploy.devices import CPU, Device
 from stargan_deploy.errors import BackendError
+from stargan_deploy.families.counting import CallCounts
 
 ARRAY_BYTES = roofline._array_bytes
 SIZES = ((64, 64, 64), (64, 32, 128))

@@ -1,5 +1,7 @@
 """`stargan-deploy train`."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,7 +11,7 @@ import typer
 from stargan_deploy.cli.console import say, set_quiet, show, show_json
 from stargan_deploy.cli.guidance.next_steps import say_next
 from stargan_deploy.cli.options import OUT, Device, DryRun, Json, Quiet, names_of
-from stargan_deploy.cli.recipes import list_recipes
+from stargan_deploy.cli.training.recipes import list_recipes
 from stargan_deploy.config import to_mapping
 from stargan_deploy.errors import UsageError
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from stargan_deploy.distributed import Ranks
     from stargan_deploy.training.runs.recorder import Progress
     from stargan_deploy.training.session import Plan
-    from stargan_deploy.training.start import TrainingRequest
+    from stargan_deploy.training.start import TrainingStart
     from stargan_deploy.training.trainer import Trainer
 
 
@@ -69,45 +71,53 @@ def train(
     if list_:
         list_recipes(json_output=json_output)
         return
-    from stargan_deploy.distributed import joined
     from stargan_deploy.training.start import TrainingRequest, plan_start, resolve_start
 
     request = TrainingRequest(
         recipe_path=recipe,
-        changes=_changes(attrs, skip_broken, device),
+        changes=changes_of(attrs, skip_broken, device),
         assignments=set_ or [],
         roots=[str(root.resolve()) for root in data or []],
         out=out,
         resume=resume,
         init_from=init_from,
     )
+    with training_ranks() as ranks:
+        start = resolve_start(request, ranks)
+        if dry_run:
+            tell_plan(plan_start(start), json_output)
+        else:
+            run_training(start, ranks, json_output=json_output)
+
+
+@contextmanager
+def training_ranks() -> Iterator["Ranks"]:
+    """The processes that torchrun started, of which only the first one prints."""
+    from stargan_deploy.distributed import joined
+
     with joined() as ranks:
         if not ranks.is_writer:
             set_quiet(True)
-        if dry_run:
-            _tell(plan_start(resolve_start(request, ranks)), json_output)
-        else:
-            trainer = _open(request, ranks)
-            say(f"device: {trainer.device}; reading and checking the images ...")
-            _tell_result(trainer, trainer.train(), json_output)
+        yield ranks
 
 
-def _open(request: "TrainingRequest", ranks: "Ranks") -> "Trainer":
+def run_training(start: "TrainingStart", ranks: "Ranks", *, json_output: bool) -> None:
+    """Train to the end, and print what came of it."""
     from stargan_deploy.training.session import plan_of
-    from stargan_deploy.training.start import open_training, resolve_start
+    from stargan_deploy.training.start import open_training
 
-    start = resolve_start(request, ranks)
     trainer = open_training(start, ranks=ranks, report=_report)
     if trainer.recipe.evaluate.every:
         from stargan_deploy.evaluation.examine import examine_as_asked
 
         examine_as_asked(trainer)
     if start.checkpoint is None:
-        _tell(plan_of(trainer), json_output=False)
-    return trainer
+        tell_plan(plan_of(trainer), json_output=False)
+    say(f"device: {trainer.device}; reading and checking the images ...")
+    _tell_result(trainer, trainer.train(), json_output)
 
 
-def _changes(attrs: list[str] | None, skip_broken: bool, device: str | None) -> dict[str, Any]:
+def changes_of(attrs: list[str] | None, skip_broken: bool, device: str | None) -> dict[str, Any]:
     """The settings that flags stand for, but for the places of the data folders."""
     tables: dict[str, Any] = {"skip_broken": True} if skip_broken else {}
     if attrs:
@@ -118,7 +128,8 @@ def _changes(attrs: list[str] | None, skip_broken: bool, device: str | None) -> 
     return changes | ({"train": {"device": device}} if device else {})
 
 
-def _tell(plan: "Plan", json_output: bool) -> None:
+def tell_plan(plan: "Plan", json_output: bool) -> None:
+    """Print what a training is going to do."""
     recipe = plan.recipe
     if json_output:
         show_json(to_mapping(plan))

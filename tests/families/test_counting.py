@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from stargan_deploy.benchmarking.roofline.counting import count_call, count_operations
 from stargan_deploy.card.card import ModelCard, Preprocessing
 from stargan_deploy.card.labels import multilabel_space
 from stargan_deploy.errors import CardError, UsageError
 from stargan_deploy.families.checkpoint import build_model, load_checkpoint, read_card
+from stargan_deploy.families.counting import count_call, count_operations
 from stargan_deploy.families.registry import load_family
 
 

@@ -53,6 +53,31 @@ class CallCounts(Operations):
     """Weights, inputs and outputs, each once."""
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelSize:
+    """What a model's main entry point takes."""
+
+    macs: int
+    """Multiply-accumulates of one image at the size of its training."""
+    parameters: int
+    """Weights of its networks."""
+
+
+def model_size(card: ModelCard) -> ModelSize:
+    """The size of what a model is used for first: its generator, where it has one.
+
+    Raises:
+        StarganDeployError: networks that the card does not describe.
+    """
+    name, side = card.main_entry_point, card.preprocessing.image_size
+    counts = count_call(card, batch_size=1, height=side, width=side, entry_point=name)
+    family = load_family(card.family)
+    with torch.device("meta"):
+        networks = family.build_networks(card.network)
+    weights = [p.numel() for r in family.entry_networks(name) for p in networks[r].parameters()]
+    return ModelSize(macs=counts.macs, parameters=sum(weights))
+
+
 def count_call(
     card: ModelCard,
     *,

@@ -1,0 +1,1 @@
+"""Training a small network after a large one."""
