@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-from PIL import Image
 
 from stargan_deploy.backends.base import Runtime
 from stargan_deploy.card.labels import FloatArray, LabelSpace
@@ -15,7 +14,7 @@ from stargan_deploy.card.pixels import to_spec
 from stargan_deploy.card.tensors import ROWS_PER_CALL
 from stargan_deploy.devices import parse_device
 from stargan_deploy.errors import LabelError, ModelError, unknown_name
-from stargan_deploy.files.images import Pixels
+from stargan_deploy.files.images import Pixels, resized
 from stargan_deploy.inference.choose import RuntimeRequest, resolve_runtime
 from stargan_deploy.inference.find import find_model
 
@@ -115,7 +114,7 @@ class Judge:
     def look(self, pixels_NHWC: Pixels) -> Look:
         """See what is in square images (N, S, S, 3) of any size."""
         image = self._point.inputs[0]
-        pixels_NHWC = _at_size(pixels_NHWC, self.image_size)
+        pixels_NHWC = resized(pixels_NHWC, self.image_size, self.image_size)
         outputs = self._runtime.run({image.name: to_spec(pixels_NHWC, image)}, entry_point=CLASSIFY)
         by_kind = {spec.kind: outputs[spec.name] for spec in self._point.outputs}
         logits_NK = by_kind["logits"].astype(np.float32)
@@ -124,11 +123,3 @@ class Judge:
             labels=self.labels.predicted(logits_NK),
             features=by_kind.get("features"),
         )
-
-
-def _at_size(pixels_NHWC: Pixels, size: int) -> Pixels:
-    """Images resized to a side in pixels."""
-    if pixels_NHWC.shape[1:3] == (size, size):
-        return pixels_NHWC
-    images = (Image.fromarray(pixels) for pixels in pixels_NHWC)
-    return np.stack([np.asarray(i.resize((size, size), Image.Resampling.BILINEAR)) for i in images])

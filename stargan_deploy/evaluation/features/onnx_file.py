@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from stargan_deploy.errors import ModelError, UsageError, brief, unknown_name
-from stargan_deploy.evaluation.features.base import FeatureNet, Features, resized
-from stargan_deploy.files.images import Pixels
+from stargan_deploy.evaluation.features.base import FeatureNet, Features
+from stargan_deploy.files.images import Pixels, resized
 
 if TYPE_CHECKING:
     import onnxruntime

@@ -7,16 +7,18 @@ from stargan_deploy.errors import UsageError, unknown_name
 from stargan_deploy.evaluation.features.base import FeatureNet
 
 EFFICIENTNET, INCEPTION, FACE_API = "efficientnet-lite0", "inception", "face-api"
+JUDGE = "judge"
 
-KNOWN = (EFFICIENTNET, f"{INCEPTION}:FILE", FACE_API, "FILE.onnx")
+KNOWN = (EFFICIENTNET, f"{INCEPTION}:FILE", f"{JUDGE}:MODEL", FACE_API, "FILE.onnx")
 
 
 def open_features(words: str, *, device: Device | None = None) -> FeatureNet:
     """The network that is meant, to be entered.
 
     Args:
-        words: "efficientnet-lite0"; "inception:FILE"; "face-api"; or an ONNX file, with settings
-            after commas where they cannot be read off it: "arcface.onnx,range=-1..1,order=bgr".
+        words: "efficientnet-lite0"; "inception:FILE"; "judge:MODEL"; "face-api"; or an ONNX file,
+            with settings after commas where they cannot be read off it:
+            "arcface.onnx,range=-1..1,order=bgr".
         device: where to compute; None takes a usable GPU, else the CPU.
 
     Raises:
@@ -33,6 +35,11 @@ def open_features(words: str, *, device: Device | None = None) -> FeatureNet:
         from stargan_deploy.evaluation.features.inception import InceptionFeatures
 
         return InceptionFeatures(Path(rest), device=device)
+    if kind == JUDGE and rest:
+        from stargan_deploy.evaluation.features.judge import JudgeFeatures
+        from stargan_deploy.evaluation.judge import Judge
+
+        return JudgeFeatures(Judge.open(Path(rest), device=str(device) if device else None))
     if words == FACE_API:
         from stargan_deploy.evaluation.features.face_api import FaceApi
 

@@ -8,8 +8,11 @@ from onnx import TensorProto, helper, numpy_helper
 
 from stargan_deploy.errors import BackendError, ModelError, UsageError
 from stargan_deploy.evaluation.features import efficientnet, inception
-from stargan_deploy.evaluation.features.base import FeatureNet, resized
+from stargan_deploy.evaluation.features.base import FeatureNet
 from stargan_deploy.evaluation.features.registry import open_features
+from stargan_deploy.families.checkpoint import build_model, load_checkpoint
+from stargan_deploy.files.images import resized
+from tests.tiny_families import train_family
 
 OPSET = [helper.make_opsetid("", 18)]
 
@@ -130,6 +133,24 @@ def test_files_of_other_networks_are_refused(tmp_path):
 def test_an_unknown_network_is_refused_with_those_there_are():
     with pytest.raises(UsageError, match="unknown feature network 'efficientnet'; did you mean"):
         open_features("efficientnet")
+
+
+def test_a_judges_features_are_what_its_last_layer_reads(tmp_path):
+    model = train_family("classifier", tmp_path)
+    pixels = noise(3)
+    with open_features(f"judge:{model}") as net:
+        found = net.features(pixels)
+    assert (net.name, net.width) == (f"judge ({model.name})", 32)
+    network = build_model(load_checkpoint(model))["classifier"]
+    image = torch.from_numpy(resized(pixels, 16, 16)).permute(0, 3, 1, 2) / 127.5 - 1
+    with torch.no_grad():
+        np.testing.assert_allclose(found, network(image)[1], rtol=1e-3, atol=1e-5)
+
+
+def test_a_classifier_without_features_is_refused(tiny_trainer):
+    checkpoint = tiny_trainer().train()
+    with pytest.raises(ModelError, match="gives labels, and no features"):
+        open_features(f"judge:{checkpoint}")
 
 
 def test_features_that_are_not_finite_are_refused():
