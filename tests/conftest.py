@@ -18,6 +18,7 @@ from stargan_deploy.families.registry import load_family
 
 pytest_plugins = [
     "tests.artefact",
+    "tests.browser",
     "tests.exported",
     "tests.photos",
     "tests.styled_models",

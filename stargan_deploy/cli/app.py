@@ -19,7 +19,7 @@ COMMANDS = {
     "verify": ("models.verify:verify", "Compare an artefact with PyTorch on this machine."),
     "batch": ("batch.command:batch", "Translate a photo or a folder of photos."),
     "sample": ("batch.sample:sample", "Make images from noise."),
-    "serve": ("serve:serve", "Serve models over HTTP, with a page for photos."),
+    "serve": ("serve.command:serve", "Serve models over HTTP, with a page for photos."),
     "info": ("models.info:info", "Show what a model is, takes and gives, and how it was proven."),
     "convert": ("models.convert:app", "Convert an official StarGAN checkpoint."),
     "demo": ("demo:demo", "Export, prove and run the built-in model on drawn faces."),

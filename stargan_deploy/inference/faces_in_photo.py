@@ -25,12 +25,16 @@ class FacesInPhoto:
     like CelebA's; None for square images, taken to be aligned like CelebA-HQ's."""
     size: int
     """Side S in pixels."""
+    only: int | None = None
+    """Number of the only face to take, from 1 for the largest; None takes all that `which` says."""
     num_ahead: int = 4
     """Photos that may be decoded ahead; few, since whole photos are held."""
 
     def frame(self, photo: Image.Image) -> Framed:
         """Cuts the faces out of an RGB photo; without a face there is no tile."""
         found = self.detector.find(photo)[: 1 if self.which == "largest" else None]
+        if self.only is not None:
+            found = found[self.only - 1 : self.only]
         template = CELEBA_HQ if self.crop_size is None else CELEBA
         faces = [
             align_face(photo, face, crop_size=self.crop_size, size=self.size, template=template)
@@ -45,6 +49,7 @@ class FacesInPhoto:
             tiles=np.stack([face.pixels for face in faces]) if faces else no_tiles,
             compose=compose,
             held_bytes=photo.width * photo.height * 3,
+            boxes=tuple(face.box for face in found),
         )
 
 
@@ -54,6 +59,8 @@ def make_framing(
     fit: Fit = "crop",
     size: Size | None = None,
     faces: Literal["largest", "all"] | None = None,
+    only: int | None = None,
+    detector: FaceDetector | None = None,
 ) -> Framing:
     """The way from photos to a model's tiles and back.
 
@@ -63,6 +70,8 @@ def make_framing(
         size: side of the tiles in pixels; None takes that of training, and so does "photo", whose
             results have the photo's own size.
         faces: which faces to look for; None takes photos as they are.
+        only: number of the only face to take of these, from 1 for the largest.
+        detector: finds the faces; None opens one.
 
     Raises:
         BackendError: faces are wanted, and the detector is not installed.
@@ -80,4 +89,5 @@ def make_framing(
             at_photo_size=size == "photo",
             keeps_detail=bool(card.labels.sets),
         )
-    return FacesInPhoto(detector=FaceDetector.open(), which=faces, crop_size=crop_size, size=side)
+    detector = detector or FaceDetector.open()
+    return FacesInPhoto(detector=detector, which=faces, crop_size=crop_size, size=side, only=only)

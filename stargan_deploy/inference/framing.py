@@ -21,6 +21,9 @@ from stargan_deploy.files.images import (
 
 Fit = Literal["crop", "pad", "stretch"]
 
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom in pixels of a photo."""
+
 Size = int | Literal["photo"]
 """Side of translated squares in pixels, or "photo" for images of the photo's own size."""
 
@@ -43,6 +46,8 @@ class Framed:
     """Makes the RGB result from the translated tiles (F, S, S, 3)."""
     held_bytes: int = 0
     """Memory that `compose` keeps alive, in bytes."""
+    boxes: tuple[Box, ...] = ()
+    """Where the tiles' faces are in the photo; none where the photo is one tile."""
 
     def compose_all(self, tiles_FW: Pixels) -> Image.Image:
         """Make the result of one target: at several strengths a strip that begins with the photo.

@@ -1,5 +1,6 @@
 """The ASGI application: routes, errors and what is around them."""
 
+from pathlib import PurePosixPath
 from typing import Any
 
 from starlette.applications import Starlette
@@ -12,6 +13,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from stargan_deploy.errors import StarganDeployError
+from stargan_deploy.presentation.web import MEDIA_TYPES, page_files
 from stargan_deploy.serving.gate import Gate
 from stargan_deploy.serving.metrics import CONTENT_TYPE
 from stargan_deploy.serving.problems import body_of, headers_of, status_of
@@ -31,6 +33,9 @@ ROUTES = (
     Route("/v1/models/{name}", v1.delete_model, methods=["DELETE"]),
 )
 
+
+DOCS_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+"""What the page at /docs may use: its own style sheet, and nothing else."""
 
 KSERVE_ROUTES = (
     Route("/v2", kserve.server_metadata, methods=["GET"]),
@@ -71,6 +76,8 @@ def own_routes() -> list[Route]:
         Route("/metrics", _metrics, methods=["GET"]),
         Route("/openapi.json", _openapi, methods=["GET"]),
         Route("/docs", _docs, methods=["GET"]),
+        Route("/", _page, methods=["GET"]),
+        *(Route(f"/{name}", _page, methods=["GET"]) for name in page_files()),
     ]
 
 
@@ -86,6 +93,15 @@ def _cors(origins: tuple[str, ...]) -> list[Middleware]:
             expose_headers=list(EXPOSED),
         )
     ]
+
+
+async def _page(request: Request) -> Response:
+    """The page, or one of its files."""
+    name = request.url.path.removeprefix("/") or "index.html"
+    media_type = MEDIA_TYPES[PurePosixPath(name).suffix]
+    return Response(
+        page_files()[name], headers={"Content-Type": media_type, "Cache-Control": "no-cache"}
+    )
 
 
 async def _live(_request: Request) -> Response:
@@ -108,7 +124,7 @@ async def _openapi(_request: Request) -> Response:
 
 
 async def _docs(_request: Request) -> Response:
-    return HTMLResponse(docs_page())
+    return HTMLResponse(docs_page(), headers={"Content-Security-Policy": DOCS_POLICY})
 
 
 async def _answer_error(_request: Request, error: Exception) -> Response:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -27,6 +27,7 @@ from stargan_deploy.inference.faces_in_photo import make_framing
 from stargan_deploy.inference.find import find_model
 from stargan_deploy.inference.framing import Fit, Framing, Size
 from stargan_deploy.serving.batching.batcher import Batcher, OnBatch
+from stargan_deploy.serving.face_cache import RememberingDetector
 from stargan_deploy.serving.problems import ConflictError, ForbiddenError, NotFoundError
 
 KEPT_FRAMINGS = 32
@@ -90,14 +91,18 @@ class ServedModel:
         return self.batcher.card
 
     def framing(
-        self, fit: Fit, size: Size | None, faces: Literal["largest", "all"] | None
+        self,
+        fit: Fit,
+        size: Size | None,
+        faces: Literal["largest", "all"] | None,
+        only: int | None = None,
     ) -> Framing:
         """The way from photos to tiles and back; the same object for the same settings.
 
         Raises:
             BackendError: faces are wanted, and the detector is not installed.
         """
-        return self._framing(fit, size, faces)
+        return self._framing(fit, size, faces, only)
 
     def acquire(self) -> bool:
         """Keep the model open until `release`; false if it was retired."""
@@ -124,9 +129,16 @@ class ServedModel:
         threading.Thread(target=self.batcher.close, name="closing", daemon=True).start()
 
     def _make_framing(
-        self, fit: Fit, size: Size | None, faces: Literal["largest", "all"] | None
+        self,
+        fit: Fit,
+        size: Size | None,
+        faces: Literal["largest", "all"] | None,
+        only: int | None = None,
     ) -> Framing:
-        return make_framing(self.card, fit=fit, size=size, faces=faces)
+        detector = _detector() if faces else None
+        return make_framing(
+            self.card, fit=fit, size=size, faces=faces, only=only, detector=detector
+        )
 
 
 class Models:
@@ -271,6 +283,16 @@ class Models:
         if found is None:
             raise NotFoundError(f"the folder of models holds no {file or name!r}")
         return found
+
+
+@cache
+def _detector() -> RememberingDetector:
+    """The face detector of all models.
+
+    Raises:
+        BackendError: it is not installed.
+    """
+    return RememberingDetector.open()
 
 
 def _is_inside(path: Path, folder: Path) -> bool:

@@ -16,7 +16,7 @@ from stargan_deploy.card.labels import FloatArray
 from stargan_deploy.errors import DataError
 from stargan_deploy.files.images import Pixels, encode_image, format_of
 from stargan_deploy.files.metadata import AI_MADE_XMP
-from stargan_deploy.inference.framing import Framed, side_of
+from stargan_deploy.inference.framing import Box, Framed, side_of
 from stargan_deploy.inference.sampler import Sampler, SampleRequest
 from stargan_deploy.inference.styles.translator import make_translator
 from stargan_deploy.inference.translator import Translation, Translator
@@ -78,6 +78,16 @@ class Photo:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Reading:
+    """The classifier's reading of one square."""
+
+    labels: Mapping[str, bool]
+    """Whether the face has each attribute, or the square is of each domain."""
+    box: Box | None
+    """Where the face is in the photo; None where the photo was taken as one face."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Answer:
     """Pictures, and what the client should know of them."""
 
@@ -86,21 +96,29 @@ class Answer:
     """Short values by name."""
 
 
-def open_photo(place: Workplace, upload: Upload, options: ImageOptions) -> Photo:
-    """Decode a photo and cut it into tiles.
+def open_photo(
+    place: Workplace, upload: Upload, options: ImageOptions, only: int | None = None
+) -> Photo:
+    """Decode a photo and cut it into tiles; of its faces, only one if its number is given.
 
     Raises:
         ImageError: not an image that is taken.
         BackendError: faces are wanted, and the detector is not installed.
     """
-    framing = place.model.framing(options.fit, options.size, options.faces)
+    framing = place.model.framing(options.fit, options.size, options.faces, only)
     with place.stage("decode"):
         decoded = decode(upload, options, place.model.card, max_pixels=place.max_pixels)
         return Photo(upload=upload, decoded=decoded, framed=framing.frame(decoded.image))
 
 
-def translate(place: Workplace, uploads: Sequence[Upload], job: BatchJob, accept: str) -> Answer:
-    """Translate every photo to every target of a job.
+def translate(
+    place: Workplace,
+    uploads: Sequence[Upload],
+    job: BatchJob,
+    accept: str,
+    only: int | None = None,
+) -> Answer:
+    """Translate every photo to every target of a job; of its faces, only one if `only` is given.
 
     Raises:
         DataError: a photo that cannot be used, or without a face.
@@ -108,7 +126,7 @@ def translate(place: Workplace, uploads: Sequence[Upload], job: BatchJob, accept
         RequestError: the result is no longer wanted, or in no format that the client takes.
     """
     translator = place.translator(job.options)
-    photos = [open_photo(place, upload, job.options) for upload in uploads]
+    photos = [open_photo(place, upload, job.options, only) for upload in uploads]
     found = _translated(place, translator, photos, job)
     counts = [len(photo.framed.tiles) for photo in photos]
     places = itertools.pairwise(np.cumsum([0, *counts]))
@@ -191,8 +209,8 @@ def _notes(found: Translation | None, counts: Sequence[int]) -> dict[str, str]:
 
 def classify(
     place: Workplace, uploads: Sequence[Upload], options: ImageOptions
-) -> list[list[dict[str, bool]]]:
-    """The labels of each square of each photo, by name.
+) -> list[list[Reading]]:
+    """The reading of each square of each photo.
 
     Raises:
         UsageError: the model has no classifier.
@@ -205,9 +223,13 @@ def classify(
     with place.metrics.stage("model"):
         labels_FK = translator.classify(np.concatenate(tiles)) if tiles else np.empty((0, 0))
     names = translator.card.labels.names
-    rows = [dict(zip(names, map(bool, row), strict=True)) for row in labels_FK]
+    boxes = [b for p in photos for b in p.framed.boxes or (None,) * len(p.framed.tiles)]
+    readings = [
+        Reading(labels=dict(zip(names, map(bool, row), strict=True)), box=box)
+        for row, box in zip(labels_FK, boxes, strict=True)
+    ]
     ends = np.cumsum([0, *counts])
-    return [rows[start:end] for start, end in itertools.pairwise(ends)]
+    return [readings[start:end] for start, end in itertools.pairwise(ends)]
 
 
 def sample(place: Workplace, request: SampleRequest, accept: str) -> Answer:

@@ -94,6 +94,12 @@ TRANSLATE = (
     ),
     *_fields_of(StyleRequest, without=("references",)),
     *IMAGE,
+    Field(
+        name="face",
+        about="Number of the only face to translate, from 1 in the order of /v1/classify; goes "
+        "with `faces` all.",
+        kind="integer",
+    ),
 )
 
 CLASSIFY = (MODEL, *FRAMING)
@@ -144,6 +150,20 @@ def translation_job(card: ModelCard, words: Words) -> BatchJob:
         options=image_options(words),
         style=_settings(StyleRequest, words),
     )
+
+
+def chosen_face(words: Words) -> int | None:
+    """The number of the only face to translate; None for all.
+
+    Raises:
+        UsageError: not a number, or one of faces that are not looked for.
+    """
+    if "face" not in words:
+        return None
+    number: int = _value("face", int, words["face"][0])
+    if number < 1 or words.get("faces") != ["all"]:
+        raise UsageError("'face' is a number from 1, and goes with `faces` all")
+    return number
 
 
 def sample_request(words: Words) -> SampleRequest:

@@ -79,7 +79,12 @@ _LABELS = {
 
 def _photo_paths() -> dict[str, Any]:
     pictures = {name: {"schema": _binary()} for name in (*MEDIA_TYPES, ZIP)}
-    faces = _array_of(_object(labels=_LABELS))
+    box = {
+        "type": "array",
+        "items": {"type": "number"},
+        "description": "Left, top, right and bottom of the face in the photo, with `faces`.",
+    }
+    faces = _array_of({**_object(labels=_LABELS, box=box), "required": ["labels"]})
     readings = _object(model={"type": "string"}, images=_array_of(_object(faces=faces)))
     return {
         "/v1/translate": {

@@ -26,12 +26,13 @@ from stargan_deploy.serving.protocols.fields import (
     Field,
     Words,
     check_fields,
+    chosen_face,
     image_options,
     sample_request,
     translation_job,
 )
 from stargan_deploy.serving.service import Service, service_of
-from stargan_deploy.serving.work import Answer, classify, sample, translate
+from stargan_deploy.serving.work import Answer, Reading, classify, sample, translate
 
 FORM = "multipart/form-data"
 
@@ -60,6 +61,7 @@ async def translate_photos(request: Request) -> Response:
         received = await _receive(service, receiver, TRANSLATE)
         with service.models.lease(received.model) as model:
             job = translation_job(model.card, received.words)
+            only = chosen_face(received.words)
             num = len(received.uploads)
             _check_images(request, service, num, num * len(job.targets))
             accept, as_zip = split_accept(request.headers.get("accept", ""))
@@ -67,7 +69,7 @@ async def translate_photos(request: Request) -> Response:
                 request,
                 ticket,
                 model,
-                lambda place: translate(place, received.uploads, job, accept),
+                lambda place: translate(place, received.uploads, job, accept, only),
             )
     return _answered(answer, as_zip=as_zip)
 
@@ -89,7 +91,7 @@ async def classify_photos(request: Request) -> Response:
                 lambda place: classify(place, received.uploads, options),
             )
             name = model.name
-    images = [{"faces": [{"labels": labels} for labels in rows]} for rows in found]
+    images = [{"faces": [_reading(reading) for reading in readings]} for readings in found]
     return JSONResponse({"model": name, "images": images})
 
 
@@ -146,6 +148,11 @@ async def delete_model(request: Request) -> Response:
 def card_of(card: ModelCard) -> Any:
     """A card as JSON."""
     return json.loads(card.to_json())
+
+
+def _reading(reading: Reading) -> dict[str, Any]:
+    box = {} if reading.box is None else {"box": [round(side, 1) for side in reading.box]}
+    return {"labels": reading.labels, **box}
 
 
 def _check_images(request: Request, service: Service, num_images: int, num_results: int) -> None:
