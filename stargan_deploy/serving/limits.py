@@ -26,6 +26,8 @@ class Limits:
     """Largest number of photos in a request."""
     max_results: int = 64
     """Largest number of images that a request may ask for."""
+    max_size: int = 1024
+    """Largest side in pixels of the squares that a request may have translated."""
     timeout_s: int = 30
     """Longest time for a request, its upload included, in seconds."""
     max_held_mib: int = 1024
@@ -56,6 +58,20 @@ class Limits:
             raise TooLargeError(
                 f"{num_results} results are too many; at most {self.max_results}",
                 hint="ask for fewer targets or images at a time",
+            )
+
+    def check_size(self, size: int | str | None) -> None:
+        """Refuse squares of a side that would keep the model from everybody else.
+
+        Args:
+            size: in pixels; None and "photo" take the model's own.
+
+        Raises:
+            TooLargeError: too large.
+        """
+        if isinstance(size, int) and size > self.max_size:
+            raise TooLargeError(
+                f"{size}x{size} pixels are too many; at most {self.max_size}x{self.max_size}"
             )
 
 

@@ -15,7 +15,7 @@ from stargan_deploy.errors import UsageError, unknown_name
 from stargan_deploy.inference.sampler import SampleRequest
 from stargan_deploy.inference.styles.source import StyleRequest
 from stargan_deploy.serving.problems import with_fields
-from stargan_deploy.typed import field_docs, read_typed, split_default
+from stargan_deploy.typed import TEXTS, field_docs, read_typed, split_default
 
 T = TypeVar("T")
 
@@ -58,7 +58,7 @@ def _fields_of(kind: type, *, without: Sequence[str] = ()) -> tuple[Field, ...]:
 
 def _field_of(name: str, hint: Any, doc: str) -> Field:
     words, none = split_default(doc)
-    kinds = [hint, *get_args(hint)]
+    kinds = () if hint in TEXTS else (hint, *get_args(hint))
     literals = [kind for kind in kinds if get_origin(kind) is Literal]
     choices = ("true", "false") if hint is bool else tuple(map(str, get_args(*literals[:1] or [0])))
     usual = f" Left out: {none}." if none else ""
@@ -105,6 +105,10 @@ TRANSLATE = (
 CLASSIFY = (MODEL, *FRAMING)
 
 SAMPLE = (MODEL, *_fields_of(SampleRequest))
+
+
+MAX_SHOWN = 200
+"""Characters of a text that is read as a setting, and repeated in a complaint about it."""
 
 
 def check_fields(words: Words, fields: Sequence[Field]) -> None:
@@ -185,8 +189,8 @@ def _settings(kind: type[T], words: Words) -> T:
 def _value(name: str, hint: Any, text: str) -> Any:
     if hint is bool:
         return text == "true"
-    if int not in (hint, *get_args(hint)):
-        return read_typed(name, hint, text)
+    if hint in TEXTS or int not in (hint, *get_args(hint)):
+        return read_typed(name, hint, text[:MAX_SHOWN])
     if not (text.isascii() and text.isdigit() and len(text) < 10):
         raise UsageError(f"`{name}` must be a whole number, not {text[:40]!r}")
     return int(text)

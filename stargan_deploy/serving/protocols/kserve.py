@@ -11,7 +11,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from stargan_deploy.card.card import ModelCard
+from stargan_deploy.card.card import EntryPoint, ModelCard
 from stargan_deploy.errors import UsageError
 from stargan_deploy.serving.batching.ticket import Ticket
 from stargan_deploy.serving.limits import Limits
@@ -104,7 +104,7 @@ async def infer(request: Request) -> Response:
             header_length = request.headers.get(LENGTH_HEADER)
             with service.metrics.stage("decode"):
                 asked = await _apart(parse_infer, body, header_length, point, size=len(body))
-            _check_rows(request, service.limits, asked)
+            _check_rows(request, service.limits, asked, point)
             ticket.shorten(asked.timeout_s)
             with (
                 service.place(),
@@ -189,7 +189,10 @@ async def _apart(work: Any, *args: Any, size: int) -> Any:
     return work(*args) if size <= INLINE_BYTES else await asyncio.to_thread(work, *args)
 
 
-def _check_rows(request: Request, limits: Limits, asked: InferRequest) -> None:
+def _check_rows(request: Request, limits: Limits, asked: InferRequest, point: EntryPoint) -> None:
+    for spec in (spec for spec in point.inputs_of("image") if spec.name in asked.inputs):
+        height_and_width = (spec.layout.index(letter) for letter in "HW")
+        limits.check_size(max(asked.inputs[spec.name].shape[place] for place in height_and_width))
     num_rows = max((len(a) for a in asked.inputs.values() if a.ndim), default=0)
     if num_rows > limits.max_results:
         raise TooLargeError(f"{num_rows} rows are too many; at most {limits.max_results}")

@@ -63,7 +63,9 @@ async def translate_photos(request: Request) -> Response:
             job = translation_job(model.card, received.words)
             only = chosen_face(received.words)
             num = len(received.uploads)
-            _check_images(request, service, num, num * len(job.targets))
+            service.limits.check_size(job.options.size)
+            num_made = num * len(job.targets) * len(job.options.strengths)
+            _check_images(request, service, num, num_made)
             accept, as_zip = split_accept(request.headers.get("accept", ""))
             answer = await service.work(
                 request,
@@ -84,6 +86,7 @@ async def classify_photos(request: Request) -> Response:
             num = len(received.uploads)
             _check_images(request, service, num, num)
             options = image_options(received.words)
+            service.limits.check_size(options.size)
             found = await service.work(
                 request,
                 ticket,

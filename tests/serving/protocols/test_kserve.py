@@ -138,6 +138,11 @@ def test_latents_and_classes_are_tensors_too(start, connect, tmp_path):
         ("tiny", {"image": images(side=33), "label": labels()}, "must be uint8"),
         ("tiny", {"image": images(), "label": labels(), "seed": labels()}, "unknown input 'seed'"),
         ("tiny", {"image": images(), "label": images()}, "must be FP32, not UINT8"),
+        (
+            "tiny",
+            {"image": np.zeros((1, 4, 1028, 3), np.uint8), "label": labels(1)},
+            "1028x1028 pixels are too many",
+        ),
         ("tiny", {"image": images(65), "label": labels(65)}, "65 rows are too many"),
     ],
 )

@@ -72,6 +72,7 @@ def test_a_photo_is_what_batch_makes_of_it(served, batch, name, file_format):
         {"fit": "stretch", "size": "48"},
         {"source": "zeros"},
         {"keep": "exif,icc"},
+        {"size": "photo"},
     ],
     ids=str,
 )
@@ -178,7 +179,8 @@ def test_models_come_with_their_cards(served):
         ("/v1/translate?attrs=Young&strength=2", 400, "`strength` must be from 0 to 1.5"),
         ("/v1/translate?attrs=Young&strength=a", 400, "`strength` takes a number"),
         ("/v1/translate?attrs=Young&size=33", 400, "no images of 33x33"),
-        ("/v1/translate?attrs=Young&size=-4", 400, "`size` must be a whole number"),
+        ("/v1/translate?attrs=Young&size=-4", 400, "no images of -4x-4"),
+        ("/v1/translate?attrs=Young&size=2048", 413, "2048x2048 pixels are too many"),
         ("/v1/translate?attrs=Young&fit=round", 400, "unknown `fit` 'round'"),
         ("/v1/translate?attrs=Young&source=/etc/passwd", 400, "unknown `source`"),
         ("/v1/translate?attrs=Young&attr=Young", 400, "did you mean 'attrs'"),
