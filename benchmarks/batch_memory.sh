@@ -15,9 +15,9 @@ import os
 import sys
 from pathlib import Path
 
-from stargan_deploy.benchmarking.measure.synthetic_photos import draw_photos
+from stargan_deploy.benchmarking.suite.synthetic_photos import write_synthetic_photos
 
-drawn = draw_photos(Path("drawn"), 20, (128, 1024))
+drawn = write_synthetic_photos(Path("drawn"), 20, (128, 1024))
 for name, num in zip(sys.argv[1::2], map(int, sys.argv[2::2]), strict=True):
     for number in range(num):
         link = Path(name, f"{number // 100:03d}", f"{number:05d}.jpg")

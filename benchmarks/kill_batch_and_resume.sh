@@ -17,9 +17,9 @@ import os
 import sys
 from pathlib import Path
 
-from stargan_deploy.benchmarking.measure.synthetic_photos import draw_photos
+from stargan_deploy.benchmarking.suite.synthetic_photos import write_synthetic_photos
 
-drawn = draw_photos(Path("drawn"), 50, (64, 128))
+drawn = write_synthetic_photos(Path("drawn"), 50, (64, 128))
 for number in range(int(sys.argv[1])):
     link = Path("photos", f"{number // 100:02d}", f"{number:04d}.jpg")
     link.parent.mkdir(parents=True, exist_ok=True)
