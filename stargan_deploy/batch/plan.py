@@ -18,12 +18,12 @@ from stargan_deploy.batch.settings import NOT_RECORDED
 from stargan_deploy.batch.shard import WHOLE, Shard, parse_shard
 from stargan_deploy.card.card import EntryPoint, ModelCard
 from stargan_deploy.card.labels import LabelSpace
+from stargan_deploy.card.styles import heat_maps, style_route
 from stargan_deploy.errors import DataError, UsageError, unknown_name
 from stargan_deploy.files.colours import ValueRange, check_range
 from stargan_deploy.files.metadata import KEEPABLE
 from stargan_deploy.inference.framing import Fit, Size
 from stargan_deploy.inference.source_labels import LabelTable, needed_names, read_label_table
-from stargan_deploy.inference.styles.route import heat_maps, style_route
 from stargan_deploy.inference.styles.source import ANY_STYLE, StyleRequest, styled_targets
 from stargan_deploy.inference.targets import (
     NamedTarget,

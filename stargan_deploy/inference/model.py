@@ -16,6 +16,7 @@ from PIL import Image
 from stargan_deploy.backends.base import Providers, Runtime
 from stargan_deploy.card.card import ModelCard, Precision
 from stargan_deploy.card.labels import FloatArray, Target
+from stargan_deploy.card.styles import style_route
 from stargan_deploy.devices import parse_device
 from stargan_deploy.errors import LabelError, UsageError, unknown_name
 from stargan_deploy.files.images import Pixels
@@ -24,7 +25,6 @@ from stargan_deploy.inference.faces_in_photo import make_framing
 from stargan_deploy.inference.find import find_model
 from stargan_deploy.inference.framing import Framed, Size, side_of
 from stargan_deploy.inference.sampler import Sampler, SampleRequest
-from stargan_deploy.inference.styles.route import style_route
 from stargan_deploy.inference.styles.source import StyleSource, styled
 from stargan_deploy.inference.styles.translator import (
     StyledTranslator,

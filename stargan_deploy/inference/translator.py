@@ -24,11 +24,11 @@ from stargan_deploy.card.pixels import (
     from_spec,
     to_spec,
 )
+from stargan_deploy.card.styles import style_route
 from stargan_deploy.card.tensors import ROWS_PER_CALL
 from stargan_deploy.errors import CardError, ModelError, UsageError, unknown_name
 from stargan_deploy.files.colours import ValueRange
 from stargan_deploy.files.images import Pixels, half_of_pair, prepare_photo, resized, to_rgb
-from stargan_deploy.inference.styles.route import style_route
 from stargan_deploy.inference.targets import depends_on_source
 
 Flags = npt.NDArray[np.bool_]

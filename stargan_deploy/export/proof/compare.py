@@ -2,7 +2,8 @@
 
 Every entry point runs at batch 1, at an odd batch, at the greatest one, and if its images may have
 other sizes, at a second size that is not square, so that a baked size and swapped sides show. Every
-image input has images of its own, so that swapped inputs show.
+image input has images of its own, so that swapped inputs show. Styles are those that the model
+makes of latents, where it does: far from them, its images mean nothing.
 """
 
 import dataclasses
@@ -28,6 +29,7 @@ from stargan_deploy.backends.difference import (
 from stargan_deploy.backends.registry import package_names
 from stargan_deploy.card.card import EntryPoint, Verdict, library_versions
 from stargan_deploy.card.pixels import as_pixels
+from stargan_deploy.card.styles import style_route
 from stargan_deploy.errors import BackendError, ExportError, ParityError
 from stargan_deploy.export.proof.cases import Case, make_cases
 from stargan_deploy.export.proof.images import Faces, synthetic_face
@@ -163,9 +165,10 @@ def _compare_entry_point(
 def _try(
     entry_point: str, case: Case, reference: Runtime, candidate: Runtime
 ) -> Iterator[_Finding]:
-    wanted = _run(reference, entry_point, case)
+    styles = _own_styles(reference, entry_point, case)
+    wanted = _run(reference, entry_point, case, styles)
     try:
-        found = _run(candidate, entry_point, case)
+        found = _run(candidate, entry_point, case, styles)
     except BackendError as error:
         raise ParityError(f"it does not run at {case.name}: {error}") from error
     point = reference.card.entry_point(entry_point)
@@ -190,8 +193,23 @@ def _try(
         yield _Finding(case=case, difference=difference, worst=worst)
 
 
-def _run(runtime: Runtime, entry_point: str, case: Case) -> dict[str, npt.NDArray[Any]]:
-    inputs = case.inputs(runtime.card.entry_point(entry_point))
+def _own_styles(reference: Runtime, entry_point: str, case: Case) -> npt.NDArray[np.float32] | None:
+    """Styles that the model makes of the case's latents, for an entry point that takes them."""
+    route = style_route(reference.card)
+    if route is None or route.by_latent is None or route.translate != entry_point:
+        return None
+    point = reference.card.entry_point(route.by_latent)
+    made = reference.run(case.inputs(point), entry_point=route.by_latent)
+    return made[point.outputs[0].name]
+
+
+def _run(
+    runtime: Runtime, entry_point: str, case: Case, styles: npt.NDArray[np.float32] | None
+) -> dict[str, npt.NDArray[Any]]:
+    point = runtime.card.entry_point(entry_point)
+    inputs = dict(case.inputs(point))
+    if styles is not None:
+        inputs |= {spec.name: styles for spec in point.inputs_of("style")}
     return runtime.run(inputs, entry_point=entry_point)
 
 

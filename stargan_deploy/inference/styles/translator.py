@@ -14,11 +14,11 @@ from stargan_deploy.backends.base import Runtime
 from stargan_deploy.card.card import ModelCard
 from stargan_deploy.card.inputs import draw_latents
 from stargan_deploy.card.labels import FloatArray, Target
+from stargan_deploy.card.styles import StyleRoute, heat_maps, style_route
 from stargan_deploy.errors import DataError, UsageError
 from stargan_deploy.files.images import Pixels
 from stargan_deploy.inference.faces_in_photo import make_framing
 from stargan_deploy.inference.framing import Fit, Framing
-from stargan_deploy.inference.styles.route import StyleRoute, heat_maps, style_route
 from stargan_deploy.inference.styles.source import (
     StyledTarget,
     StyleSource,

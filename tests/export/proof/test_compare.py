@@ -192,3 +192,22 @@ def test_other_label_spaces_get_valid_targets(checkpoint, kind):
             assert (case.labels.sum(axis=1) == 1).all()
         else:
             assert (case.labels[:, -2:].sum(axis=1) == 1).all()
+
+
+def test_styles_of_a_proof_are_those_that_the_model_makes(styled):
+    seen = []
+
+    class Watched(EagerRuntime):
+        def _execute(self, entry_point, inputs):
+            seen.append((entry_point, inputs))
+            return super()._execute(entry_point, inputs)
+
+    with Watched(styled["plain"], OpenOptions(device="cpu")) as runtime:
+        assert all(found.verdict.passed for found in compare(runtime, runtime))
+        first = [name for name, _ in seen].index("translate")
+        maker, latents = seen[first - 1]
+        assert maker == "map"
+        styles = runtime.run(latents, entry_point="map")["style"]
+    for name, inputs in seen[first : first + 2]:
+        assert name == "translate"
+        assert np.array_equal(inputs["style"], styles)

@@ -7,9 +7,9 @@ from PIL import Image
 import stargan_deploy
 from stargan_deploy.backends.registry import open_runtime
 from stargan_deploy.card.card import ModelCard
+from stargan_deploy.card.styles import style_route
 from stargan_deploy.errors import DataError, LabelError, UsageError
 from stargan_deploy.export.proof.images import synthetic_face
-from stargan_deploy.inference.styles.route import style_route
 from stargan_deploy.inference.translator import Translator, choose_direction
 from tests.styled_models import DOMAINS
 
