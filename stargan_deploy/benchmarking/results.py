@@ -115,6 +115,18 @@ class PictureError:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Quality:
+    """How good the images are, from an evaluation of the same model, backend and precision."""
+
+    accuracy: float
+    """Share of translated photos in which the target is seen, mean over the targets."""
+    low: float
+    high: float
+    """Its interval at 95 %."""
+    seen_by: Literal["judge", "own classifier"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class StartUp:
     """Time before the first image, part by part."""
 
@@ -185,6 +197,7 @@ class Row:
     """Speed-up over eager FP32 at the same entry point, batch and size, by the medians host to
     host."""
     picture_error: PictureError | None = None
+    quality: Quality | None = None
     start_up: StartUp | None = None
     artefact_bytes: int | None = None
     peak_host_bytes: int | None = None

@@ -69,6 +69,10 @@ COLUMNS = {
     "share_of_prepared": "side.prepared_share",
     "share_of_generator": "side.generator_share",
     "entry_point": "row.entry_point",
+    "accuracy": "row.quality.accuracy",
+    "accuracy_low": "row.quality.low",
+    "accuracy_high": "row.quality.high",
+    "accuracy_seen_by": "row.quality.seen_by",
 }
 """Stable names with their units, and where each value comes from: the run, a row with one of its
 timings, a side of the batch job, or any of the two. New names come at the end."""

@@ -57,6 +57,7 @@ RATE: Column = ("images/s", number("images_per_s"))
 MAIN_RATE: Column = ("images/s", number(IMAGES_PER_S))
 SPEEDUP: Column = ("speed-up", lambda row: speedup(row.speedup))
 PSNR: Column = ("PSNR dB", psnr)
+ACCURACY: Column = ("accuracy", lambda row: percent(value_at(row, "quality.accuracy")))
 ROOF: Column = ("roof", lambda row: percent(value_at(row, ROOFLINE_SHARE)))
 
 
@@ -64,7 +65,9 @@ def main_table(rows: Sequence[Row]) -> Table:
     """The figures that most people look for, one line for each row."""
     columns = (
         *((f"{p} ms", _timing("host to host", f"{p}_ms")) for p in ("p50", "p90", "p99")),
-        *(MAIN_RATE, SPEEDUP, PSNR, ROOF),
+        *(MAIN_RATE, SPEEDUP, PSNR),
+        *((ACCURACY,) if any(row.quality for row in rows) else ()),
+        ROOF,
     )
     title = "Latency and throughput, host to host"
     return _of_rows(title, rows, (*NAMES, *PLACE, *columns), note=_unproven(rows))

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from stargan_deploy.benchmarking.quality import with_quality
 from stargan_deploy.benchmarking.report.tables import MARKDOWN_NAME, show_results, write_markdown
 from stargan_deploy.benchmarking.results import RESULTS_NAME, Results, save_results
 from stargan_deploy.benchmarking.suite.config import SuiteConfig
@@ -19,6 +20,7 @@ from stargan_deploy.cli.options import BACKENDS, OUT, Fields, Json, Quiet
 from stargan_deploy.config import from_mapping, read_toml, to_mapping
 from stargan_deploy.devices import choose_device
 from stargan_deploy.errors import ConfigError, UsageError
+from stargan_deploy.evaluation.results import load_results as load_evaluation
 from stargan_deploy.inference.find import ModelFile, find_model, find_source, read_model
 
 RESULTS = Path("bench-results")
@@ -45,6 +47,15 @@ Checkpoint = Annotated[
         show_default="found by content: next to it, here, in ./runs, in the package",
     ),
 ]
+QualityOf = Annotated[
+    Path | None,
+    typer.Option(
+        "--quality",
+        metavar="RESULTS.json",
+        help="Results of `evaluate` of this model or its exports, or their folder, whose accuracy "
+        "stands next to the milliseconds.",
+    ),
+]
 Out = Annotated[
     Path | None,
     typer.Option(
@@ -61,6 +72,7 @@ def bench(
     *,
     typed: Annotated[dict[str, Any], Fields(changes=(SuiteConfig, TYPED), notes=BACKENDS)],
     checkpoint: Checkpoint = None,
+    quality: QualityOf = None,
     out: Out = None,
     json_output: Json = False,
     quiet: Quiet = False,  # noqa: ARG001 - its callback silences
@@ -73,10 +85,12 @@ def bench(
     chosen = _find(config.model)
     source = _checkpoint_of(chosen, checkpoint)
     _check_requested(config, chosen)
+    evaluation = load_evaluation(quality) if quality else None
     folder = out or RESULTS / f"{datetime.now():%Y%m%d-%H%M%S}"
     earlier = _earlier_results(folder)
     with results_folder(folder):
         results = _measure(config, chosen, source)
+        results = with_quality(results, evaluation) if evaluation else results
         _save(results, folder)
     if json_output:
         show_json(to_mapping(results))
