@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING
 from stargan_deploy.version import __version__
 
 if TYPE_CHECKING:
-    from stargan_deploy.api import evaluate_models, export_model, train_model, verify_model
+    from stargan_deploy.api import (
+        distil_model,
+        evaluate_models,
+        export_model,
+        train_model,
+        verify_model,
+    )
     from stargan_deploy.data.source import ImageSource, SequenceSource
     from stargan_deploy.errors import StarganDeployError
     from stargan_deploy.inference.model import Model, load
@@ -26,6 +32,7 @@ __all__ = [
     "SequenceSource",
     "StarganDeployError",
     "__version__",
+    "distil_model",
     "evaluate_models",
     "export_model",
     "load",
@@ -38,6 +45,7 @@ _MODULES = {
     "Model": "inference.model",
     "SequenceSource": "data.source",
     "StarganDeployError": "errors",
+    "distil_model": "api",
     "evaluate_models": "api",
     "export_model": "api",
     "load": "inference.model",

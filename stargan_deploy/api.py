@@ -1,4 +1,4 @@
-"""The Python API beside `load`: train, export, verify and evaluate models.
+"""The Python API beside `load`: train, distil, export, verify and evaluate models.
 
 `stargan_deploy` exports these names and imports this module on first use; `docs/python.md` shows
 them at work.
@@ -24,8 +24,10 @@ from stargan_deploy.export.destination import destination
 from stargan_deploy.export.export import ExportResult, export
 from stargan_deploy.export.options import ExportOptions
 from stargan_deploy.export.proof.verify import verify
+from stargan_deploy.families.distillation.config import WIDTH
 from stargan_deploy.families.registry import presets
 from stargan_deploy.inference.find import find_model, find_model_path, find_source
+from stargan_deploy.training.distillation.student import StudentRequest, student_recipe
 from stargan_deploy.training.recipe import (
     Recipe,
     change_tables,
@@ -34,6 +36,7 @@ from stargan_deploy.training.recipe import (
 )
 from stargan_deploy.training.runs.recorder import Progress
 from stargan_deploy.training.start import open_training, start_run
+from stargan_deploy.training.trainer import Trainer
 
 AnyPath = str | Path
 
@@ -93,10 +96,54 @@ def train_model(
     trainer = open_training(
         start, train_source=source, sample_source=held_out or source, report=on_progress
     )
+    return _trained(trainer)
+
+
+def distil_model(
+    teacher: AnyPath,
+    data: AnyPath | Sequence[AnyPath] | None = None,
+    *,
+    width: int = WIDTH,
+    blocks: int | None = None,
+    settings: Mapping[str, Any] | None = None,
+    out: AnyPath | None = None,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+) -> TrainedRun:
+    """Train a small model to draw as a large one does.
+
+    Args:
+        teacher: a checkpoint, a run's folder, or an official generator with its discriminator next
+            to it.
+        data: folders of the teacher's data; None takes what the teacher was trained on.
+        width: channels of the student's first layer.
+        blocks: residual blocks of the student; None takes the teacher's number.
+        settings: tables of settings that change the recipe: `{"distil": {"start": "scratch"}}`.
+        out: folder of the run, which must not hold one; None takes a new one in ./runs.
+        on_progress: called with losses and speed after each line of metrics.
+
+    Raises:
+        UsageError: a student that is larger than its teacher, or a family without students.
+        ModelError: a teacher that cannot be used.
+        DataError: images that cannot be used, or with other labels than the teacher's.
+        TrainingError: the training cannot start or diverged.
+    """
+    request = StudentRequest(
+        teacher=Path(teacher),
+        width=width,
+        blocks=blocks,
+        changes=settings or {},
+        roots=_roots(data),
+    )
+    start = start_run(student_recipe(request), out=Path(out) if out is not None else None)
+    return _trained(open_training(start, report=on_progress))
+
+
+def _trained(trainer: Trainer) -> TrainedRun:
+    """Train to the end."""
     examine_as_asked(trainer)
     checkpoint = trainer.train()
     return TrainedRun(
-        folder=start.folder,
+        folder=trainer.run.folder,
         checkpoint=checkpoint,
         model=trainer.run.model_path,
         num_steps=trainer.num_steps,

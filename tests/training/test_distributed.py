@@ -12,6 +12,7 @@ import torch
 from stargan_deploy.distributed import Ranks
 from stargan_deploy.errors import ConfigError
 from stargan_deploy.families.checkpoint import load_checkpoint
+from tests.conftest import make_checkpoint
 from tests.tiny_families import write_data
 
 pytestmark = pytest.mark.slow
@@ -150,6 +151,30 @@ def test_four_updates_of_one_step_are_shared_too(tmp_path):
         assert done.returncode == 0, done.stderr
     one, two = gradients(tmp_path / "alone"), gradients(tmp_path / "together")
     assert one.keys() == two.keys() != set()
+    greatest = max(float(tensor.abs().max()) for tensor in one.values())
+    for name, tensor in one.items():
+        assert torch.allclose(tensor, two[name], rtol=1e-6, atol=1e-9 * greatest), name
+
+
+def test_a_students_features_are_shared_too(tmp_path):
+    """Its 1x1 convolutions are a network like the others, and its teacher none that is trained."""
+    teacher = make_checkpoint(tmp_path / "teacher.safetensors")
+    settings = {
+        "data.kind": "synthetic",
+        "data.num_synthetic": 8,
+        "train.steps": 12,
+        "train.batch_size": 4,
+        "output.evaluate_every": 0,
+    }
+    changes = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+    for name, number in (("alone", 1), ("together", 2)):
+        words = ("--width", "4", "--device", "cpu", "--out", tmp_path / name, *changes)
+        done = launch(FLOAT64, "distil", teacher, *words, num_processes=number)
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.count("step 12/12") == 1
+    one, two = gradients(tmp_path / "alone"), gradients(tmp_path / "together")
+    assert one.keys() == two.keys()
+    assert any("adapters" in name for name in one)
     greatest = max(float(tensor.abs().max()) for tensor in one.values())
     for name, tensor in one.items():
         assert torch.allclose(tensor, two[name], rtol=1e-6, atol=1e-9 * greatest), name

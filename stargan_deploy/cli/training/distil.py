@@ -14,6 +14,7 @@ from stargan_deploy.cli.training.train import (
     tell_plan,
     training_ranks,
 )
+from stargan_deploy.families.distillation.config import WIDTH
 
 Width = Annotated[int, typer.Option(min=1, help="Channels of the student's first layer.")]
 
@@ -31,7 +32,7 @@ def distil(
         list[str] | None,
         typer.Option(help="Labels of an official teacher, in their order: A,B,..."),
     ] = None,
-    width: Width = 16,
+    width: Width = WIDTH,
     blocks: Annotated[
         int | None,
         typer.Option(help="Residual blocks of the student.", show_default="the teacher's"),

@@ -8,6 +8,9 @@ from stargan_deploy.config import refuse_below
 ImportanceName = Literal["weights", "norms"]
 FeaturesName = Literal["map", "channel", "spatial"]
 
+WIDTH = 16
+"""Channels of a student's first layer, where none are named."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DistillationConfig:

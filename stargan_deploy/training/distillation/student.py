@@ -11,13 +11,11 @@ from stargan_deploy.data.config import AUTO
 from stargan_deploy.data.open import open_source
 from stargan_deploy.errors import UsageError
 from stargan_deploy.families.checkpoint import read_card, read_recipe_of
+from stargan_deploy.families.distillation.config import WIDTH
 from stargan_deploy.families.registry import FAMILIES, load_family, official_families
 from stargan_deploy.training.distillation.teacher import distillation_of, sealed
 from stargan_deploy.training.finetuning import find_start, load_start
 from stargan_deploy.training.recipe import Recipe, change_tables, resolve_recipe
-
-WIDTH = 16
-"""Channels of a student's first layer."""
 
 
 @dataclass(frozen=True, kw_only=True)
