@@ -230,11 +230,10 @@ def evaluate_models(
     bench: AnyPath | None = None,
     out: AnyPath | None = None,
 ) -> EvaluationResults:
-    """Say how good models' images are, with intervals, on the same photos and targets.
+    """Measure models on the same photos and targets, with intervals; compare with the first.
 
     Args:
-        models: checkpoints, runs' folders and artefacts, compared with the first; None takes the
-            newest run, else the demo model.
+        models: checkpoints, runs and artefacts; None takes the newest run, else the demo model.
         data: a data set's folder, whose held-out photos are taken, or images of any origin; None
             draws faces.
         targets: targets in words; none for each label that all models have.
@@ -252,20 +251,16 @@ def evaluate_models(
         out: folder for results.json, results.csv and report.html; None writes nothing.
 
     Returns:
-        What `results.json` holds.
+        The contents of `results.json`.
 
     Raises:
-        UsageError, LabelError: models that have nothing in common, or a label that one of them or
-            the judge does not know.
+        UsageError, LabelError: models with nothing in common, or a label that is not known to all.
         DataError: no photos, or photos that a model was trained on.
         ModelError, BackendError: a model cannot be run.
     """
-    named: Sequence[AnyPath | None] = (
-        [models] if isinstance(models, str | Path) else models or [None]
-    )
     options = EvaluationOptions(
-        data=None if data is None or isinstance(data, ImageSource) else Path(data),
-        judge=None if judge is None else Path(judge),
+        data=None if isinstance(data, ImageSource) else _path(data),
+        judge=_path(judge),
         features=tuple(features),
         identity=identity,
         count=count,
@@ -274,16 +269,31 @@ def evaluate_models(
         allow_training_photos=allow_training_photos,
         backend=backend,
     )
-    request = EvaluationRequest(
-        models=tuple(find_model(None if path is None else Path(path)) for path in named),
+    request = _evaluation_request(models, targets, options, data)
+    evaluation = with_speeds(evaluate(request), _path(bench))
+    if out is not None:
+        write_evaluation(evaluation, Path(out))
+    return evaluation.results
+
+
+def _path(path: AnyPath | None) -> Path | None:
+    return None if path is None else Path(path)
+
+
+def _evaluation_request(
+    models: AnyPath | Sequence[AnyPath] | None,
+    targets: str | Sequence[str],
+    options: EvaluationOptions,
+    data: AnyPath | ImageSource | None,
+) -> EvaluationRequest:
+    named: Sequence[AnyPath | None]
+    named = [models] if isinstance(models, str | Path) else models or [None]
+    return EvaluationRequest(
+        models=tuple(find_model(_path(path)) for path in named),
         targets=(targets,) if isinstance(targets, str) else tuple(targets),
         options=options,
         source=data if isinstance(data, ImageSource) else None,
     )
-    evaluation = with_speeds(evaluate(request), None if bench is None else Path(bench))
-    if out is not None:
-        write_evaluation(evaluation, Path(out))
-    return evaluation.results
 
 
 def with_speeds(evaluation: Evaluation, bench: Path | None) -> Evaluation:
