@@ -14,6 +14,7 @@ import time
 import httpx
 import pytest
 
+from stargan_deploy.presentation.web import page_files
 from stargan_deploy.serving.app import KSERVE_ROUTES, ROUTES, own_routes
 from stargan_deploy.serving.limits import Limits
 from tests.photos import encode, noise
@@ -323,7 +324,8 @@ def test_many_clients_at_once_get_their_own_results(served):
 def test_the_description_names_every_route_and_field(served):
     found = served.client.get("/openapi.json").json()
     routes = {route.path for route in (*ROUTES, *KSERVE_ROUTES, *own_routes())}
-    assert set(found["paths"]) | {"/docs", "/openapi.json"} == routes
+    files = {"/", "/docs", "/openapi.json", *(f"/{name}" for name in page_files())}
+    assert set(found["paths"]) | files == routes
     page = served.client.get("/docs").text
     for path, methods in found["paths"].items():
         for method, operation in methods.items():
