@@ -92,15 +92,25 @@ def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:
     A value is read as TOML where it is (`3`, `1e-4`, `true`, `[1, 2]`), else it is a string.
 
     Raises:
-        ConfigError: a word without `=` or with an empty key.
+        ConfigError: a word without `=` or with an empty key, a key given twice, or a list or table
+            that is not TOML.
     """
     tables: dict[str, Any] = {}
+    given = set[str]()
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         parts = key.strip().split(".")
         if not equals or not all(parts):
             raise ConfigError(f"`set` takes section.key=value, not {assignment!r}")
+        if key.strip() in given:
+            raise ConfigError(f"`set` gives {key.strip()} twice", hint="give it once")
+        given.add(key.strip())
         nested: Any = _read_value(text.strip())
+        if nested == text.strip() and text.strip().startswith(("[", "{")):
+            raise ConfigError(
+                f"{key.strip()}={text.strip()} is not TOML: names in it need double quotes",
+                hint="put single quotes around all of it, or the shell removes the double ones",
+            )
         for part in reversed(parts):
             nested = {part: nested}
         tables = merge(tables, nested)

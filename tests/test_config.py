@@ -78,6 +78,21 @@ def test_malformed_overrides_are_refused(word):
         parse_overrides([word])
 
 
+def test_a_key_given_twice_is_refused():
+    with pytest.raises(ConfigError, match=r"`set` gives train.steps twice"):
+        parse_overrides(["train.steps=3", "seed=1", "train.steps=4"])
+
+
+@pytest.mark.parametrize("text", ["[[Male,Young]]", "{a=b}", "[1, 2"])
+def test_lists_whose_quotes_the_shell_removed_are_explained(text):
+    with pytest.raises(ConfigError, match="is not TOML") as error:
+        parse_overrides([f"data.exclusive={text}"])
+    assert (
+        error.value.hint
+        == "put single quotes around all of it, or the shell removes the double ones"
+    )
+
+
 def test_merge_changes_single_values():
     assert merge({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}, "d": 4}) == {
         "a": {"b": 1, "c": 3},

@@ -27,7 +27,7 @@ FloatArray = npt.NDArray[np.float32]
 HAIR_COLOURS = frozenset(
     (
         *("black", "blond", "blonde", "brown", "gray", "grey"),
-        *("auburn", "ginger", "red", "white"),
+        *("auburn", "chestnut", "ginger", "red", "silver", "white"),
     )
 )
 """Colours of hair, which exclude one another; the official StarGAN knows CelebA's four."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from typer.core import TyperGroup
 
+from stargan_deploy.cli.console import say
 from stargan_deploy.errors import UsageError
 from stargan_deploy.files.atomic import make_folder, missing_folders, remove_empty
 
@@ -37,12 +38,16 @@ class MeasuringGroup(TyperGroup):
 def results_folder(folder: Path) -> Iterator[None]:
     """Make a folder before minutes of measuring; removes it again if they fail.
 
+    Earlier results there are replaced, which is said.
+
     Raises:
         UsageError: the folder is a file.
         OutputError: it cannot be made.
     """
     if folder.is_file():
         raise UsageError(f"--out {folder} is a file; name a folder")
+    if (folder / "results.json").exists():
+        say(f"replacing the earlier results in {folder}; --out names another folder")
     made = missing_folders(folder)
     make_folder(folder)
     try:

@@ -48,9 +48,10 @@ def convert_official(
 
     Raises:
         ModelError, LabelError, UsageError: as `Family.read_official`, and
-        UsageError: another file is there already.
+        UsageError: another file is there already, or the place is no checkpoint's.
         OutputError: the checkpoint cannot be written.
     """
+    _check_place(out)
     # A file of no family is read as the default one's, which says what is wrong with it.
     owner = family or next(iter(official_families(path)), DEFAULT_FAMILY)
     content = load_family(owner).read_official(path, options)
@@ -64,6 +65,16 @@ def convert_official(
         )
     card = save_checkpoint(out, content.card, content.tensors)
     return Conversion(card=card, replaced=held)
+
+
+def _check_place(out: Path) -> None:
+    """Refuse places where no command would find the checkpoint."""
+    if out.is_dir():
+        raise UsageError(
+            f"{out} is a folder", hint=f"name a file in it: {out / 'model.safetensors'}"
+        )
+    if out.suffix != ".safetensors":
+        raise UsageError(f"`out` {out} must end in .safetensors")
 
 
 def _held(out: Path) -> str:

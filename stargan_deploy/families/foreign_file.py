@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError, safe_open
 
+from stargan_deploy.card.card import CARD_KEY
 from stargan_deploy.errors import ModelError, brief, first_names
 
 MAX_NAMED = 5
@@ -25,6 +27,7 @@ _BEGINNINGS = {
     b"\x1f\x8b": ("is compressed with gzip", "unpack it"),
     b"7z\xbc\xaf": ("is a 7z archive", "unpack it"),
     b"Rar!": ("is a RAR archive", "unpack it"),
+    b"\x08": ("is an ONNX graph", "give the checkpoint that it was exported from"),
     b"\x89HDF": ("is an HDF5 file of Keras or TensorFlow", "give a checkpoint of PyTorch"),
 }
 """Files of other kinds by their first bytes: what they are, and what to do."""
@@ -59,6 +62,8 @@ def read_foreign(path: Path, wanted: str) -> Any:
     """
     not_it = f"{path} is not {wanted}"
     _refuse_other_kinds(path, not_it)
+    if _is_safetensors(path):
+        return _read_safetensors(path, not_it)
     try:
         with torch.serialization.safe_globals(_HARMLESS):
             return torch.load(path, map_location="cpu", weights_only=True)
@@ -95,10 +100,11 @@ def _refuse_other_kinds(path: Path, not_it: str) -> None:
     for beginning, (what, hint) in _BEGINNINGS.items():
         if head.startswith(beginning):
             raise ModelError(f"{not_it}: it {what}", hint=hint)
-    if (head[8:9] == b"{" and b'"dtype"' in head) or b'"__metadata__"' in head[:64]:
+    text, *_ = head.strip()[:32].splitlines() or [b""]
+    if text.isascii() and text.decode().isprintable():
         raise ModelError(
-            f"{not_it}: it is a safetensors file",
-            hint="give the .ckpt or .pth that was trained",
+            f"{not_it}: it is a text that begins with {text.decode()!r}",
+            hint="perhaps the answer of a server; download the file itself",
         )
     if head.startswith(b"PK"):
         _refuse_other_zips(path, not_it)
@@ -108,6 +114,33 @@ def _refuse_other_kinds(path: Path, not_it: str) -> None:
                 f"{not_it}: it is a tar archive of {first_names(archive.getnames(), MAX_NAMED)}",
                 hint=_UNPACK,
             )
+
+
+def _is_safetensors(path: Path) -> bool:
+    with path.open("rb") as stream:
+        head = stream.read(512)
+    return (head[8:9] == b"{" and b'"dtype"' in head) or b'"__metadata__"' in head[:64]
+
+
+def _read_safetensors(path: Path, not_it: str) -> dict[str, torch.Tensor]:
+    """The weights of a file that other programs wrote.
+
+    Raises:
+        ModelError: it is one of our checkpoints, or damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as stream:
+            if CARD_KEY in (stream.metadata() or {}):
+                raise ModelError(
+                    f"{not_it}: it is a checkpoint of stargan-deploy already",
+                    hint="use it as it is",
+                )
+            return {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ModelError(
+            f"{not_it}: it is not a whole safetensors file ({brief(error)})",
+            hint="download or copy it again",
+        ) from error
 
 
 _UNPACK = "unpack it and give one of these"

@@ -64,6 +64,8 @@ class Found:
     """System folders that were skipped."""
     num_unread: Mapping[str, int] = field(default_factory=dict)
     """Number of photos and videos that are not read, by their ending."""
+    broken_links: tuple[PurePosixPath, ...] = ()
+    """Links that lead nowhere, without the ending of an image: perhaps to folders."""
 
     @property
     def note(self) -> str:
@@ -78,6 +80,9 @@ class Found:
         if self.left_out:
             names = first_names(list(map(str, self.left_out)), MAX_NAMED)
             parts.append(f"left out system folders: {names}")
+        if self.broken_links:
+            names = first_names(list(map(str, self.broken_links)), MAX_NAMED)
+            parts.append(f"left out links that lead nowhere: {names}")
         return "; ".join(parts)
 
 
@@ -95,6 +100,7 @@ def find_images(root: Path, *, skip: Path | None = None) -> Found:
         unreadable=tuple(walk.unreadable),
         left_out=tuple(sorted(walk.left_out)),
         num_unread=dict(walk.num_unread.most_common()),
+        broken_links=tuple(sorted(walk.broken_links)),
     )
 
 
@@ -141,6 +147,7 @@ class _Walk:
         self.unreadable: list[Unreadable] = []
         self.left_out: list[PurePosixPath] = []
         self.num_unread: Counter[str] = Counter()
+        self.broken_links: list[PurePosixPath] = []
 
     def images(self) -> Iterator[PurePosixPath]:
         """Images of the real folders, then of those that only links lead to."""
@@ -160,6 +167,8 @@ class _Walk:
                     self.num_unread.update([kind] if kind not in ("image", "") else [])
                     if kind == "image":
                         yield place
+                    elif _leads_nowhere(entry):
+                        self.broken_links.append(place)
                 elif _is_skipped(entry.name):
                     self.left_out.append(place)
                 elif entry.is_symlink():
@@ -201,6 +210,10 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:
         return False
+
+
+def _leads_nowhere(entry: os.DirEntry[str]) -> bool:
+    return entry.is_symlink() and not Path(entry.path).exists()
 
 
 def _kind_of(entry: os.DirEntry[str]) -> str:

@@ -12,6 +12,7 @@ from stargan_deploy.errors import TrainingError, UsageError
 from stargan_deploy.families.checkpoint import newest_run, read_recipe_of
 from stargan_deploy.files.atomic import check_folder
 from stargan_deploy.files.runs import RUNS, run_folders
+from stargan_deploy.files.walk import found_at
 from stargan_deploy.training.recipe import (
     Recipe,
     change_tables,
@@ -208,10 +209,11 @@ def _no_run(folder: Path | None) -> TrainingError:
     """The complaint about a folder that is not a run."""
     message = f"no run to resume in ./{RUNS}"
     if folder is not None:
-        what = "holds no recipe.toml" if folder.is_dir() else "does not exist"
+        found = found_at(folder)
+        what = {"folder": "holds no recipe.toml", "file": "is a file"}.get(found, "does not exist")
         message = f"{folder} {what}, so there is no run to resume"
-    found = ", ".join(map(str, run_folders()[:MAX_SHOWN_RUNS]))
-    hint = f"runs here: {found}" if found else "name a recipe or `data` to start one"
+    runs = ", ".join(map(str, run_folders()[:MAX_SHOWN_RUNS]))
+    hint = f"runs here: {runs}" if runs else "name a recipe or `data` to start one"
     return TrainingError(message, hint=hint)
 
 

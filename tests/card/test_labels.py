@@ -159,6 +159,7 @@ def test_a_model_without_labels_has_an_empty_space():
     [
         ("Black Hair", "blond-hair", "Male", "BROWN_HAIR"),
         ("Blonde_Hair", "Grey Hair", "Male", "brownHair"),
+        ("Silver_Hair", "Male", "chestnut hair"),
         ("hair_red", "Male", "hair colour: black"),
     ],
 )

@@ -28,10 +28,16 @@ def faces(tmp_path):
     return tmp_path / "faces"
 
 
+def touch_results(folder):
+    folder.mkdir()
+    (folder / "results.json").write_text("{}")
+
+
 def test_bare_evaluate_takes_the_demo_model_and_draws_faces(command, tmp_path):
     result = command("evaluate", "--count", 4)
     assert result.code == 0, result.err
     assert "accuracy (own classifier)" in result.out
+    assert "replacing" not in result.err
     results = load_results(tmp_path / "evaluation")
     (model,) = results.models
     assert results.data == "synthetic faces"
@@ -49,9 +55,11 @@ def test_json_is_all_of_stdout_and_has_the_documented_names(
 ):
     judge = make_checkpoint(tmp_path / "judge.safetensors")
     words = ("--data", faces, "--judge", judge, "--count", 3, "--allow-training-photos")
+    touch_results(tmp_path / "evaluation")
     result = command("evaluate", checkpoint, artefact, *words, "--json")
     assert result.code == 0, result.err
     found = json.loads(result.out)
+    assert "replacing the earlier results in evaluation; --out names another" in result.err
     assert found == json.loads((tmp_path / "evaluation" / "results.json").read_text())
     assert [model["name"] for model in found["models"]] == [checkpoint.name, artefact.name]
     for model in found["models"]:

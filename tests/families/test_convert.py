@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from stargan_deploy.errors import LabelError, ModelError, UsageError
 from stargan_deploy.families.base import OfficialOptions
@@ -93,3 +94,51 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path):
     torch.save({"x": Evil()}, tmp_path / "evil.ckpt")
     with pytest.raises(ModelError, match="not an official StarGAN checkpoint"):
         convert(tmp_path / "evil.ckpt", tmp_path / "x.safetensors", names=NAMES)
+
+
+@pytest.mark.parametrize("wrap", [dict, lambda state: {f"module.{k}": v for k, v in state.items()}])
+def test_official_weights_in_safetensors_are_converted(official, tmp_path, wrap):
+    state = torch.load(official / "tiny-G.ckpt", weights_only=True)
+    save_file(wrap(state), tmp_path / "200000-G.safetensors")
+    convert(tmp_path / "200000-G.safetensors", tmp_path / "a.safetensors", names=NAMES)
+    convert(official / "tiny-G.ckpt", tmp_path / "b.safetensors", names=NAMES)
+    one, two = (load_checkpoint(tmp_path / f"{name}.safetensors").tensors for name in "ab")
+    assert len(one) > 20
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_a_checkpoint_of_ours_needs_no_conversion(official, tmp_path):
+    convert(official / "tiny-G.ckpt", tmp_path / "a.safetensors", names=NAMES)
+    with pytest.raises(ModelError, match="already") as error:
+        convert(tmp_path / "a.safetensors", tmp_path / "b.safetensors", names=NAMES)
+    assert error.value.hint == "use it as it is"
+
+
+def test_weights_as_arrays_are_converted(official, tmp_path):
+    state = torch.load(official / "tiny-G.ckpt", weights_only=True)
+    torch.save({name: value.numpy() for name, value in state.items()}, tmp_path / "arrays.pth")
+    card = convert(tmp_path / "arrays.pth", tmp_path / "a.safetensors", names=NAMES)
+    assert card.network["generator_conv_dim"] == 8
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b'{"error": "not found"}', 'a text that begins with \'{"error": "not found"}\''),
+        (b"\n404\n", "a text that begins with '404'"),
+        (b"\x08\x07\x12\x07pytorch", "an ONNX graph"),
+        (b"\x30\0\0\0\0\0\0\0" + b'{"a":{"dtype":"F32"}}', "not a whole safetensors file"),
+    ],
+)
+def test_files_of_other_kinds_are_named(tmp_path, content, words):
+    (tmp_path / "foreign.ckpt").write_bytes(content)
+    with pytest.raises(ModelError, match="not an official StarGAN checkpoint") as error:
+        convert(tmp_path / "foreign.ckpt", tmp_path / "x.safetensors", names=NAMES)
+    assert words in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["", "model", "model.ckpt"])
+def test_a_checkpoint_is_written_only_where_commands_find_it(official, tmp_path, name):
+    with pytest.raises(UsageError, match=r"is a folder|must end in"):
+        convert(official / "tiny-G.ckpt", tmp_path / name, names=NAMES)
+    assert not list(tmp_path.iterdir())

@@ -57,6 +57,15 @@ def test_broken_links_are_listed_so_that_they_are_reported(tmp_path):
     assert listed(tmp_path) == ["gone.jpg"]
 
 
+def test_broken_links_that_may_be_folders_are_named(tmp_path):
+    touch(tmp_path, "happy/a.jpg")
+    (tmp_path / "sad").symlink_to("nowhere")
+    (tmp_path / "happy" / "notes.txt").symlink_to("nowhere")
+    found = find_images(tmp_path)
+    assert found.note == "left out links that lead nowhere: happy/notes.txt, sad"
+    assert listed(tmp_path) == ["happy/a.jpg"]
+
+
 def test_pipes_are_not_images(tmp_path):
     touch(tmp_path, "a.jpg")
     os.mkfifo(tmp_path / "pipe.jpg")

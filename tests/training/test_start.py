@@ -155,3 +155,6 @@ def test_what_cannot_be_resumed_is_refused(tmp_path, monkeypatch):
         resolve_start(TrainingRequest(resume=True))
     with pytest.raises(UsageError, match="give one of them"):
         TrainingRequest(resume=True, init_from=tmp_path / "x.safetensors")
+    (tmp_path / "recipe.toml").touch()
+    with pytest.raises(TrainingError, match=r"recipe.toml is a file, so there is no run"):
+        resolve_start(TrainingRequest(resume=True, out=tmp_path / "recipe.toml"))

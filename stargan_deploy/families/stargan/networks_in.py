@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from stargan_deploy.errors import ModelError, first_names
@@ -106,8 +108,9 @@ def _networks(place: str, table: Mapping[str, Any]) -> Iterator[FoundNetwork]:
     by_prefix = defaultdict[str, State](dict)
     for name, value in table.items():
         match = _KEY.fullmatch(_WRAPPERS.sub("", name))
-        if match and isinstance(value, Tensor) and not name.endswith(RUNNING_STATISTICS):
-            by_prefix[match["prefix"].rstrip(".")][match["key"]] = value.float().contiguous()
+        weight = torch.from_numpy(value) if isinstance(value, np.ndarray) else value
+        if match and isinstance(weight, Tensor) and not name.endswith(RUNNING_STATISTICS):
+            by_prefix[match["prefix"].rstrip(".")][match["key"]] = weight.float().contiguous()
     for prefix, weights in by_prefix.items():
         role = _role(weights)
         if role:
