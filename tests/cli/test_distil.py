@@ -71,6 +71,9 @@ def test_bad_input_is_one_line(command, checkpoint, data, tmp_path):
     assert "--width" in line
     line = refused(command("distil", "nowhere.safetensors", "--data", data), 4)
     assert "no such checkpoint" in line
+    line = refused(command("distil", checkpoint, "--width", "4"), 2)
+    assert "does not say where the images are" in line
+    assert "--data" in line
     (tmp_path / "G.ckpt").write_bytes(b"no checkpoint")
     refused(command("distil", "G.ckpt", "--data", data), 4)
     words = ("distil", checkpoint, "--data", data, *SHORT, "--attrs", "Male,Young")

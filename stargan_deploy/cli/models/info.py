@@ -106,8 +106,8 @@ def _words_of(card: ModelCard, size: dict[str, Any]) -> str:
     own = f"{size['parameters']:,} weights, {digits(size['macs'] / 1e9)} GMAC at {side}x{side}"
     if teacher is None:
         return own
-    shares = (digits(teacher[name] / size[name]) for name in ("parameters", "macs"))
-    return f"{own}; its teacher has {' and '.join(f'{share} times' for share in shares)} as much"
+    weights, macs = (digits(teacher[name] / size[name]) for name in ("parameters", "macs"))
+    return f"{own}; its teacher has {weights} times the weights and {macs} times the arithmetic"
 
 
 def _find(file: Path | None) -> Path:

@@ -40,7 +40,8 @@ def student_recipe(request: StudentRequest) -> Recipe:
     """The recipe of a student: its teacher's where that is known, else its family's.
 
     Raises:
-        UsageError: a student that is larger than its teacher, or a family without students.
+        UsageError: a student that is larger than its teacher, a family without students, or no
+            data where the teacher does not say which.
         ModelError: the teacher cannot be read.
         ConfigError: a setting that does not fit.
     """
@@ -49,6 +50,8 @@ def student_recipe(request: StudentRequest) -> Recipe:
     card = _official_card(path, official, request) if official else read_card(path)
     how = distillation_of(card.family)
     tables = {} if official else _recipe_behind(path, card)
+    if not tables:
+        _refuse_no_data(path, request)
     tables = merge(tables or _from_card(card), how.settings)
     tables |= {
         "name": f"student{request.width}",
@@ -82,6 +85,25 @@ def _from_card(card: ModelCard) -> dict[str, Any]:
     return merge(preset, {"data": data})
 
 
+def _refuse_no_data(path: Path, request: StudentRequest) -> None:
+    """Refuse to draw faces for a teacher that may have learnt from photos.
+
+    Raises:
+        UsageError: no data is named.
+    """
+    if not request.roots and not {"root", "kind", "sets"} & _wanted_data(request).keys():
+        raise UsageError(
+            f"{path} does not say where the images are that it was trained on",
+            hint="give them as `root`; the labels of an official checkpoint, in their order, as "
+            "`attributes`",
+        )
+
+
+def _wanted_data(request: StudentRequest) -> dict[str, Any]:
+    """The settings of the data that the user changes."""
+    return dict(merge(request.changes, parse_overrides(request.assignments)).get("data", {}))
+
+
 def _of_teachers_labels(card: ModelCard, request: StudentRequest) -> dict[str, Any]:
     """Changes by which any data is read with the teacher's labels."""
     if len(card.labels.sets) != 1:
@@ -98,18 +120,9 @@ def _official_family(path: Path) -> str:
 
 
 def _official_card(path: Path, family: str, request: StudentRequest) -> ModelCard:
-    """The card of an official checkpoint, whose labels are those of the data.
-
-    Raises:
-        UsageError: no data.
-    """
-    if not request.roots:
-        raise UsageError(
-            f"{path} is an official checkpoint, which does not say on what it was trained",
-            hint="give its data as `root`, and its labels in their order as `attributes`",
-        )
-    changes = merge(request.changes, parse_overrides(request.assignments))
-    data = {"data": changes.get("data", {}), "family": family}
+    """The card of an official checkpoint, whose labels are those of the data."""
+    _refuse_no_data(path, request)
+    data = {"data": _wanted_data(request), "family": family}
     recipe = resolve_recipe(change_tables({}, data, (), roots=request.roots))
     labels = open_source(recipe.data, "train").label_space
     return load_start(path, labels, family=family).card
