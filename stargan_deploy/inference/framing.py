@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from stargan_deploy.errors import UsageError
 from stargan_deploy.files.images import (
     Pixels,
     centre_box,
@@ -32,8 +33,16 @@ FEATHER = 16
 
 
 def side_of(size: Size | None) -> int | None:
-    """The side of the squares that a model is asked for; None for that of training."""
-    return None if size == "photo" else size
+    """The side of the squares that a model is asked for; None for that of training.
+
+    Raises:
+        UsageError: a side below 1.
+    """
+    if size == "photo":
+        return None
+    if size is not None and size < 1:
+        raise UsageError(f"`size` must be at least 1 or photo, not {size}")
+    return size
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,8 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from stargan_deploy.errors import UsageError
 from stargan_deploy.files.images import prepare_photo
-from stargan_deploy.inference.framing import WholePhoto, fitted_size, side_by_side
+from stargan_deploy.inference.framing import WholePhoto, fitted_size, side_by_side, side_of
 
 
 def photo(width, height):
@@ -61,3 +62,10 @@ def test_side_by_side():
     assert strip.size == (12, 6)
     assert strip.getpixel((3, 0)) == (255, 0, 0)
     assert strip.getpixel((4, 0)) == (0, 0, 255)
+
+
+@pytest.mark.parametrize("size", [0, -64])
+def test_a_side_is_a_positive_number(size):
+    with pytest.raises(UsageError, match="must be at least 1 or photo"):
+        side_of(size)
+    assert (side_of(64), side_of("photo"), side_of(None)) == (64, None, None)

@@ -151,5 +151,5 @@ def test_what_cannot_be_learned_is_refused():
         StarGANv2Objective(request(labels=multilabel_space(NAMES)))
     with pytest.raises(TrainingError, match="high-pass skip"):
         StarGANv2Objective(request(model=ModelConfig(w_hpf=1.0)))
-    with pytest.raises(ValueError, match="lambda_ds must be at least 0"):
+    with pytest.raises(ValueError, match="lambda_ds cannot be negative"):
         LossConfig(lambda_ds=-1.0)
