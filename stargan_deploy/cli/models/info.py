@@ -14,7 +14,7 @@ from stargan_deploy.cli.console import say, show, show_json
 from stargan_deploy.cli.guidance.next_steps import say_next, say_use
 from stargan_deploy.cli.options import Json, Quiet
 from stargan_deploy.config import to_mapping
-from stargan_deploy.errors import ModelError
+from stargan_deploy.errors import ModelError, StarganDeployError
 from stargan_deploy.inference.find import find_model_path
 from stargan_deploy.presentation.card_lines import card_lines, graph_lines
 from stargan_deploy.presentation.numbers import digits
@@ -89,12 +89,11 @@ def _is_checkpoint(path: Path) -> bool:
 
 def _size_of(card: ModelCard | None) -> dict[str, Any]:
     """Arithmetic and weights of a model and of its teacher; nothing where there is none."""
-    from stargan_deploy.errors import StarganDeployError
-    from stargan_deploy.families.counting import model_size
-
     facts: dict[str, Any] = dict.fromkeys(("macs", "parameters", "teacher"))
     if card is None:
         return facts
+    from stargan_deploy.families.counting import model_size
+
     with suppress(StarganDeployError):  # a family that is not registered here
         facts |= to_mapping(model_size(card))
     return facts | ({"teacher": to_mapping(card.teacher)} if card.teacher else {})
