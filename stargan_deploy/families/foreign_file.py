@@ -68,15 +68,27 @@ def read_foreign(path: Path, wanted: str) -> Any:
         with torch.serialization.safe_globals(_HARMLESS):
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
+        if not _begins_as_saved(path):
+            raise _not_saved(not_it, error) from error
         raise ModelError(
             f"{not_it}: it holds more than weights{_objects_in(path)}",
             hint="save the weights alone, with torch.save(network.state_dict(), ...)",
         ) from error
     except (RuntimeError, EOFError, ValueError, OSError, KeyError, AttributeError) as error:
-        raise ModelError(
-            f"{not_it}: it was cut off or never written by torch.save ({brief(error)})",
-            hint="download or copy it again",
-        ) from error
+        raise _not_saved(not_it, error) from error
+
+
+def _begins_as_saved(path: Path) -> bool:
+    """Whether a file begins as a zip archive or a pickle, the two formats of `torch.save`."""
+    with path.open("rb") as stream:
+        return stream.read(2).startswith((b"PK", b"\x80"))
+
+
+def _not_saved(not_it: str, error: Exception) -> ModelError:
+    return ModelError(
+        f"{not_it}: it was cut off or never written by torch.save ({brief(error)})",
+        hint="download or copy it again",
+    )
 
 
 def _refuse_other_kinds(path: Path, not_it: str) -> None:
@@ -101,7 +113,7 @@ def _refuse_other_kinds(path: Path, not_it: str) -> None:
         if head.startswith(beginning):
             raise ModelError(f"{not_it}: it {what}", hint=hint)
     text, *_ = head.strip()[:32].splitlines() or [b""]
-    if text.isascii() and text.decode().isprintable():
+    if text and text.isascii() and text.decode().isprintable():
         raise ModelError(
             f"{not_it}: it is a text that begins with {text.decode()!r}",
             hint="perhaps the answer of a server; download the file itself",

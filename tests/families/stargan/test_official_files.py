@@ -189,7 +189,11 @@ WRONG = {
     "gzip": (lambda p: p.write_bytes(b"\x1f\x8b\x08\0\0\0\0\0"), "compressed with gzip; unpack it"),
     "script": (write_script, "is TorchScript"),
     "module": (lambda p: torch.save(Whole(), p), "holds more than weights: "),
-    "random": (lambda p: p.write_bytes(b"hello"), "it was cut off or never written by torch.save"),
+    "text": (lambda p: p.write_bytes(b"hello"), "it is a text that begins with 'hello'"),
+    "random": (
+        lambda p: p.write_bytes(bytes([0x93, 0xFE, 0x00, 0xC1] * 20)),
+        "it was cut off or never written by torch.save",
+    ),
     "keys": (
         lambda p: torch.save({"conv.weight": torch.zeros(1), "head.bias": torch.zeros(1)}, p),
         "generator or discriminator; it holds conv.weight, head.bias",

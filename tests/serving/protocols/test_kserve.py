@@ -172,7 +172,7 @@ def test_a_bomb_of_zeros_is_not_expanded(start, artefact):
     assert (response.status_code, "too large" in response.json()["error"]) == (413, True)
 
 
-@pytest.mark.parametrize("content", [b"no", gzip.compress(b"{}")[:-4]])
+@pytest.mark.parametrize("content", [b"no", gzip.compress(b"{}", mtime=0)[:-4]], ids=["no", "cut"])
 def test_damaged_compression_is_refused(served, content):
     response = served.client.post(
         "/v2/models/tiny/infer", content=content, headers={"Content-Encoding": "gzip"}
