@@ -185,7 +185,7 @@ def test_a_run_killed_before_its_first_checkpoint_starts_anew_with_its_own_recip
         ([SMOKE, "--resume", "--out", "runs/q"], "another recipe (data.kind: auto -> synthetic"),
         ([SMOKE, "--out", "runs/q"], "another recipe (data.kind: auto -> synthetic"),
         (["--resume", "--set", "model.generator_blocks=2"], "(model.generator_blocks: 1 -> 2)"),
-        (["--resume", "--set", "data.kind=synthetic"], "another recipe (data.kind: auto -> synth"),
+        (["--resume", "--set", "data.kind=folders"], "another recipe (data.kind: auto -> folders"),
         (["--resume", "--out", "runs/p"], "runs/p does not exist, so there is no run"),
         (
             ["--resume", "--out", "faces"],

@@ -3,6 +3,7 @@
 OpenVINO itself is imported here alone, when it is needed, and without its telemetry.
 """
 
+import collections
 import contextlib
 import dataclasses
 import functools
@@ -186,30 +187,46 @@ def layer_precision(compiled: Any) -> dict[str, str]:
     return types_by_kind((LAYER_KINDS[layer], (name,)) for layer, name in layer_types(compiled))
 
 
-def infer_each(queue: Any, inputs: Arrays, names: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
-    """Runs each row of a batch as a request of its own, as many at a time as a queue has.
+def infer_each(
+    requests: Sequence[Any], inputs: Arrays, names: Sequence[str]
+) -> dict[str, npt.NDArray[Any]]:
+    """Runs each row of a batch as a request of its own, as many at a time as there are requests.
+
+    Requests are waited for in turn. `AsyncInferQueue` would call back into Python from threads of
+    its own, which an interpreter that ends may cut off in the middle.
 
     Args:
-        queue: an `openvino.AsyncInferQueue` of a graph that takes one row.
+        requests: infer requests of one compiled graph that takes one row, not used elsewhere
+            meanwhile.
         inputs: by name, batch first.
         names: of the outputs wanted.
 
     Raises:
         RuntimeError: OpenVINO failed; no request is running any more.
     """
-    num_rows = len(next(iter(inputs.values())))
-    found: list[dict[str, npt.NDArray[Any]]] = [{} for _ in range(num_rows)]
+    running: collections.deque[Any] = collections.deque()
+    found: list[dict[str, npt.NDArray[Any]]] = []
 
-    def keep(request: Any, row: int) -> None:
-        found[row] = {name: request.get_tensor(name).data.copy() for name in names}
+    def wait_for_oldest() -> None:
+        request = running.popleft()
+        request.wait()
+        found.append({name: request.get_tensor(name).data.copy() for name in names})
 
-    queue.set_callback(keep)
     try:
-        for row in range(num_rows):
-            own = {name: array[row : row + 1] for name, array in inputs.items()}
-            queue.start_async(own, row, share_inputs=True)
+        for row in range(len(next(iter(inputs.values())))):
+            if len(running) == len(requests):
+                wait_for_oldest()
+            request = requests[row % len(requests)]
+            request.start_async(
+                {name: array[row : row + 1] for name, array in inputs.items()}, share_inputs=True
+            )
+            running.append(request)
+        while running:
+            wait_for_oldest()
     finally:
-        queue.wait_all()
+        for request in running:
+            with contextlib.suppress(RuntimeError):
+                request.wait()
     return {name: np.concatenate([outputs[name] for outputs in found]) for name in names}
 
 

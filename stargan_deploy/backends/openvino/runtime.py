@@ -196,7 +196,7 @@ class _PinnedEngine(_Engine):
 
     def _prepare(self, shapes: _Shapes) -> Any:
         compiled = compile_model(self._shaped(shapes), self._hint, streams=self._streams)
-        return load_library().AsyncInferQueue(compiled, self._streams.num_requests)
+        return [compiled.create_infer_request() for _ in range(self._streams.num_requests)]
 
 
 def _check_interface(point: EntryPoint, model: Any, path: Path) -> None:

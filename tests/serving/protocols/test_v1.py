@@ -179,7 +179,7 @@ def test_models_come_with_their_cards(served):
         ("/v1/translate?attrs=Young&strength=2", 400, "`strength` must be from 0 to 1.5"),
         ("/v1/translate?attrs=Young&strength=a", 400, "`strength` takes a number"),
         ("/v1/translate?attrs=Young&size=33", 400, "no images of 33x33"),
-        ("/v1/translate?attrs=Young&size=-4", 400, "no images of -4x-4"),
+        ("/v1/translate?attrs=Young&size=-4", 400, "`size` must be at least 1 or photo, not -4"),
         ("/v1/translate?attrs=Young&size=2048", 413, "2048x2048 pixels are too many"),
         ("/v1/translate?attrs=Young&fit=round", 400, "unknown `fit` 'round'"),
         ("/v1/translate?attrs=Young&source=/etc/passwd", 400, "unknown `source`"),
