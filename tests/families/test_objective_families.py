@@ -45,7 +45,9 @@ def test_an_epoch_of_two_domains_is_one_of_the_larger(tmp_path, batch_size, num_
     assert (plan.num_images, plan.num_steps) == (8, num_steps)
 
 
-@pytest.mark.parametrize("stop", [1, 2, 3])
+@pytest.mark.parametrize(
+    "stop", [1, *(pytest.param(later, marks=pytest.mark.slow) for later in (2, 3))]
+)
 @pytest.mark.parametrize("family", large_ones_slowly(FAMILIES))
 def test_a_resumed_training_ends_bit_identical(family, tmp_path, stop):
     compare_resumed(family, tmp_path, stop)

@@ -14,7 +14,6 @@ from stargan_deploy.training.runs.recorder import to_device
 from stargan_deploy.training.session import build_objective
 from tests.tiny_families import (
     TINY,
-    large_ones_slowly,
     tiny_family_recipe,
     write_data,
     write_pairs,
@@ -143,8 +142,9 @@ def test_real_images_are_faded_like_the_fakes(tmp_path):
     torch.testing.assert_close(objective._faded(image), blurred + (image - blurred) / 3)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
-@pytest.mark.parametrize("family", large_ones_slowly(sorted(TINY)))
+@pytest.mark.parametrize("family", sorted(TINY))
 def test_losses_compile_whole(family, tmp_path):
     """Traced to one graph with its backward; `aot_eager` leaves out the C++ compiler alone."""
     objective, batch, draws = started(family, tmp_path)

@@ -181,8 +181,10 @@ def studio(tmp_path_factory, good_photos, bad_photos) -> Studio:
     with open_session(spec, nobody) as opened:
         context = BatchContext(settings=opened.settings, card=opened.translator.card)
     studio = Studio(photos=folder, spec=spec, context=context)
+    spec = replace(spec, threads="pinned")
     with open_session(spec, studio.job(folder.parent / "out")) as opened:
-        return replace(studio, context=replace(context, settings=opened.settings))
+        spec = replace(spec, threads=opened.translator.runtime.pinned_threads)
+        return replace(studio, spec=spec, context=replace(context, settings=opened.settings))
 
 
 @pytest.fixture(scope="module")
@@ -596,6 +598,7 @@ def command(studio: Studio, output: Path, address: str, *words: str) -> subproce
     code = "from stargan_deploy.cli import main; main()"
     return subprocess.Popen(
         [sys.executable, "-c", code, "batch", *files, *targets, *spec, "--ray", address, *words],
+        env=os.environ | {"OMP_NUM_THREADS": str(studio.spec.threads)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

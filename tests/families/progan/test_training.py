@@ -89,6 +89,7 @@ def test_a_length_that_would_move_the_stages_is_refused_on_resume(tmp_path):
         resume_trainer(early, Run(tmp_path / "run"), recipe=longer)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
 def test_compiled_losses_follow_the_growing(tmp_path, monkeypatch):
     """Three sizes, faded in or not, for two players: more versions than torch's own limit of 8.

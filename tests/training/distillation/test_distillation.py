@@ -92,6 +92,7 @@ def test_the_teacher_does_not_move(teacher, tmp_path):
     assert all(torch.equal(value, before[key]) for key, value in theirs.state_dict().items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["cyclegan", "pix2pix"])
 def test_other_families(family, tmp_path):
     path = of_family(family, tmp_path)
@@ -107,6 +108,7 @@ def test_other_families(family, tmp_path):
     assert not any(name.startswith("g_cycle") for name in line)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "discriminator", ["trained", pytest.param("frozen", marks=pytest.mark.slow)]
 )
@@ -162,6 +164,7 @@ def test_a_student_of_equal_width_starts_as_its_teacher(teacher, tmp_path):
     assert float(trainer._terms["t_ssim"]) == pytest.approx(0, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_student_learns_its_teachers_images(teacher, tmp_path):
     """From scratch, with the discriminator's loss switched off."""
     changes = {
