@@ -212,6 +212,7 @@ def test_what_is_drawn_for_a_row_depends_on_its_number_alone(toy):
     assert len(np.unique(many["latent"])) == many["latent"].size
 
 
+@pytest.mark.slow
 def test_it_is_measured(toy):
     config = SuiteConfig(
         backends=("onnx",),

@@ -32,6 +32,7 @@ def test_it_does_the_main_job_from_nothing(command, tmp_path):
     assert all(f">{word}</figcaption>" in page for word in ("Blond_Hair", "flip:Eyeglasses"))
 
 
+@pytest.mark.slow
 def test_again_with_fewer_faces_and_another_seed(command, tmp_path):
     faces = tmp_path / "here/faces/images/000001.png"
     assert command("demo", "--out", "here", "--count", 2, "--quiet").code == 0

@@ -11,10 +11,10 @@ from tests.conftest import make_checkpoint
 
 
 @pytest.fixture
-def unproven(command, checkpoint, tmp_path):
+def unproven(command, artefact, tmp_path):
     """An artefact in ./exports whose card says that it could not be run."""
-    assert command("export", checkpoint, "--device", "cpu").code == 0
-    path = tmp_path / "exports" / "tiny.onnx"
+    shutil.copytree(artefact.parent, tmp_path / "exports")
+    path = tmp_path / "exports" / artefact.name
     card = replace(read_card_of(path), verdicts=(), unverified="no GPU there")
     for file in path.parent.glob("*.onnx"):
         attach_card(file, card)
@@ -44,7 +44,9 @@ def test_the_checkpoint_is_found_in_runs(command, unproven, checkpoint, tmp_path
     }
 
 
-@pytest.mark.parametrize("place", [".", "exports", "runs/faces"])
+@pytest.mark.parametrize(
+    "place", [pytest.param(".", marks=pytest.mark.slow), "exports", "runs/faces"]
+)
 def test_the_checkpoint_is_found_where_people_keep_it(command, unproven, checkpoint, place):
     (folder := Path(place)).mkdir(parents=True, exist_ok=True)
     (Path("runs/faces/checkpoints")).mkdir(parents=True, exist_ok=True)

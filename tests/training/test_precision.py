@@ -20,6 +20,7 @@ def losses_of(trainer):
     return {name: np.array(values) for name, values in history.items()}
 
 
+@pytest.mark.slow
 def test_bf16_stays_near_fp32_over_200_steps(tiny_trainer):
     train = {"steps": 200, "batch_size": 4, "generator_lr": 2e-4, "discriminator_lr": 2e-4}
     exact = losses_of(tiny_trainer("fp32", train=train))

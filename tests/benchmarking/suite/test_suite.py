@@ -78,6 +78,7 @@ def test_speed_and_pictures_are_compared_with_eager(results):
     assert 0 < other.picture_error.mean_difference < 0.5 or other.picture_error.psnr_db == 100
 
 
+@pytest.mark.slow
 def test_start_up_is_split_and_the_cache_is_told_from_a_build(results, checkpoint):
     first = row_of(results, "onnx", "fp32", 1).start_up
     assert first.build_s > 0
@@ -122,6 +123,7 @@ def test_other_sizes_are_measured(checkpoint):
     assert {row.height for row in found.rows} == {24, 40}
 
 
+@pytest.mark.slow
 def test_memory_and_roof_are_measured(checkpoint):
     config = quick(batch_sizes=(2,), memory="largest", roofline=True, paths=("host to host",))
     found = run_suite(config, read_model(checkpoint), device=CPU)
