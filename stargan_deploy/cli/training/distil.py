@@ -9,6 +9,7 @@ from stargan_deploy.cli.console import say
 from stargan_deploy.cli.options import OUT, Device, DryRun, Json, Quiet
 from stargan_deploy.cli.training.train import (
     Data,
+    SkipBroken,
     changes_of,
     run_training,
     tell_plan,
@@ -47,9 +48,7 @@ def distil(
             "--set", metavar="SECTION.KEY=VALUE", help="Any setting of the recipe: distil.start=..."
         ),
     ] = None,
-    skip_broken: Annotated[
-        bool, typer.Option("--skip-broken", help="Leave out images that cannot be read.")
-    ] = False,
+    skip_broken: SkipBroken = False,
     device: Device = None,
     dry_run: DryRun = False,
     json_output: Json = False,

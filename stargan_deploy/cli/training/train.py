@@ -30,6 +30,9 @@ RecipeName = Annotated[
         show_default='the preset "demo": synthetic faces',
     ),
 ]
+SkipBroken = Annotated[
+    bool, typer.Option("--skip-broken", help="Leave out images that cannot be read.")
+]
 Data = Annotated[
     list[Path] | None,
     typer.Option(help="Folder or CSV of the data set; several are trained on jointly."),
@@ -56,9 +59,7 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Any setting of the recipe."),
     ] = None,
-    skip_broken: Annotated[
-        bool, typer.Option("--skip-broken", help="Leave out images that cannot be read.")
-    ] = False,
+    skip_broken: SkipBroken = False,
     list_: Annotated[
         bool, typer.Option("--list", help="List the recipes that come with the package.")
     ] = False,

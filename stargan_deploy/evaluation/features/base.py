@@ -4,7 +4,6 @@ Shape legend: N images, H height, W width, D features.
 """
 
 from abc import ABC, abstractmethod
-from types import TracebackType
 from typing import Self
 
 import numpy as np
@@ -30,15 +29,17 @@ class FeatureNet(ABC):
     """What a Fréchet distance on these features may be called."""
 
     def __enter__(self) -> Self:
+        self._open()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        return None
+    def __exit__(self, *error: object) -> None:
+        self._close()
+
+    def _open(self) -> None:  # noqa: B027 - a network may need nothing
+        """Load what computes the features."""
+
+    def _close(self) -> None:  # noqa: B027
+        """Release what `_open` loaded."""
 
     def features(self, pixels_NHWC: Pixels) -> Features:
         """The features (N, D) of RGB images (N, H, W, 3) in [0, 255] of any size.

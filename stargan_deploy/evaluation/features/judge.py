@@ -3,9 +3,6 @@
 An evaluation that asks the judge for labels too takes `Judge.look`, which gives both in one pass.
 """
 
-from types import TracebackType
-from typing import Self
-
 import numpy as np
 
 from stargan_deploy.errors import ModelError
@@ -36,17 +33,11 @@ class JudgeFeatures(FeatureNet):
         (width,) = (spec.dim("F").least for spec in outputs if spec.kind == "features")
         self.width = width
 
-    def __enter__(self) -> Self:
+    def _open(self) -> None:
         self._judge.__enter__()
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._judge.__exit__(kind, error, trace)
+    def _close(self) -> None:
+        self._judge.__exit__(None, None, None)
 
     def _compute(self, pixels_NHWC: Pixels) -> Features:
         found = self._judge.look(pixels_NHWC).features

@@ -9,8 +9,7 @@ Shape legend: N images, H height, W width, D features.
 import logging
 from dataclasses import dataclass, fields
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -82,7 +81,7 @@ class EmbeddingFile(FeatureNet):
         self._settings = settings or EmbeddingSettings()
         self._session: onnxruntime.InferenceSession | None = None
 
-    def __enter__(self) -> Self:
+    def _open(self) -> None:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -99,14 +98,8 @@ class EmbeddingFile(FeatureNet):
         self.width = self._compute(grey).shape[1]
         if self._input.dtype != "uint8" and self._settings.range is None:
             _log.info("%s: its input is taken to be in [-1, 1] (range=-1..1)", self._path.name)
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def _close(self) -> None:
         self._session = None
 
     def _compute(self, pixels_NHWC: Pixels) -> Features:

@@ -4,8 +4,7 @@ Shape legend: N images, C channels, H height, W width, D features.
 """
 
 from abc import abstractmethod
-from types import TracebackType
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -33,17 +32,11 @@ class TorchFeatures(FeatureNet):
         self._place = torch.device("cpu")
         self._network: nn.Module | None = None
 
-    def __enter__(self) -> Self:
+    def _open(self) -> None:
         self._place = (self._device or choose_device(None)).to_torch()
         self._network = self._load().eval().requires_grad_(False).to(self._place)
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def _close(self) -> None:
         self._network = None
 
     @abstractmethod
